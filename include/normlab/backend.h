@@ -1,0 +1,109 @@
+/* The one table through which core sees a device. An engine holds data set, model state and plans
+ * of one run; its boundary is the training step: core never touches a batch.
+ *
+ * Use: open, set_state, then for each epoch begin_epoch, enqueue ... collect ..., evaluate; close.
+ * Everything is deterministic: the same calls with the same state give the same bits.
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stdint.h>  // uint32_t
+
+#include "normlab/config.h"  // nl_config
+#include "normlab/dataset.h" // nl_dataset
+#include "normlab/error.h"   // nl_error
+#include "normlab/model.h"   // nl_model
+
+typedef struct nl_engine nl_engine; /* private to each backend */
+
+/* What an engine needs to know of a run. All pointers stay the caller's and outlive the engine. */
+typedef struct nl_engine_spec {
+    const nl_config *config;
+    const nl_model *model;
+    const nl_dataset *data;
+    uint32_t seed;
+    int threads;      /* CPU threads, 0: as many as cores */
+    int device;       /* CUDA device */
+    bool autotune;    /* time convolution plans instead of taking the first */
+    const char *plan; /* JSON text of a plan that a resumed run has to reuse, or NULL */
+} nl_engine_spec;
+
+/* Model state. Elements are float, or double where the backend's `real_size` is 8. */
+typedef struct nl_state {
+    void *params;   /* (params_size) */
+    void *momentum; /* (params_size) */
+    void *buffers;  /* (buffers_size) */
+} nl_state;
+
+/* One epoch of training as seen by a device. order and rotations: copied by the engine. */
+typedef struct nl_epoch {
+    uint32_t epoch;
+    double lr;
+    const uint32_t *order;        /* (train.count): image at each place */
+    const nl_rotation *rotations; /* (train.count): by image number; NULL: none */
+} nl_epoch;
+
+/* What one training step reports. */
+typedef struct nl_step_record {
+    double loss;    /* mean cross-entropy of the batch in train mode, before the update */
+    double penalty; /* l1 * sum |p| at the weights before the update; 0 without L1 */
+    uint32_t hits;  /* right predictions, train mode */
+    uint32_t images;
+} nl_step_record;
+
+/* One evaluation pass in evaluation mode, in file order. */
+typedef struct nl_eval_pass {
+    const nl_split *split;        /* train or test of the engine's data set */
+    const nl_rotation *rotations; /* by image number, or NULL */
+    uint32_t images;              /* the first so many */
+    float *probs;                 /* (images, 10) softmax, or NULL */
+    uint8_t *predictions;         /* (images): first largest logit, or NULL */
+    float *logits;                /* (images, 10), or NULL */
+} nl_eval_pass;
+
+typedef struct nl_eval_result {
+    double loss; /* sum over images of the cross-entropy */
+    uint32_t hits;
+} nl_eval_result;
+
+typedef struct nl_backend {
+    const char *name; /* cpu, cpu64, cuda */
+    int real_size;    /* bytes of a state element: 4 or 8 */
+
+    /* The number of steps worth enqueueing at once between two looks at signals. */
+    int chunk;
+
+    int (*open)(nl_engine **engine, const nl_engine_spec *spec, nl_error *err);
+    void (*close)(nl_engine *engine);
+
+    /* Copy the whole state in and out; get waits for all enqueued work. */
+    int (*set_state)(nl_engine *engine, const nl_state *state, nl_error *err);
+    int (*get_state)(nl_engine *engine, const nl_state *state, nl_error *err);
+
+    int (*begin_epoch)(nl_engine *engine, const nl_epoch *epoch, nl_error *err);
+
+    /* Runs, or queues, the steps first .. first + count - 1 of the epoch (places step * batch ..).
+     * A step with a non-finite loss updates nothing, and neither does any step behind it. */
+    int (*enqueue)(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err);
+
+    /* Waits for those steps and copies their records. Steps may be collected once, in order. */
+    int (*collect)(nl_engine *engine, uint32_t first, uint32_t count, nl_step_record *records,
+                   nl_error *err);
+
+    int (*evaluate)(nl_engine *engine, const nl_eval_pass *pass, nl_eval_result *result,
+                    nl_error *err);
+
+    /* What ran: device name and versions into text (one line), and the convolution plans as JSON
+     * text (the caller frees; NULL where the backend has none). */
+    void (*describe)(const nl_engine *engine, char *text, size_t size);
+    char *(*plan)(const nl_engine *engine);
+} nl_backend;
+
+extern const nl_backend nl_backend_cpu; /* float, fused */
+extern const nl_backend
+    nl_backend_plain; /* float, plain operations: the reference at the same precision */
+extern const nl_backend nl_backend_cpu64; /* double, plain operations: the oracle */
+
+/* The backend for --device auto|cpu|cpu64|cuda|cuda:N; sets *device. auto without a usable GPU says
+ * so in one line on standard error and gives the CPU; cuda without one is NL_EDEVICE. */
+int nl_backend_select(const nl_backend **backend, int *device, const char *name, nl_error *err);

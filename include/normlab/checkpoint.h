@@ -1,0 +1,58 @@
+/* safetensors files: an 8-byte little-endian header length, a JSON header, raw tensors. The
+ * header's
+ * __metadata__ holds `config` (resolved, JSON text) and `sha256` (hex, of all bytes after the
+ * header).
+ *
+ * Written atomically: temporary file in the same folder, write, fsync, rename, fsync of the folder.
+ * Read with every field checked against the file's size before it is used, then the hash.
+ */
+#pragma once
+
+#include <stdint.h> // int64_t
+
+#include "normlab/error.h" // nl_error
+#include "normlab/model.h" // nl_model, nl_config
+
+typedef enum nl_dtype { NL_F32, NL_F64, NL_U32, NL_U8 } nl_dtype;
+
+typedef struct nl_blob {
+    char name[64];
+    nl_dtype dtype;
+    int rank;
+    int64_t shape[4];
+    const void *data; /* writing: the caller's; reading: inside the archive */
+} nl_blob;
+
+typedef struct nl_archive {
+    nl_blob *blobs;
+    int n_blobs;
+    struct json_t *metadata; /* __metadata__: string values */
+    void *bytes;             /* the file's content, owner of all blobs' data */
+} nl_archive;
+
+/* Writes blobs with the given metadata (sha256 is added). Errors: NL_EWRITE with path. */
+int nl_archive_write(const char *path, const nl_blob *blobs, int n_blobs,
+                     const struct json_t *metadata, nl_error *err);
+
+/* Errors: NL_EDATA naming path and field. The caller frees. */
+int nl_archive_read(nl_archive *archive, const char *path, nl_error *err);
+void nl_archive_free(nl_archive *archive);
+const nl_blob *nl_archive_find(const nl_archive *archive, const char *name);
+
+/* A model's weights and running values, float32, named and shaped as in PyTorch's state dict. */
+int nl_checkpoint_write(const char *path, const nl_config *config, const nl_model *model,
+                        const float *params, const float *buffers, nl_error *err);
+
+/* Fills the arenas from a file whose tensors must match the model's in name, type and shape, all of
+ * them. */
+int nl_checkpoint_read(const char *path, const nl_model *model, float *params, float *buffers,
+                       nl_error *err);
+
+/* Only the config of a checkpoint. */
+int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err);
+
+/* Hex SHA-256 of a buffer into text[65]. */
+void nl_sha256_hex(char text[65], const void *bytes, size_t size);
+
+/* Writes a whole file atomically as above. */
+int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err);

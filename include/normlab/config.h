@@ -1,0 +1,90 @@
+/* The configuration of one variant: YAML file, then --set, then checks. See configs/ for examples
+ * and `normlab train --help` for all keys with ranges and defaults (one table serves file, --set,
+ * help and errors: src/host/core/config_keys.c).
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stdint.h>  // uint32_t
+
+#include "normlab/error.h" // nl_error
+
+struct json_t;
+
+enum { NL_MAX_LAYERS = 64 };
+
+typedef enum nl_norm {
+    NL_NORM_NONE,
+    NL_NORM_BATCH,
+    NL_NORM_LAYER,
+    NL_NORM_GROUP,
+    NL_NORM_INSTANCE
+} nl_norm;
+typedef enum nl_schedule { NL_SCHEDULE_CONSTANT, NL_SCHEDULE_STEP, NL_SCHEDULE_COSINE } nl_schedule;
+typedef enum nl_math { NL_MATH_FP32, NL_MATH_TF32 } nl_math;
+typedef enum nl_layer_kind { NL_LAYER_CONV, NL_LAYER_MAX_POOL, NL_LAYER_AVG_POOL } nl_layer_kind;
+
+/* One entry of model.layers:
+ *   - {conv: 96, kernel: 5, pad: 2, norm: true, relu: true}     stride 1, with bias
+ *   - {pool: max, size: 2, dropout: true}                       stride = size
+ *   - {pool: average}                                           global, the last layer */
+typedef struct nl_layer_spec {
+    nl_layer_kind kind;
+    int out, kernel, pad; /* convolution */
+    bool norm, relu;      /* convolution: followed by these, in this order */
+    int size;             /* max pool */
+    bool dropout;         /* max pool: followed by dropout with model.dropout */
+    int line;             /* of the config file, for errors; 0: unknown */
+} nl_layer_spec;
+
+typedef struct nl_config {
+    char name[128]; /* file name without folder and .yaml */
+    struct {
+        double mean, std; /* of the pixels / 255 */
+        double rotate;    /* degrees, 0 to 180 */
+        bool shuffle;
+        int batch;
+    } data;
+    struct {
+        nl_norm norm;
+        int group_size; /* channels a group, for NL_NORM_GROUP */
+        double eps;
+        double dropout;
+        nl_layer_spec layers[NL_MAX_LAYERS];
+        int n_layers;
+    } model;
+    struct {
+        int epochs;
+        double lr, momentum, l1, weight_decay;
+        bool nesterov;
+        uint32_t seed;
+        double norm_momentum; /* of batch norm's running values */
+        nl_math math;
+        struct {
+            nl_schedule kind;
+            int every; /* epochs */
+            double factor;
+        } schedule;
+    } train;
+} nl_config;
+
+/* Reads and checks one file. Errors: NL_EUSAGE with file:line and key. */
+int nl_config_load(nl_config *config, const char *path, nl_error *err);
+
+/* Applies one KEY=VALUE; call nl_config_check after the last one. */
+int nl_config_set(nl_config *config, const char *assignment, nl_error *err);
+
+/* Checks what concerns more than one key. nl_config_load has done it already. */
+int nl_config_check(const nl_config *config, nl_error *err);
+
+/* The resolved config as a JSON object (the caller owns it), and back (errors: NL_EDATA at
+ * `where`). */
+struct json_t *nl_config_to_json(const nl_config *config);
+int nl_config_from_json(nl_config *config, const struct json_t *json, const char *where,
+                        nl_error *err);
+
+/* One line a key: name, type, range, default, help; for --help. The caller frees. */
+char *nl_config_help(void);
+
+/* The learning rate of an epoch, from 0. */
+double nl_config_lr(const nl_config *config, int epoch);

@@ -1,0 +1,71 @@
+/* A config's layers turned into shapes, and the one table of tensors that optimiser, L1, zeroing,
+ * checkpoints and tests walk.
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stdint.h>  // int64_t
+
+#include "normlab/config.h" // nl_config, nl_layer_kind
+
+enum { NL_MAX_TENSORS = 6 * NL_MAX_LAYERS, NL_CLASSES = 10 };
+
+/* How a norm's statistics are taken: the whole batch, or groups of channels of each image. */
+typedef enum nl_stats { NL_STATS_NONE, NL_STATS_BATCH, NL_STATS_GROUP } nl_stats;
+
+/* One layer: convolution + norm + ReLU, or max pool + dropout, or the global average pool. An index
+ * into the table of tensors is -1 where the layer has no such tensor. */
+typedef struct nl_layer {
+    nl_layer_kind kind;
+    int in_c, in_h, in_w;
+    int out_c, out_h, out_w;
+    int kernel, pad, stride; /* of convolution or pool */
+    int conv;                /* ordinal of the convolution, from 1; 0: none */
+    nl_stats stats;
+    int groups; /* NL_STATS_GROUP: a layer norm has 1, an instance norm out_c; else 0 */
+    bool relu;
+    int dropout;       /* ordinal of the dropout, from 1; 0: none */
+    int rf, jump;      /* receptive field and distance of neighbours, in input pixels */
+    int64_t macs;      /* multiply-adds of one image, forward */
+    int weight, bias;  /* (out_c, in_c, k, k) and (out_c) */
+    int gamma, beta;   /* norm<i>.weight, norm<i>.bias: (out_c) */
+    int r_mean, r_var; /* running values of batch norm, in the buffer arena: (out_c) */
+    char label[32];    /* for errors and tables: conv1, pool3 ... */
+} nl_layer;
+
+/* Parameters and buffers (running values) each lie in one arena of their own. Offsets are multiples
+ * of 4 elements; the padding in between is zero and stays zero. */
+typedef struct nl_tensor {
+    char name[32]; /* as in PyTorch's state dict: conv1.weight, norm1.running_var */
+    bool buffer;   /* in the buffer arena, not a parameter */
+    int rank;
+    int64_t shape[4];
+    int64_t offset, count; /* elements */
+} nl_tensor;
+
+typedef struct nl_model {
+    nl_layer layers[NL_MAX_LAYERS];
+    int n_layers;
+    nl_tensor tensors[NL_MAX_TENSORS];
+    int n_tensors;
+    int64_t n_params;                  /* true parameters, without padding */
+    int64_t params_size, buffers_size; /* of the arenas, in elements */
+    int64_t macs;                      /* of one image, forward */
+    double eps, norm_momentum, dropout;
+} nl_model;
+
+/* Errors: NL_EUSAGE naming the layer (a kernel larger than its input, a group size that does not
+ * divide, an output that is not (10, 1, 1)). A batch in training whose norm would see one value a
+ * channel or group is refused here too: `last_batch` is the smallest batch that will be trained on,
+ * 0 for evaluation only. */
+int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_error *err);
+
+/* Initial values: convolutions from the generator, gamma 1, beta 0, running mean 0, running
+ * variance 1. */
+void nl_model_init(const nl_model *model, float *params, float *buffers, uint32_t seed);
+
+/* The tensor of that name, or NULL. */
+const nl_tensor *nl_model_find(const nl_model *model, const char *name);
+
+/* The table that `normlab summary` prints. */
+void nl_model_print(const nl_model *model, int batch);

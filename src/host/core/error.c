@@ -1,0 +1,59 @@
+/* Reporting failures; see normlab/error.h for the two classes. */
+#include "normlab/error.h"
+
+#include <stdarg.h> // va_list
+#include <stdint.h> // SIZE_MAX
+#include <stdio.h>  // fprintf
+#include <stdlib.h> // aligned_alloc, abort
+#include <string.h> // memset
+
+int nl_fail(nl_error *err, int code, const char *where, const char *what, ...) {
+    if (!err) return code;
+    err->code = code;
+    snprintf(err->where, sizeof err->where, "%s", where);
+    va_list args;
+    va_start(args, what);
+    vsnprintf(err->what, sizeof err->what, what, args);
+    va_end(args);
+    err->hint[0] = '\0';
+    return code;
+}
+
+int nl_hint(nl_error *err, const char *hint, ...) {
+    if (!err) return NL_EINTERNAL;
+    va_list args;
+    va_start(args, hint);
+    vsnprintf(err->hint, sizeof err->hint, hint, args);
+    va_end(args);
+    return err->code;
+}
+
+void nl_error_print(const nl_error *err) {
+    fprintf(stderr, "normlab: %s: %s\n", err->where, err->what);
+    if (err->hint[0]) fprintf(stderr, "         hint: %s\n", err->hint);
+}
+
+void nl_warn(const char *where, const char *what, ...) {
+    va_list args;
+    va_start(args, what);
+    fprintf(stderr, "normlab: %s: warning: ", where);
+    vfprintf(stderr, what, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+void *nl_alloc(size_t count, size_t size, const char *what) {
+    NL_ASSERT(size > 0 && count <= (SIZE_MAX - 64) / size);
+    const size_t bytes = (count * size + 64) / 64 * 64; /* at least 64: never an empty block */
+    void *memory = aligned_alloc(64, bytes);
+    if (!memory) {
+        fprintf(stderr, "normlab: %s: out of memory: %zu bytes\n", what, bytes);
+        exit(NL_EINTERNAL);
+    }
+    return memset(memory, 0, bytes);
+}
+
+void nl_abort(const char *expr, const char *file, int line) {
+    fprintf(stderr, "normlab: %s:%d: assertion failed: %s\n", file, line, expr);
+    abort();
+}
