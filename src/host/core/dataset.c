@@ -1,0 +1,119 @@
+/* The four IDX files of a data set as one thing: see normlab/dataset.h. */
+#include "normlab/dataset.h"
+
+#include <pwd.h>      // getpwuid
+#include <stdbool.h>  // bool
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // getenv, free
+#include <string.h>   // memset
+#include <sys/stat.h> // stat
+#include <unistd.h>   // getuid
+
+#include "idx.h"
+
+static const char *const FILE_NAMES[NL_FILES] = {
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+};
+
+const char *nl_file_name(enum nl_file file) {
+    NL_ASSERT(file < NL_FILES);
+    return FILE_NAMES[file];
+}
+
+/* A variable that is set but empty counts as not set. */
+static const char *environment(const char *name) {
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+void nl_dataset_default_dir(char *dir, size_t size) {
+    const char *data = environment("NORMLAB_DATA");
+    const char *cache = environment("XDG_CACHE_HOME");
+    const char *home = environment("HOME");
+    const struct passwd *user = home ? NULL : getpwuid(getuid());
+    if (user) home = user->pw_dir;
+    if (data) {
+        snprintf(dir, size, "%s", data);
+    } else if (cache) {
+        snprintf(dir, size, "%s/normlab/mnist", cache);
+    } else {
+        snprintf(dir, size, "%s/.cache/normlab/mnist", home ? home : ".");
+    }
+}
+
+/* ---- checks across files -------------------------------------------------------------------- */
+
+static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
+    struct stat info;
+    if (stat(dir, &info)) {
+        nl_fail(err, NL_EDATA, dir, "no such folder for the data");
+    } else {
+        nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
+    }
+    nl_hint(err, "scripts/fetch-mnist.sh '%s' gets the four files: %s, %s, %s, %s", dir,
+            FILE_NAMES[0], FILE_NAMES[1], FILE_NAMES[2], FILE_NAMES[3]);
+    return NL_EDATA;
+}
+
+static int check_labels(const nl_split *split, const char *path, nl_error *err) {
+    for (uint32_t i = 0; i < split->count; i++) {
+        if (split->labels[i] < 10) continue;
+        return nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to 9",
+                       split->labels[i], i, i + 8);
+    }
+    return NL_OK;
+}
+
+static int load_file(nl_dataset *data, uint32_t *count, const char *dir, enum nl_file file,
+                     char *path, size_t path_size, nl_error *err) {
+    const int length = snprintf(path, path_size, "%s/%s", dir, FILE_NAMES[file]);
+    if (length < 0 || (size_t)length + sizeof ".gz" > path_size) {
+        return nl_fail(err, NL_EDATA, dir, "the folder's name is too long");
+    }
+    nl_split *split = file < NL_TEST_IMAGES ? &data->train : &data->test;
+    const bool images = file == NL_TRAIN_IMAGES || file == NL_TEST_IMAGES;
+    uint8_t **bytes = images ? &split->images : &split->labels;
+    bool missing = false;
+    const int rc =
+        nl_idx_read(bytes, count, data->sha256[file], &missing, path, images ? 3 : 1, err);
+    return missing ? report_missing(dir, file, err) : rc;
+}
+
+static int load_split(nl_dataset *data, nl_split *split, const char *dir, enum nl_file images,
+                      enum nl_file labels, nl_error *err) {
+    char path[512];
+    uint32_t n_labels = 0;
+    int rc = load_file(data, &split->count, dir, images, path, sizeof path, err);
+    if (!rc) rc = load_file(data, &n_labels, dir, labels, path, sizeof path, err);
+    if (rc) return rc;
+    if (n_labels != split->count) {
+        return nl_fail(err, NL_EDATA, path, "%u labels, but %s holds %u images", n_labels,
+                       FILE_NAMES[images], split->count);
+    }
+    return check_labels(split, path, err);
+}
+
+/* ---- the set -------------------------------------------------------------------------------- */
+
+int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err) {
+    memset(data, 0, sizeof *data);
+    int rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
+    if (!rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
+    if (rc) nl_dataset_free(data);
+    return rc;
+}
+
+void nl_dataset_free(nl_dataset *data) {
+    free(data->train.images);
+    free(data->train.labels);
+    free(data->test.images);
+    free(data->test.labels);
+    memset(data, 0, sizeof *data);
+}
+
+void nl_pixel_table(float table[256], double mean, double std) {
+    for (int p = 0; p < 256; p++) table[p] = (float)((p / 255.0 - mean) / std);
+}

@@ -1,0 +1,17 @@
+/* One IDX file: a big-endian header (magic number, then one 32-bit size per dimension), then bytes.
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stdint.h>  // uint8_t, uint32_t
+
+#include "normlab/error.h" // nl_error
+
+/* More than ten times the largest known set; 784 MB of images. */
+enum { NL_MAX_IMAGES = 1000000 };
+
+/* Reads `path`, or `path`.gz where the former does not exist: images of 28 x 28 bytes (rank 3) or
+ * labels (rank 1). The caller frees *bytes (without the header). Errors: NL_EDATA naming the file
+ * really read; *missing tells whether it was only not there. */
+int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing, const char *path,
+                int rank, nl_error *err);
