@@ -1,0 +1,189 @@
+/* The launchers of src/kernels: what the host side of the CUDA backend may ask of a device.
+ *
+ * Tensors are float32, NCHW, in device memory. Every launcher queues its work on `stream` (a
+ * cudaStream_t; NULL is the default stream), neither allocates nor waits, may be captured into a
+ * graph, and returns 0 or the runtime's error number (cudaError_t). A wrong shape is a programmer's
+ * mistake and aborts. Outputs come first and never overlap inputs. Everything is deterministic:
+ * sums are taken in a fixed order, without float atomics.
+ *
+ * A block of the network is   z = conv(in, w)   x = z + bias   y = norm(x)   relu   max pool
+ * dropout where each step behind the convolution may be missing. The convolution adds no bias: one
+ * launcher does all the rest, forward or backward. Only z and the moments of each set are kept for
+ * the way back, which computes the normalised value, the ReLU's mask, the pool's choice and the
+ * dropout's mask again. The gradients of bias, gamma and beta are written by the same launch that
+ * makes dz.
+ *
+ * scratch and counters: launches on one stream share them; a parallel branch of a graph needs its
+ * own. `scratch` holds nl_k_scratch_size bytes (the largest of all shapes used with it) and need
+ * not be cleared. `counters` holds nl_k_counters entries, zeroed once: every launch leaves them
+ * zero.
+ */
+#pragma once
+
+#include <stddef.h> // size_t
+#include <stdint.h> // uint32_t
+
+#include "normlab/rotation.h" // nl_rotation
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- what lives on the device beside the tensors --- */
+
+/* Where a run stands. In device memory, so that one captured graph serves every step: the host
+ * writes it at the beginning of an epoch (or pass), the launches at the end of each step advance
+ * it. */
+typedef struct nl_k_state {
+    uint32_t seed;
+    uint32_t epoch;
+    uint32_t step; /* of the epoch or pass: its images stand at places step * batch .. */
+    uint32_t stop; /* 1: a loss was not finite; from then on nothing is updated */
+    float lr;
+    uint32_t unused; /* a multiple of 8 bytes */
+} nl_k_state;
+
+/* What one step reports, at index state->step of the array of records. */
+typedef struct nl_k_record {
+    double loss;    /* sum over the images of the cross-entropy: divide by images for the mean */
+    double penalty; /* l1 * sum |p| before the update */
+    uint32_t hits;
+    uint32_t images;
+} nl_k_record;
+
+/* Mean and deviation of one set of values. The mean is mean + rest: one float is too coarse where
+ * the mean is far larger than the deviation. */
+typedef struct nl_k_moments {
+    float mean, rest;
+    float rstd; /* 1 / sqrt(var + eps) */
+    float var;  /* biased */
+} nl_k_moments;
+
+/* --- shapes --- */
+
+/* z is (n, c, h, w). pool 0: none, the output is (n, c, h, w); pool k: max pool k/k, the output is
+ * (n, c, h / k, w / k) and what is left over at the edge is dropped. */
+typedef struct nl_k_shape {
+    int n, c, h, w;
+    int groups; /* of group norm; otherwise not looked at */
+    int pool;
+    int relu; /* 0 or 1 */
+} nl_k_shape;
+
+/* Dropout behind the pool (pool 1 where there is no pool but dropout). NULL in a launcher: none. */
+typedef struct nl_k_dropout {
+    const uint32_t
+        *slots; /* (n), on the device: image number of each slot, as nl_k_gather wrote them */
+    const nl_k_state *state; /* on the device: seed and epoch */
+    uint32_t layer;          /* ordinal of the dropout, from 1 */
+    uint32_t threshold;      /* nl_dropout_threshold(p) */
+    float scale;             /* nl_dropout_scale(p) */
+} nl_k_dropout;
+
+size_t nl_k_scratch_size(const nl_k_shape *s); /* bytes, for any launcher with this shape */
+int nl_k_counters(const nl_k_shape *s); /* uint32_t entries, for any launcher with this shape */
+
+/* --- input --- */
+
+/* x[i] = table[rotated pixel] of image number slots[i] = order[step * batch + i] (order NULL: the
+ * place itself), outside the image table[0]; picked[i] its label. rotations by image number, or
+ * NULL. */
+int nl_k_gather(float *x /* (n,1,28,28) */, uint32_t *slots /* (n) */, uint8_t *picked /* (n) */,
+                const uint8_t *images /* (count,28,28) */, const uint8_t *labels /* (count) */,
+                const uint32_t *order /* (places) */, const nl_rotation *rotations /* (count) */,
+                const float *table /* (256) */, const nl_k_state *state, int n, int batch,
+                void *stream);
+
+/* --- batch norm: the sets are channels, n * h * w values each --- */
+
+/* fresh_mean and fresh_var are this batch's mean and unbiased variance: nl_k_update takes them into
+ * the running values, unless the step's loss is not finite. n * h * w must be at least 2. */
+int nl_k_norm_batch_forward(float *y, nl_k_moments *saved /* (c) */, float *fresh_mean /* (c) */,
+                            float *fresh_var /* (c) */, const float *z, const float *bias /* (c) */,
+                            const float *gamma /* (c) */, const float *beta /* (c) */,
+                            const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
+                            void *stream);
+
+/* dbias is exactly 0 in exact arithmetic, since the norm takes any constant away: 0 is written. */
+int nl_k_norm_batch_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
+                             const float *z, const float *bias, const float *gamma,
+                             const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
+                             const nl_k_dropout *drop, void *scratch, void *stream);
+
+/* Evaluation: the running values stand for the batch's. */
+int nl_k_norm_batch_eval(float *y, const float *z, const float *bias, const float *gamma,
+                         const float *beta, const float *running_mean, const float *running_var,
+                         const nl_k_shape *s, float eps, void *stream);
+
+/* --- group norm: the sets are groups of channels of one image (1 group: layer norm; c: instance
+ * norm) --- */
+
+int nl_k_norm_group_forward(float *y, nl_k_moments *saved /* (n,groups) */, const float *z,
+                            const float *bias, const float *gamma, const float *beta,
+                            const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
+                            void *stream);
+int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
+                             const float *z, const float *bias, const float *gamma,
+                             const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
+                             const nl_k_dropout *drop, void *scratch, uint32_t *counters,
+                             void *stream);
+
+/* --- no norm: bias, then ReLU (s->relu), pool and dropout as they are there --- */
+
+/* bias NULL: none, for a pool that follows no convolution; then dbias is NULL too. */
+int nl_k_relu_forward(float *y, const float *z, const float *bias, const nl_k_shape *s,
+                      const nl_k_dropout *drop, void *stream);
+int nl_k_relu_backward(float *dz, float *dbias, const float *dy, const float *z, const float *bias,
+                       const nl_k_shape *s, const nl_k_dropout *drop, void *scratch,
+                       uint32_t *counters, void *stream);
+
+/* --- loss: bias, global average pool, softmax, cross-entropy and its gradient, all in one --- */
+
+/* What evaluation wants of each image, at its place step * batch + i; each may be NULL. */
+typedef struct nl_k_outputs {
+    float *logits, *probs; /* (places, classes) */
+    uint8_t *predictions;  /* (places): first largest logit */
+} nl_k_outputs;
+
+/* logits = mean over hw of z + bias; classes at most 32. bias NULL: none.
+ * Training: out is NULL; dz is the gradient of the batch's mean loss, dbias its sum; a loss that is
+ * not finite raises state->stop. nl_k_update then ends the step. Evaluation: dz and dbias are NULL,
+ * and the step ends here: state->step goes one on. Either writes loss, hits and images of
+ * records[state->step]; evaluation also sets penalty to 0. */
+int nl_k_softmax_loss(float *dz /* (n,classes,hw) */, float *dbias /* (classes) */,
+                      const nl_k_outputs *out, nl_k_record *records, nl_k_state *state,
+                      const float *z /* (n,classes,hw) */, const float *bias /* (classes) */,
+                      const uint8_t *labels /* (n) */, int n, int batch, int classes, int hw,
+                      void *scratch, uint32_t *counters, void *stream);
+size_t nl_k_softmax_loss_scratch(int n); /* bytes of scratch; one counter */
+
+/* --- update: the end of a training step --- */
+
+/* The whole arenas of parameters and running values. What lies between tensors is zero in all of
+ * them, and stays zero. */
+typedef struct nl_k_arenas {
+    float *params, *momentum; /* (params_size) */
+    const float *grads;       /* (params_size) */
+    int64_t params_size;
+    float *buffers;     /* (buffers_size): running means and variances */
+    const float *fresh; /* (buffers_size): this batch's, laid out alike */
+    int64_t buffers_size;
+} nl_k_arenas;
+
+typedef struct nl_k_sgd {
+    float momentum, weight_decay, l1;
+    int nesterov;
+    float norm_momentum; /* running = (1 - norm_momentum) running + norm_momentum fresh */
+} nl_k_sgd;
+
+/* g = dw + l1 sign(w) + weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v :
+ * v), with state->lr, and the running values; nothing of it once state->stop is up. Then
+ * records[state->step].penalty = l1 sum |w| of the weights before, and state->step goes one on. */
+int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_state *state,
+                void *scratch, uint32_t *counters, void *stream);
+size_t nl_k_update_scratch(int64_t params_size,
+                           int64_t buffers_size); /* bytes of scratch; one counter */
+
+#ifdef __cplusplus
+}
+#endif
