@@ -1,12 +1,12 @@
 /* Convolution as networks use it (a cross-correlation), stride 1, zero padding; in the notation of
- * Dumoulin, Visin, A guide to convolution arithmetic for deep learning, 2016, section 2.2:
- *     y[n][o][i][j] = bias[o] + sum over c, u, v of w[o][c][u][v] * x[n][c][i + u - pad][j + v -
- * pad]
+ * Dumoulin, Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 2, with p for
+ * the padding:
+ *     y[n][o][i][j] = bias[o] + sum over c, u, v of w[o][c][u][v] * x[n][c][i + u - p][j + v - p]
  *
  * Gradients: every product w * x of that sum is linear in both factors, so each takes dy times the
- * other one (the transposed convolution, section 4 there):
- *     dx[n][c][p][q] = sum over o, u, v of w[o][c][u][v] * dy[n][o][p - u + pad][q - v + pad]
- *     dw[o][c][u][v] = sum over n, i, j of dy[n][o][i][j] * x[n][c][i + u - pad][j + v - pad]
+ * other one (the transposed convolution, chapter 4 there):
+ *     dx[n][c][a][b] = sum over o, u, v of w[o][c][u][v] * dy[n][o][a - u + p][b - v + p]
+ *     dw[o][c][u][v] = sum over n, i, j of dy[n][o][i][j] * x[n][c][i + u - p][j + v - p]
  *     dbias[o]       = sum over n, i, j of dy[n][o][i][j]
  *
  * All three walk the same pairs of a plane of y and a plane of x under one filter tap; the

@@ -4,10 +4,8 @@
  *     xhat = (x - mean) * rstd,   rstd = 1 / sqrt(var + eps),   y = gamma * xhat + beta,
  * var the biased variance; the running variance takes the unbiased one, var * M / (M - 1).
  *
- * Gradient (section 3 there, contracted). With xhat's two constraints sum(xhat) = 0 and
- * sum(xhat^2) = M var / (var + eps), the path through mean takes the mean off dy and the path
- * through var takes off its part along xhat:
- *     dbeta  = sum(dy)
+ * Gradient (the chain rule of section 3 there, contracted). The path through the mean takes the
+ * mean off dy, the path through the variance takes off dy's part along xhat: dbeta  = sum(dy)
  *     dgamma = sum(dy * xhat)
  *     dx     = gamma * rstd * (dy - dbeta / M - xhat * dgamma / M)
  * The last term is exact with eps in it: d rstd / d var = -rstd^3 / 2 and d var / d x = 2 (x -

@@ -1,6 +1,7 @@
-/* Max pooling over k x k windows that touch but do not overlap (Boureau, Ponce, LeCun, A
- * theoretical analysis of feature pooling, 2010, section 1, equation of max pooling): y[i][j] = max
- * over u, v < k of x[k i + u][k j + v]
+/* Max pooling over k x k windows that touch but do not overlap (Dumoulin, Visin, A guide to
+ * convolution arithmetic for deep learning, 2016, chapter 3):
+ *
+ *     y[i][j] = max over u, v < k of x[k i + u][k j + v]
  *
  * Gradient: y follows the one input that won, so dx is dy there and 0 elsewhere. Of equal values
  * the first in reading order wins (a subgradient); a NaN beats every number, so that a diverged run

@@ -1,10 +1,13 @@
 /* Stochastic gradient descent with momentum (Sutskever, Martens, Dahl, Hinton, On the importance of
  * initialization and momentum in deep learning, 2013, equations 1 to 4), with the learning rate
- * outside the velocity:
+ * outside the velocity, and Nesterov's variant written at the point where the gradient was taken
+ * (Bengio, Boulanger-Lewandowski, Pascanu, Advances in optimizing recurrent networks, 2012, 3.5):
+ *
  *     g = dw + l1 * sign(w) + weight_decay * w
  *     v = momentum * v + g
  *     w = w - lr * v                    classical
  *     w = w - lr * (g + momentum * v)   Nesterov
+ *
  * Weight decay is the gradient of weight_decay / 2 * sum w^2. l1 * sign(w) is the subgradient of
  * l1 * sum |w| that is 0 at 0: a weight at 0 (a beta at the start) is not pushed. */
 #include "real.h"

@@ -1,0 +1,201 @@
+/* The plain network: net_plain.h. Which operation a layer consists of is decided by its description
+ * in the model; this file only threads tensors through the operations. */
+#include <stdlib.h> // free
+#include <string.h> // memcpy
+
+#include "normlab/error.h" // nl_alloc, NL_ASSERT
+#include "net_plain.h"
+
+// --- sizes ------------------------------------------------------------------------------------
+
+static int64_t in_count(const nl_layer *layer) {
+    return (int64_t)layer->in_c * layer->in_h * layer->in_w;
+}
+
+static int64_t out_count(const nl_layer *layer) {
+    return (int64_t)layer->out_c * layer->out_h * layer->out_w;
+}
+
+static nl_conv_shape conv_shape(const nl_layer *layer, int n) {
+    return (nl_conv_shape){.n = n,
+                           .c = layer->in_c,
+                           .h = layer->in_h,
+                           .w = layer->in_w,
+                           .o = layer->out_c,
+                           .k = layer->kernel,
+                           .pad = layer->pad};
+}
+
+static nl_norm_shape norm_shape(const nl_layer *layer, int n) {
+    return (nl_norm_shape){
+        .n = n, .c = layer->out_c, .hw = layer->out_h * layer->out_w, .groups = layer->groups};
+}
+
+static nl_pool_shape pool_shape(const nl_layer *layer, int n) {
+    return (nl_pool_shape){
+        .n = n, .c = layer->in_c, .h = layer->in_h, .w = layer->in_w, .k = layer->kernel};
+}
+
+static int64_t stats_count(const nl_layer *layer, int n) {
+    return layer->stats == NL_STATS_BATCH ? layer->out_c : (int64_t)layer->groups * n;
+}
+
+/* The place of a tensor of the model in its arena. */
+#define AT(arena, net, index) ((arena) + (net)->model->tensors[index].offset)
+
+// --- life ---------------------------------------------------------------------------------------
+
+static void *numbers(int64_t count, size_t size) {
+    return nl_alloc((size_t)count, size, "activations of the plain network");
+}
+
+void OP(net_open)(plain_net *net, const nl_model *model, int capacity) {
+    NL_ASSERT(capacity > 0 && model->n_layers > 0);
+    *net = (plain_net){.model = model, .capacity = capacity};
+    int64_t largest = in_count(&model->layers[0]);
+    net->x = numbers(capacity * largest, sizeof(real));
+    for (int i = 0; i < model->n_layers; i++) {
+        const nl_layer *layer = &model->layers[i];
+        net_store *store = &net->stores[i];
+        const int64_t count = out_count(layer);
+        if (count > largest) largest = count;
+        store->y = numbers(capacity * count, sizeof(real));
+        if (layer->kind == NL_LAYER_MAX_POOL)
+            store->arg = numbers(capacity * count, sizeof(int32_t));
+        if (layer->stats == NL_STATS_NONE) continue;
+        store->z = numbers(capacity * count, sizeof(real));
+        store->mean = numbers(stats_count(layer, capacity), sizeof(real));
+        store->rstd = numbers(stats_count(layer, capacity), sizeof(real));
+    }
+    for (int i = 0; i < 2; i++) net->work[i] = numbers(capacity * largest, sizeof(real));
+}
+
+void OP(net_close)(plain_net *net) {
+    for (int i = 0; i < net->model->n_layers; i++) {
+        net_store *store = &net->stores[i];
+        free(store->z);
+        free(store->y);
+        free(store->mean);
+        free(store->rstd);
+        free(store->arg);
+    }
+    free(net->x);
+    for (int i = 0; i < 2; i++) free(net->work[i]);
+}
+
+// --- forward ------------------------------------------------------------------------------------
+
+static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store,
+                         const real *params, real *buffers, net_batch b) {
+    const nl_norm_shape s = norm_shape(layer, b.n);
+    const double eps = net->model->eps;
+    const real *gamma = AT(params, net, layer->gamma), *beta = AT(params, net, layer->beta);
+    if (layer->stats == NL_STATS_GROUP) {
+        OP(norm_group_forward)(store->y, store->mean, store->rstd, store->z, gamma, beta, s, eps);
+        return;
+    }
+    real *mean = AT(buffers, net, layer->r_mean), *var = AT(buffers, net, layer->r_var);
+    if (b.train) OP(norm_batch_forward)
+    (store->y, store->mean, store->rstd, mean, var, store->z, gamma, beta, s, eps,
+     net->model->norm_momentum);
+    else OP(norm_batch_eval)(store->y, store->z, gamma, beta, mean, var, s, eps);
+}
+
+static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
+                         const real *params, real *buffers, net_batch b) {
+    const bool norm = layer->stats != NL_STATS_NONE;
+    OP(conv_forward)
+    (norm ? store->z : store->y, x, AT(params, net, layer->weight), AT(params, net, layer->bias),
+     conv_shape(layer, b.n));
+    if (norm) forward_norm(net, layer, store, params, buffers, b);
+    if (layer->relu) OP(relu_forward)(store->y, store->y, b.n * out_count(layer));
+}
+
+/* Dropout of a layer's output or of its gradient, in place. */
+static void drop(const plain_net *net, const nl_layer *layer, real *y, net_batch b) {
+    if (!b.train || !layer->dropout) return;
+    const nl_dropout_spec d = {.p = net->model->dropout,
+                               .seed = b.seed,
+                               .epoch = b.epoch,
+                               .layer = (uint32_t)layer->dropout,
+                               .images = b.images,
+                               .n = b.n,
+                               .count = out_count(layer)};
+    OP(dropout)(y, y, d);
+}
+
+const real *OP(net_forward)(plain_net *net, const real *params, real *buffers, net_batch b) {
+    NL_ASSERT(b.n > 0 && b.n <= net->capacity);
+    const real *x = net->x;
+    for (int i = 0; i < net->model->n_layers; i++) {
+        const nl_layer *layer = &net->model->layers[i];
+        net_store *store = &net->stores[i];
+        switch (layer->kind) {
+        case NL_LAYER_CONV:
+            forward_conv(net, layer, store, x, params, buffers, b);
+            break;
+        case NL_LAYER_MAX_POOL:
+            OP(pool_max_forward)(store->y, store->arg, x, pool_shape(layer, b.n));
+            drop(net, layer, store->y, b);
+            break;
+        case NL_LAYER_AVG_POOL:
+            OP(pool_avg_forward)(store->y, x, b.n, layer->in_c, layer->in_h * layer->in_w);
+            break;
+        }
+        x = store->y;
+    }
+    return x;
+}
+
+// --- backward -----------------------------------------------------------------------------------
+
+/* The gradient of the layer's output lies in work[0]; leaves that of its input there. */
+static void backward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
+                          real *grads, const real *params, net_batch b) {
+    real *dy = net->work[0], *other = net->work[1];
+    if (layer->relu) OP(relu_backward)(dy, dy, store->y, b.n * out_count(layer));
+    if (layer->stats != NL_STATS_NONE) {
+        const nl_norm_shape s = norm_shape(layer, b.n);
+        const real *gamma = AT(params, net, layer->gamma);
+        real *dgamma = AT(grads, net, layer->gamma), *dbeta = AT(grads, net, layer->beta);
+        if (layer->stats == NL_STATS_BATCH) OP(norm_batch_backward)
+        (other, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
+        else OP(norm_group_backward)(other, dgamma, dbeta, dy, store->z, store->mean, store->rstd,
+                                     gamma, s);
+        real *const normed = other;
+        other = dy;
+        dy = normed;
+    }
+    const nl_conv_shape s = conv_shape(layer, b.n);
+    OP(conv_backward_filter)(AT(grads, net, layer->weight), AT(grads, net, layer->bias), dy, x, s);
+    if (x != net->x) OP(conv_backward_data)(other, dy, AT(params, net, layer->weight), s);
+    net->work[0] = other;
+    net->work[1] = dy;
+}
+
+static void backward_pool(plain_net *net, const nl_layer *layer, net_store *store, net_batch b) {
+    real *dy = net->work[0], *dx = net->work[1];
+    if (layer->kind == NL_LAYER_MAX_POOL) {
+        drop(net, layer, dy, b);
+        OP(pool_max_backward)(dx, dy, store->arg, pool_shape(layer, b.n));
+    } else {
+        OP(pool_avg_backward)(dx, dy, b.n, layer->in_c, layer->in_h * layer->in_w);
+    }
+    net->work[0] = dx;
+    net->work[1] = dy;
+}
+
+void OP(net_backward)(plain_net *net, real *grads, const real *dlogits, const real *params,
+                      net_batch b) {
+    const nl_model *model = net->model;
+    memcpy(net->work[0], dlogits,
+           (size_t)(b.n * out_count(&model->layers[model->n_layers - 1])) * sizeof *dlogits);
+    for (int i = model->n_layers - 1; i >= 0; i--) {
+        const nl_layer *layer = &model->layers[i];
+        const real *x = i ? net->stores[i - 1].y : net->x;
+        if (layer->kind == NL_LAYER_CONV)
+            backward_conv(net, layer, &net->stores[i], x, grads, params, b);
+        else
+            backward_pool(net, layer, &net->stores[i], b);
+    }
+}
