@@ -1,0 +1,53 @@
+/* The convolutions of the CUDA engine: one plan object per problem, chosen once, run many times.
+ *
+ * Use: open, then plan every problem of the run (this allocates, times and runs each plan once), then
+ * run as often as needed, also while a stream is being captured; close. Tensors are NCHW, float.
+ * Every plan is deterministic; none uses TF32 unless the options ask for it.
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+
+#include <cuda_runtime_api.h> // cudaStream_t
+
+#include "normlab/error.h" // nl_error
+#include "normlab/ops.h"   // nl_conv_shape
+
+/* y = conv(x, w) without bias; dx of dy and w; dw of dy and x. */
+typedef enum nl_conv_dir { NL_CONV_FORWARD, NL_CONV_DATA, NL_CONV_FILTER, NL_CONV_DIRS } nl_conv_dir;
+
+typedef struct nl_conv_problem {
+    nl_conv_dir dir;
+    nl_conv_shape shape;
+} nl_conv_problem;
+
+/* Work on different lanes may overlap: each lane has a workspace of its own. */
+enum { NL_CONV_LANES = 2 };
+
+typedef struct nl_convs_options {
+    cudaStream_t stream; /* for timing and first runs */
+    bool tf32;
+    bool autotune;      /* time the candidates; else the first deterministic one */
+    const char *device; /* part of the cache file's key */
+    const char *plan;   /* JSON text whose choices must be reused, or NULL */
+} nl_convs_options;
+
+typedef struct nl_convs nl_convs;
+
+int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err);
+void nl_convs_close(nl_convs *convs);
+
+/* Chooses the plan of a problem; *index is its number for nl_convs_run. A problem seen before gives
+ * the number it has. `layer` names it in errors. */
+int nl_convs_plan(int *index, nl_convs *convs, nl_conv_problem problem, const char *layer,
+                  nl_error *err);
+
+/* Queues one convolution. forward: y, x, w; data: dx, dy, w; filter: dw, dy, x. */
+int nl_convs_run(nl_convs *convs, int index, int lane, cudaStream_t stream, float *out,
+                 const float *a, const float *b, nl_error *err);
+
+/* The choices, as JSON text for run.json and for nl_convs_options.plan; the caller frees. */
+char *nl_convs_json(const nl_convs *convs);
+
+/* Versions of the libraries in use, one line. */
+const char *nl_convs_versions(const nl_convs *convs);
