@@ -1,9 +1,9 @@
 /* The engines of a convolution's graph and the execution plans made of them.
  *
- * Heuristics mode A ranks engine configurations by expected time; mode FALLBACK adds those that always
- * work. Both often rank engines first whose sums depend on the order of atomics: numerical notes tell,
- * and those are left out, as are TF32 unless asked for, FFT and large Winograd tiles (they lose digits
- * that the comparison with the CPU needs), and reductions in reduced precision.
+ * Heuristics mode A ranks engine configurations by expected time; mode FALLBACK adds those that
+ * always work. Both often rank engines first whose sums depend on the order of atomics: numerical
+ * notes tell, and those are left out, as are TF32 unless asked for, FFT and large Winograd tiles
+ * (they lose digits that the comparison with the CPU needs), and reductions in reduced precision.
  */
 #include "conv_graph.h"
 
@@ -13,7 +13,8 @@
 
 #include "cudnn_desc.h" // nl_desc
 
-/* ---- heuristics -------------------------------------------------------------------------------- */
+/* ---- heuristics --------------------------------------------------------------------------------
+ */
 
 static bool acceptable(const nl_cudnn *api, cudnnBackendDescriptor_t engine, bool tf32) {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
@@ -32,7 +33,8 @@ static bool acceptable(const nl_cudnn *api, cudnnBackendDescriptor_t engine, boo
         case CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4:
         case CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP:
             break;
-        default: /* not deterministic, FFT, large tiles, reduced precision, and what is yet to come */
+        default: /* not deterministic, FFT, large tiles, reduced precision, and what is yet to come
+                  */
             return false;
         }
     }
@@ -45,8 +47,8 @@ static bool describe(char tag[NL_TAG], const nl_cudnn *api, cudnnBackendDescript
     int64_t index = 0, count = 0, got = 0;
     if (api->get_attribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &got,
                            &index) ||
-        api->get_attribute(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES,
-                           CUDNN_TYPE_BACKEND_DESCRIPTOR, CUDNN_KNOB_TYPE_COUNTS, &count, knobs)) {
+        api->get_attribute(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                           CUDNN_KNOB_TYPE_COUNTS, &count, knobs)) {
         return false;
     }
     int length = snprintf(tag, NL_TAG, "%d", (int)index);
@@ -112,9 +114,9 @@ static int ask(nl_conv_candidates *list, const nl_conv_graph *g, cudnnBackendHeu
     }
     int64_t count = 0;
     if (!status) {
-        status = api->get_attribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, NL_MAX_CANDIDATES, &count,
-                                    configs);
+        status =
+            api->get_attribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, NL_MAX_CANDIDATES, &count, configs);
     }
     if (status) code = nl_cudnn_fail(api, status, "engine heuristics", err);
     for (int64_t i = 0; i < count && !code; i++) add_candidate(list, api, configs[i], tf32);
@@ -132,7 +134,8 @@ int nl_conv_graph_candidates(nl_conv_candidates *list, const nl_conv_graph *grap
     return code ? code : ask(list, graph, CUDNN_HEUR_MODE_FALLBACK, tf32, err);
 }
 
-/* ---- plans ------------------------------------------------------------------------------------- */
+/* ---- plans -------------------------------------------------------------------------------------
+ */
 
 /* A tag's engine and knobs; owned by the caller, who destroys what is not NULL. */
 typedef struct recipe {
@@ -185,8 +188,7 @@ static int make_plan(nl_conv_exec *exec, const nl_conv_graph *g, recipe *r, nl_e
         nl_desc_set(&d, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                     &g->target.props);
     } else {
-        nl_desc_set(&d, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
-                    &g->target.handle);
+        nl_desc_set(&d, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &g->target.handle);
     }
     const int code = nl_desc_finish(&exec->plan, &d, "execution plan", err);
     if (code) return code;

@@ -8,7 +8,8 @@
 
 #include "cudnn_desc.h" // nl_desc: building descriptors
 
-/* ---- target ------------------------------------------------------------------------------------ */
+/* ---- target ------------------------------------------------------------------------------------
+ */
 
 int nl_conv_target_profile(nl_conv_target *target, const nl_cudnn *api, const char *json,
                            nl_error *err) {
@@ -24,7 +25,8 @@ void nl_conv_target_close(nl_conv_target *target) {
     target->props = NULL;
 }
 
-/* ---- graph ------------------------------------------------------------------------------------- */
+/* ---- graph -------------------------------------------------------------------------------------
+ */
 
 static int make_tensor(cudnnBackendDescriptor_t *out, const nl_cudnn *api, int64_t uid,
                        const int64_t dims[4], nl_error *err) {
@@ -98,11 +100,9 @@ static int make_operation(nl_conv_graph *g, nl_error *err) {
 
 static int make_graph(nl_conv_graph *g, nl_error *err) {
     nl_desc d = nl_desc_new(g->target.api, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-    nl_desc_set(&d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-                &g->operation);
+    nl_desc_set(&d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &g->operation);
     if (g->target.handle) {
-        nl_desc_set(&d, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1,
-                    &g->target.handle);
+        nl_desc_set(&d, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &g->target.handle);
     }
     return nl_desc_finish(&g->graph, &d, "operation graph", err);
 }

@@ -1,7 +1,8 @@
 /* One convolution as a graph of cuDNN's backend API, its engines and its execution plans.
  *
- * A plan is known by its tag, as "17 2=0 12=1": the engine's number, then knob=value pairs. Every plan is
- * built from its tag, also right after the heuristics named it, so that a resumed run gets the same.
+ * A plan is known by its tag, as "17 2=0 12=1": the engine's number, then knob=value pairs. Every
+ * plan is built from its tag, also right after the heuristics named it, so that a resumed run gets
+ * the same.
  */
 #pragma once
 
@@ -13,8 +14,8 @@ enum { NL_TAG = 256, NL_MAX_CANDIDATES = 64 };
 /* Where plans are to run: a handle, or, on a machine without a GPU, a device's properties. */
 typedef struct nl_conv_target {
     const nl_cudnn *api;
-    cudnnHandle_t handle;             /* NULL: props */
-    cudnnBackendDescriptor_t props;   /* NULL: handle */
+    cudnnHandle_t handle;           /* NULL: props */
+    cudnnBackendDescriptor_t props; /* NULL: handle */
 } nl_conv_target;
 
 /* From the JSON text of a device's properties. */

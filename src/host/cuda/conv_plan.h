@@ -1,8 +1,8 @@
 /* The convolutions of the CUDA engine: one plan object per problem, chosen once, run many times.
  *
- * Use: open, then plan every problem of the run (this allocates, times and runs each plan once), then
- * run as often as needed, also while a stream is being captured; close. Tensors are NCHW, float.
- * Every plan is deterministic; none uses TF32 unless the options ask for it.
+ * Use: open, then plan every problem of the run (this allocates, times and runs each plan once),
+ * then run as often as needed, also while a stream is being captured; close. Tensors are NCHW,
+ * float. Every plan is deterministic; none uses TF32 unless the options ask for it.
  */
 #pragma once
 
@@ -14,7 +14,12 @@
 #include "normlab/ops.h"   // nl_conv_shape
 
 /* y = conv(x, w) without bias; dx of dy and w; dw of dy and x. */
-typedef enum nl_conv_dir { NL_CONV_FORWARD, NL_CONV_DATA, NL_CONV_FILTER, NL_CONV_DIRS } nl_conv_dir;
+typedef enum nl_conv_dir {
+    NL_CONV_FORWARD,
+    NL_CONV_DATA,
+    NL_CONV_FILTER,
+    NL_CONV_DIRS
+} nl_conv_dir;
 
 typedef struct nl_conv_problem {
     nl_conv_dir dir;

@@ -1,6 +1,7 @@
-/* Loads cuDNN 9 at run time. Its sub-libraries lie beside it and are found by its own run path; those
- * of CUDA that some engines want (cuBLASLt, NVRTC) are opened first, so that a Python wheel's folders
- * of $NORMLAB_LIBRARY_PATH serve them too. Without them those engines only drop out of the candidates.
+/* Loads cuDNN 9 at run time. Its sub-libraries lie beside it and are found by its own run path;
+ * those of CUDA that some engines want (cuBLASLt, NVRTC) are opened first, so that a Python wheel's
+ * folders of $NORMLAB_LIBRARY_PATH serve them too. Without them those engines only drop out of the
+ * candidates.
  */
 #include "cudnn_api.h"
 

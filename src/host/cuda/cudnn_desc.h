@@ -1,5 +1,5 @@
-/* Building one descriptor of cuDNN's backend API: new, set ..., finish. The first failure is kept and
- * makes the rest do nothing, so that only the end needs a check.
+/* Building one descriptor of cuDNN's backend API: new, set ..., finish. The first failure is kept
+ * and makes the rest do nothing, so that only the end needs a check.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ nl_desc nl_desc_new(const nl_cudnn *api, cudnnBackendDescriptorType_t type);
 void nl_desc_set(nl_desc *d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
                  int64_t count, const void *values);
 
-/* Finalizes; *out owns the descriptor. On failure destroys it: NL_EDEVICE, with cuDNN's own text. */
+/* Finalizes; *out owns the descriptor. On failure destroys it: NL_EDEVICE, with cuDNN's own text.
+ */
 int nl_desc_finish(cudnnBackendDescriptor_t *out, nl_desc *d, const char *what, nl_error *err);
 
 /* Fails with cuDNN's text for a status. */

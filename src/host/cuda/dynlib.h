@@ -1,7 +1,7 @@
 /* Opening shared libraries that a machine may or may not have, so that one program runs anywhere.
  *
- * A library is looked for in the folders of $NORMLAB_LIBRARY_PATH (split at ':'), in lib/ beside the
- * program, where the system's loader looks, and last in the folder that the build found.
+ * A library is looked for in the folders of $NORMLAB_LIBRARY_PATH (split at ':'), in lib/ beside
+ * the program, where the system's loader looks, and last in the folder that the build found.
  */
 #pragma once
 
