@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# run.sh [options of 'normlab train'] [CONFIG.yaml...]: sets up, builds, gets the data, trains,
+# reports. Without a config it trains bn_l1, ln and gn; without --epochs 20 epochs on a GPU and 1
+# on a machine without one.
+set -euo pipefail
+# shellcheck source=scripts/setup.sh
+source "$(dirname "$0")/setup.sh"
+program=$top/build/release/normlab
+
+usage() {
+  cat <<'END'
+usage: scripts/run.sh [OPTION...] [CONFIG.yaml...]
+Installs what is missing (Debian 12, as root or with sudo), builds, fetches MNIST, trains, reports.
+Without a config: bn_l1, ln and gn. Without --epochs: 20 on a GPU, 1 on a machine without one.
+The options are those of 'normlab train':
+
+END
+  if [ -x "$program" ]; then
+    "$program" train --help
+  else
+    echo "  (once it is built: build/release/normlab train --help)"
+  fi
+}
+
+# What this script has to know of the options; all of them go on to the program as they are. Long
+# options may be shortened, as everywhere; the last of a repeated one counts.
+configs='' data='' device=auto epochs='' previous=''
+for arg in "$@"; do
+  case $previous in
+  --da | --dat | --data) data=$arg ;;
+  --de*) device=$arg ;;
+  esac
+  previous=$arg
+  case $arg in
+  -h | -\? | --help) usage && exit ;;
+  *.yaml) configs=1 ;;
+  --da=* | --dat=* | --data=*) data=${arg#*=} ;;
+  --de*=*) device=${arg#*=} ;;
+  --e*) epochs=1 ;;
+  esac
+done
+
+# there_is_gpu: the program itself can start on one
+there_is_gpu() {
+  local folder rc=0
+  case $device in
+  auto) ;;
+  cuda*) return 0 ;;
+  *) return 1 ;;
+  esac
+  folder=$(mktemp -d)
+  "$program" train "$top/configs/none.yaml" --data "$data" --device cuda --epochs 0 --no-autotune \
+    --out "$folder/probe" >/dev/null 2>&1 || rc=$?
+  rm -rf "$folder"
+  return $rc
+}
+
+need "${build_packages[@]}"
+build release normlab
+
+keep=()
+if [ -n "$data" ] || [ -n "${NORMLAB_DATA-}" ]; then
+  keep=(--keep) # a folder of the user's own: nothing in it is replaced
+  data=${data:-$NORMLAB_DATA}
+else
+  [ -n "${XDG_CACHE_HOME-}${HOME-}" ] || die 2 "run.sh: HOME is not set" "say --data DIR"
+  data=${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist
+fi
+"$top/scripts/fetch-mnist.sh" "${keep[@]}" "$data"
+
+defaults=(--data "$data") # in front, so that the user's own options count
+if [ -z "$epochs" ]; then
+  if there_is_gpu; then
+    defaults+=(--epochs 20)
+  else
+    defaults+=(--epochs 1)
+    say "1 epoch, as no GPU is used; for all 20: scripts/run.sh$(printf ' %q' "$@" --epochs 20)"
+  fi
+fi
+[ -n "$configs" ] || defaults+=("$top"/configs/{bn_l1,ln,gn}.yaml)
+exec "$program" train "${defaults[@]}" "$@" # exec: signals reach the program

@@ -1,0 +1,304 @@
+#!/usr/bin/env bash
+# test_scripts.sh [--tap=FILE]: tests of scripts/, with small files in MNIST's place, a folder as
+# the mirror, and stand-ins for cmake, ctest and the program. Results go to FILE in TAP, like
+# Criterion's.
+# shellcheck disable=SC2016 # what the stand-ins shall expand stands in single quotes
+set -uo pipefail
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
+tap=/dev/stdout
+[ $# -eq 0 ] || tap=${1#--tap=}
+names=(train-images-idx3-ubyte train-labels-idx1-ubyte
+  t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
+
+# ---- what each test starts with: a copy of scripts/ and a mirror in a folder of its own ----
+
+stand_in() {
+  printf '#!/usr/bin/env bash\n%s\n' "$2" >"$1"
+  chmod +x "$1"
+}
+
+prepare() {
+  local name
+  tmp=$(mktemp -d)
+  repo=$tmp/repo fetch=$tmp/repo/scripts/fetch-mnist.sh
+  mkdir -p "$repo/build/release" "$repo/tests" "$tmp/mirror" "$tmp/bin"
+  cp -r "$source_dir/scripts" "$source_dir/configs" "$repo/"
+  for name in "${names[@]}"; do seq 1 20000 | sed "s/^/$name /" >"$tmp/mirror/$name"; done
+  gzip -nk "$tmp/mirror"/*
+  for name in "${names[@]}"; do
+    (cd "$tmp/mirror" && sha256sum "$name" "$name.gz")
+  done >"$repo/scripts/mnist.sha256"
+  stand_in "$tmp/bin/cmake" 'exit 0'
+  stand_in "$repo/build/release/normlab" 'printf "%s\n" "$@" >"$ARGS.all"
+    case "$*" in *"--device cuda --epochs 0"*) exit "${GPU:-4}" ;; esac
+    printf "%s\n" "$@" >"$ARGS"; exit "${CODE:-0}"'
+  export ARGS=$tmp/args NORMLAB_MIRRORS=file://$tmp/mirror HOME=$tmp/home
+  unset NORMLAB_DATA XDG_CACHE_HOME
+}
+
+fail() {
+  echo "$*"
+  return 1
+}
+
+# expect CODE COMMAND...: it ends with this code; what it said is in $said
+expect() {
+  local code=$1 rc=0
+  shift
+  said=$("$@" 2>&1) || rc=$?
+  [ "$rc" -eq "$code" ] || fail "exit $rc instead of $code from: $*: $said"
+}
+
+says() { [[ $said == *"$1"* ]] || fail "does not say '$1': $said"; }
+
+all_right() {
+  local name
+  for name in "${names[@]}"; do cmp "$1/$name" "$tmp/mirror/$name"; done
+  [ "$(find "$1" -mindepth 1 | wc -l)" -eq 4 ] || fail "something else was left: $(ls -A "$1")"
+}
+
+# passed_on ARGUMENT...: these stand side by side among the program's arguments
+passed_on() {
+  local all
+  all=" $(tr '\n' ' ' <"$ARGS")"
+  [[ $all == *" $* "* ]] || fail "not passed on: '$*' in '$all'"
+}
+
+run() { PATH=$tmp/bin:$PATH "$repo/scripts/run.sh" "$@"; }
+
+# ---- fetch-mnist.sh ----
+
+test_fetch_into_empty_folder() {
+  expect 0 "$fetch" "$tmp/deep/data"
+  all_right "$tmp/deep/data"
+}
+
+test_fetch_keeps_what_is_right() {
+  expect 0 "$fetch" "$tmp/data"
+  touch -d 2001-01-01 "$tmp/data"/*
+  NORMLAB_MIRRORS=file:///nonesuch expect 0 "$fetch" "$tmp/data"
+  [ -z "$said" ] || fail "not quiet: $said"
+  rm "$tmp/data/${names[1]}"
+  expect 0 "$fetch" "$tmp/data"
+  all_right "$tmp/data"
+  [ "$(find "$tmp/data" -name '*ubyte' ! -newermt 2002-01-01 | wc -l)" -eq 3 ] ||
+    fail "fetched again what was right"
+}
+
+test_fetch_accepts_gz() {
+  mkdir "$tmp/data"
+  cp "$tmp/mirror"/*.gz "$tmp/data"
+  NORMLAB_MIRRORS=file:///nonesuch expect 0 "$fetch" "$tmp/data"
+}
+
+test_fetch_replaces_corrupt() {
+  expect 0 "$fetch" "$tmp/data"
+  truncate -s -1 "$tmp/data/${names[0]}"
+  printf x | dd of="$tmp/data/${names[3]}" bs=1 seek=100 conv=notrunc status=none
+  expect 0 "$fetch" "$tmp/data"
+  all_right "$tmp/data"
+}
+
+test_fetch_goes_on_after_half() {
+  mkdir -p "$tmp/data/.part"
+  head -c 1000 "$tmp/mirror/${names[0]}.gz" >"$tmp/data/.part/${names[0]}.gz"
+  head -c 1000 /dev/zero >"$tmp/data/.part/${names[1]}.gz"
+  head -c 999999 /dev/zero >"$tmp/data/.part/${names[2]}.gz"
+  cp "$tmp/mirror/${names[3]}.gz" "$tmp/data/.part/"
+  expect 0 "$fetch" "$tmp/data"
+  all_right "$tmp/data"
+}
+
+test_fetch_keeps_half_of_a_cut_download() {
+  mkdir -p "$tmp/data/.part"
+  head -c 1000 "$tmp/mirror/${names[0]}.gz" >"$tmp/data/.part/${names[0]}.gz"
+  NORMLAB_MIRRORS=http://127.0.0.1:9 expect 3 "$fetch" "$tmp/data"
+  [ "$(stat -c %s "$tmp/data/.part/${names[0]}.gz")" -eq 1000 ] || fail "the half is gone"
+}
+
+test_fetch_second_mirror() {
+  cp -r "$tmp/mirror" "$tmp/bad"
+  gzip -c /dev/null >"$tmp/bad/${names[2]}.gz"
+  NORMLAB_MIRRORS="http://127.0.0.1:9 file://$tmp/bad file://$tmp/mirror" \
+    expect 0 "$fetch" "$tmp/data"
+  says "file://$tmp/bad: ${names[2]}.gz is not the file it should be"
+  all_right "$tmp/data"
+}
+
+test_fetch_nothing_to_reach() {
+  NORMLAB_MIRRORS=http://127.0.0.1:9 expect 3 "$fetch" "$tmp/data"
+  says "$tmp/data"
+  says "still missing: ${names[*]}"
+  says "hint: "
+}
+
+test_fetch_two_at_once() {
+  "$fetch" "$tmp/data" 2>/dev/null &
+  expect 0 "$fetch" "$tmp/data"
+  wait $! || fail "the other one failed"
+  all_right "$tmp/data"
+}
+
+test_fetch_keep_leaves_another_set_alone() {
+  mkdir "$tmp/data"
+  for name in "${names[@]}"; do echo other >"$tmp/data/$name"; done
+  expect 0 "$fetch" --keep "$tmp/data"
+  says "not MNIST"
+  rm "$tmp/data/${names[0]}"
+  expect 3 "$fetch" --keep "$tmp/data"
+  says "incomplete"
+  [ "$(cat "$tmp/data/${names[1]}")" = other ] || fail "replaced a file of the user"
+  [ ! -e "$tmp/data/${names[0]}" ] || fail "mixed two sets"
+}
+
+test_fetch_cannot_write() {
+  touch "$tmp/file"
+  expect 6 "$fetch" "$tmp/file/data"
+  says "cannot make this folder"
+  expect 2 "$fetch"
+  expect 2 "$fetch" --what "$tmp/data"
+}
+
+# ---- run.sh ----
+
+test_run_defaults() {
+  expect 0 run
+  says "1 epoch"
+  says "scripts/run.sh --epochs 20"
+  passed_on train --data "$HOME/.cache/normlab/mnist" --epochs 1 \
+    "$repo"/configs/{bn_l1,ln,gn}.yaml
+  all_right "$HOME/.cache/normlab/mnist"
+}
+
+test_run_on_gpu() {
+  GPU=0 expect 0 run
+  passed_on --epochs 20
+  [[ $said != *"all 20"* ]] || fail "speaks of one epoch: $said"
+  GPU=0 expect 0 run --device cpu
+  passed_on --epochs 1
+  expect 0 run --device=cuda:1
+  passed_on --epochs 20
+}
+
+test_run_passes_options_on() {
+  local option
+  for option in "--epochs 3" --epochs=0 "--epoch 3"; do
+    # shellcheck disable=SC2086 # an option and its value
+    expect 0 run $option --out "a folder"
+    [ "$(grep -c -- '^--epoch' "$ARGS")" -eq 1 ] || fail "two numbers of epochs: $(cat "$ARGS")"
+    grep -qx "a folder" "$ARGS" || fail "an argument fell apart"
+  done
+  expect 0 run my.yaml --set train.lr=1
+  grep -q bn_l1 "$ARGS" && fail "the default configs beside the user's"
+  passed_on my.yaml --set train.lr=1
+}
+
+test_run_data() {
+  expect 0 run --data "$tmp/one"
+  all_right "$tmp/one"
+  expect 0 run --data=unused --data="$tmp/two"
+  all_right "$tmp/two"
+  [ ! -e unused ] || fail "the first of a repeated option counts"
+  passed_on --data "$tmp/two"
+  NORMLAB_DATA=$tmp/three expect 0 run
+  all_right "$tmp/three"
+  XDG_CACHE_HOME=$tmp/cache expect 0 run
+  all_right "$tmp/cache/normlab/mnist"
+  NORMLAB_MIRRORS=http://127.0.0.1:9 expect 3 run --data "$tmp/four"
+}
+
+test_run_codes_and_help() {
+  CODE=5 expect 5 run
+  expect 0 run --help
+  says "usage: scripts/run.sh"
+  passed_on train --help
+  rm "$repo/build/release/normlab"
+  expect 0 run -h
+  says "usage: scripts/run.sh"
+}
+
+# ---- setup.sh and test.sh ----
+
+test_setup_without_root() {
+  stand_in "$tmp/bin/id" 'echo 1000'
+  stand_in "$tmp/bin/sudo" 'exit 1'
+  local setup="source '$repo/scripts/setup.sh'"
+  expect 0 bash -c "$setup; need bash:bash"
+  PATH=$tmp/bin:$PATH expect 1 bash -c "$setup; need a:bash b:nonesuch </dev/null"
+  says "apt-get install b'"
+  expect 1 bash -c "$setup; PATH=/nonesuch; need b:nonesuch c:lib:nonesuch"
+  says "missing here: b c"
+  says "Debian 12"
+}
+
+test_failed_build_is_told() {
+  stand_in "$tmp/bin/cmake" 'echo "what the compiler said"; exit 1'
+  expect 1 run
+  says "what the compiler said"
+}
+
+# check_tests PASSED FAILED SKIPPED FILE...: test.sh over programs that left these TAP files
+check_tests() {
+  local totals="$1 passed, $2 failed, $3 skipped"
+  shift 3
+  mkdir -p "$tmp/taps"
+  stand_in "$tmp/bin/clang-format" 'echo "version 14.0.6"'
+  stand_in "$tmp/bin/ctest" 'if [ "$3" = -N ]; then
+      for p in $PROGRAMS; do echo "  Test  #1: $p"; done; exit; fi
+    mkdir -p "$2/Testing/Temporary" "$2/tests"; touch "$2/Testing/Temporary/LastTest.log"
+    cp "$TAPS"/*.tap "$2/tests/"; cp "$TAPS"/*.log "$2/Testing/Temporary/"
+    [ -z "${REPORT-}" ] || echo leak >"$(sed "s/:.*//" <<<"${ASAN_OPTIONS#log_path=}").1"
+    exit "$CODE"'
+  export TAPS=$tmp/taps
+  said=$(PATH=$tmp/bin:$PATH "$repo/scripts/test.sh" 2>&1)
+  rc=$?
+  [ "$(tail -n 1 <<<"$said")" = "$totals" ] || fail "not '$totals': $said"
+}
+
+test_totals() {
+  set +e
+  mkdir "$tmp/taps"
+  printf 'ok - a::x  (0.00s)\nok - a::y  # SKIP no gpu\n' >"$tmp/taps/test_a.tap"
+  # two suites and the format
+  CODE=0 PROGRAMS="test_a test_b" check_tests 5 0 2 || return 1
+  [ "$rc" -eq 0 ] || fail "exit $rc" || return 1
+  says "skipped: test_a: a::y  # SKIP no gpu" || return 1
+  CODE=0 REPORT=1 PROGRAMS="test_a test_b" check_tests 5 2 2 || return 1
+  [ "$rc" -eq 1 ] || fail "green with a sanitizer's report" || return 1
+  echo '1:test_a' >"$tmp/taps/LastTestsFailed.log"
+  CODE=8 PROGRAMS="test_a" check_tests 3 2 2 || return 1
+  [ "$rc" -eq 1 ] || fail "exit $rc" || return 1
+  echo 'not ok - a::z' >>"$tmp/taps/test_a.tap"
+  CODE=8 PROGRAMS="test_a" check_tests 3 2 2
+}
+
+test_no_test_is_a_failure() {
+  set +e
+  CODE=0 PROGRAMS="" check_tests 1 2 0 || return 1
+  [ "$rc" -eq 1 ] || fail "exit $rc though nothing ran"
+}
+
+# ---- all of them ----
+
+mapfile -t tests < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
+failures=0
+printf '1..%d\n' "${#tests[@]}" >"$tap"
+for name in "${tests[@]}"; do
+  output=$(
+    prepare
+    trap 'rm -rf "$tmp"' EXIT
+    cd "$tmp" || exit 1
+    set -e
+    "$name" 2>&1
+  )
+  rc=$?
+  if [ "$rc" -eq 0 ]; then
+    printf 'ok - scripts::%s\n' "${name#test_}" >>"$tap"
+  else
+    printf 'not ok - scripts::%s\n' "${name#test_}" >>"$tap"
+    printf '%s: %s\n' "$name" "$output"
+    failures=$((failures + 1))
+  fi
+done
+printf '%d tests, %d failed\n' "${#tests[@]}" "$failures"
+[ "$failures" -eq 0 ]
