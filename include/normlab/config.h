@@ -11,7 +11,10 @@
 
 struct json_t;
 
-enum { NL_MAX_LAYERS = 64 };
+enum { NL_MAX_LAYERS = 64, NL_MAX_KEYS = 32 };
+
+/* Where a key's value came from, if not from a line of the file (nl_config.lines). */
+enum { NL_FROM_DEFAULT = 0, NL_FROM_SET = -1 };
 
 typedef enum nl_norm {
     NL_NORM_NONE,
@@ -38,7 +41,9 @@ typedef struct nl_layer_spec {
 } nl_layer_spec;
 
 typedef struct nl_config {
-    char name[128]; /* file name without folder and .yaml */
+    char name[128];         /* file name without folder and .yaml */
+    char file[400];         /* for errors; empty: not read from a file */
+    int lines[NL_MAX_KEYS]; /* by key of the table: line of the file, or NL_FROM_... */
     struct {
         double mean, std; /* of the pixels / 255 */
         double rotate;    /* degrees, 0 to 180 */
