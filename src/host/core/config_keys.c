@@ -1,0 +1,261 @@
+/* The table of keys, and text to value. Numbers are read in the C locale whatever the program's is,
+ * by a grammar stricter than strtod's: no hexadecimal, no inf or nan, nothing behind the number,
+ * and no leading zeros in a whole number, which YAML reads as octal or not, by its version.
+ */
+#include "config_keys.h"
+
+#include <assert.h> // static_assert
+#include <ctype.h>  // isdigit
+#include <limits.h> // INT_MAX
+#include <locale.h> // newlocale
+#include <math.h>   // INFINITY, isfinite
+#include <stdarg.h> // va_list
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // strtod_l
+#include <string.h> // strcmp
+
+/* --- The table ------------------------------------------------------------------------------- */
+
+static const char *const norm_words[] = {"none", "batch", "layer", "group", "instance", NULL};
+static const char *const schedule_words[] = {"constant", "step", "cosine", NULL};
+static const char *const math_words[] = {"fp32", "tf32", NULL};
+static const char *const pool_words[] = {"max", "average", NULL};
+static_assert(NL_NORM_INSTANCE == 4 && NL_SCHEDULE_COSINE == 2 && NL_MATH_TF32 == 1,
+              "words are listed by the value of their enum");
+static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int");
+
+#define ANY                                                                                        \
+    { -INFINITY, INFINITY, false, false }
+#define ABOVE(limit)                                                                               \
+    { limit, INFINITY, true, false }
+#define FROM(limit)                                                                                \
+    { limit, INFINITY, false, false }
+#define FROM_TO(low, high)                                                                         \
+    { low, high, false, false }
+#define FROM_BELOW(low, high)                                                                      \
+    { low, high, false, true }
+#define AT(field) offsetof(nl_config, field)
+
+// clang-format off
+const nl_key nl_config_keys[] = {
+    {"data.mean", NL_KEY_REAL, AT(data.mean), ANY, NULL, "0.1307",
+     "mean of the pixels / 255"},
+    {"data.std", NL_KEY_REAL, AT(data.std), ABOVE(0), NULL, "0.3081",
+     "their standard deviation"},
+    {"data.rotate", NL_KEY_REAL, AT(data.rotate), FROM_TO(0, 180), NULL, "7",
+     "largest rotation of a training image, degrees"},
+    {"data.shuffle", NL_KEY_BOOL, AT(data.shuffle), ANY, NULL, "true",
+     "new order of the training images in each epoch"},
+    {"data.batch", NL_KEY_INT, AT(data.batch), FROM(1), NULL, "64",
+     "images a training step"},
+    {"model.norm", NL_KEY_WORD, AT(model.norm), ANY, norm_words, "batch",
+     "of every layer with norm: true"},
+    {"model.group_size", NL_KEY_INT, AT(model.group_size), FROM(1), NULL, "4",
+     "channels a group, for norm: group"},
+    {"model.eps", NL_KEY_REAL, AT(model.eps), FROM_TO(1e-12, 1), NULL, "1e-5",
+     "added to a variance under the root"},
+    {"model.dropout", NL_KEY_REAL, AT(model.dropout), FROM_BELOW(0, 1), NULL, "0.05",
+     "share of elements dropped in training"},
+    {"train.epochs", NL_KEY_INT, AT(train.epochs), FROM(0), NULL, "20",
+     "passes over the training images"},
+    {"train.lr", NL_KEY_REAL, AT(train.lr), ABOVE(0), NULL, "0.01",
+     "learning rate of the first epoch"},
+    {"train.momentum", NL_KEY_REAL, AT(train.momentum), FROM_BELOW(0, 1), NULL, "0.9",
+     "of the gradient descent"},
+    {"train.nesterov", NL_KEY_BOOL, AT(train.nesterov), ANY, NULL, "false",
+     "Nesterov's form of it"},
+    {"train.l1", NL_KEY_REAL, AT(train.l1), FROM(0), NULL, "0",
+     "times the sum of |p| over all parameters"},
+    {"train.weight_decay", NL_KEY_REAL, AT(train.weight_decay), FROM(0), NULL, "0",
+     "times p, added to the gradient of p"},
+    {"train.norm_momentum", NL_KEY_REAL, AT(train.norm_momentum), FROM_TO(0, 1), NULL, "0.1",
+     "of the running values of batch norm"},
+    {"train.schedule.kind", NL_KEY_WORD, AT(train.schedule.kind), ANY, schedule_words, "step",
+     "of the learning rate"},
+    {"train.schedule.every", NL_KEY_INT, AT(train.schedule.every), FROM(1), NULL, "5",
+     "epochs between two steps"},
+    {"train.schedule.factor", NL_KEY_REAL, AT(train.schedule.factor), ABOVE(0), NULL, "0.1",
+     "of one step"},
+    {"train.seed", NL_KEY_SEED, AT(train.seed), FROM_TO(0, UINT32_MAX), NULL, "1",
+     "of weights, order, rotation and dropout"},
+    {"train.math", NL_KEY_WORD, AT(train.math), ANY, math_words, "fp32",
+     "of convolutions on a GPU"},
+};
+#undef AT
+
+#define AT(field) offsetof(nl_layer_draft, field)
+const nl_key nl_layer_keys[] = {
+    {"conv", NL_KEY_INT, AT(spec.out), FROM_TO(1, 4096), NULL, NULL, "output channels"},
+    {"kernel", NL_KEY_INT, AT(spec.kernel), FROM_TO(1, 28), NULL, NULL, "its width and height"},
+    {"pad", NL_KEY_INT, AT(spec.pad), FROM_TO(0, 27), NULL, NULL, "zeros at each edge"},
+    {"norm", NL_KEY_BOOL, AT(spec.norm), ANY, NULL, NULL, "then the norm"},
+    {"relu", NL_KEY_BOOL, AT(spec.relu), ANY, NULL, NULL, "then ReLU"},
+    {"pool", NL_KEY_WORD, AT(pool), ANY, pool_words, NULL, "average: global, the last layer"},
+    {"size", NL_KEY_INT, AT(spec.size), FROM_TO(2, 28), NULL, NULL, "width, height and stride"},
+    {"dropout", NL_KEY_BOOL, AT(spec.dropout), ANY, NULL, NULL, "then dropout"},
+};
+#undef AT
+// clang-format on
+
+const int nl_config_key_count = sizeof nl_config_keys / sizeof *nl_config_keys;
+const int nl_layer_key_count = sizeof nl_layer_keys / sizeof *nl_layer_keys;
+static_assert(sizeof nl_config_keys / sizeof *nl_config_keys <= NL_MAX_KEYS, "too many keys");
+
+int nl_key_find(const nl_key *keys, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(keys[i].name, name)) return i;
+    return -1;
+}
+
+/* --- Wording --------------------------------------------------------------------------------- */
+
+static void words_text(char *text, size_t size, const char *const *words) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (; *words && used < size; words++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " | " : "", *words);
+}
+
+void nl_key_range(char *text, size_t size, const nl_key *key) {
+    if (key->type == NL_KEY_BOOL) {
+        snprintf(text, size, "true | false");
+        return;
+    }
+    if (key->type == NL_KEY_WORD) {
+        words_text(text, size, key->words);
+        return;
+    }
+    const char *kind = key->type == NL_KEY_REAL ? "number" : "whole number";
+    const nl_limits *l = &key->limits;
+    const int digits = 10;
+    if (isfinite(l->max) && l->below)
+        snprintf(text, size, "%s, %.*g or more and below %.*g", kind, digits, l->min, digits,
+                 l->max);
+    else if (isfinite(l->max))
+        snprintf(text, size, "%s, %.*g to %.*g", kind, digits, l->min, digits, l->max);
+    else if (isfinite(l->min))
+        snprintf(text, size, l->above ? "%s above %.*g" : "%s, %.*g or more", kind, digits, l->min);
+    else
+        snprintf(text, size, "%s", kind);
+}
+
+int nl_key_fail(nl_error *err, const nl_scalar *at, const char *path, const char *what, ...) {
+    char where[512], text[512];
+    if (at->line > 0)
+        snprintf(where, sizeof where, "%s:%d", at->file, at->line);
+    else
+        snprintf(where, sizeof where, "%s", at->file);
+    va_list args;
+    va_start(args, what);
+    vsnprintf(text, sizeof text, what, args);
+    va_end(args);
+    return nl_fail(err, at->code, where, "%s: %s", path, text);
+}
+
+/* A value in an error: one line, not too long. */
+static void show(char *shown, size_t size, const char *text) {
+    size_t n = 0;
+    for (; text[n] && n < size - 4; n++) shown[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
+    strcpy(shown + n, text[n] ? "..." : "");
+}
+
+/* --- Text to value --------------------------------------------------------------------------- */
+
+static const char *skip_digits(const char *text) {
+    while (isdigit((unsigned char)*text)) text++;
+    return text;
+}
+
+/* [-]digits, no leading zero */
+static bool is_whole(const char *text) {
+    if (*text == '-') text++;
+    const char *end = skip_digits(text);
+    return end > text && !*end && (*text != '0' || end == text + 1);
+}
+
+/* [+-]digits[.digits][e[+-]digits], with at least one digit before e */
+static bool is_real(const char *text) {
+    if (*text == '-' || *text == '+') text++;
+    const char *end = skip_digits(text);
+    size_t digits = (size_t)(end - text);
+    if (*end == '.') {
+        text = end + 1;
+        end = skip_digits(text);
+        digits += (size_t)(end - text);
+    }
+    if (!digits) return false;
+    if (*end == 'e' || *end == 'E') {
+        text = end + 1;
+        if (*text == '-' || *text == '+') text++;
+        end = skip_digits(text);
+        if (end == text) return false;
+    }
+    return !*end;
+}
+
+static double to_double(const char *text) {
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    NL_ASSERT(c != (locale_t)0);
+    const double value = strtod_l(text, NULL, c);
+    freelocale(c);
+    return value;
+}
+
+/* NaN is outside of every range. */
+static bool is_within(double value, const nl_key *key) {
+    const nl_limits *l = &key->limits;
+    if (!isfinite(value) || !(value >= l->min && value <= l->max)) return false;
+    if (key->type == NL_KEY_INT && value > INT_MAX) return false;
+    return !(l->above && value == l->min) && !(l->below && value == l->max);
+}
+
+/* The value of a word or bool: its place in the list, or -1. */
+static int find_word(const char *const *words, const char *text) {
+    for (int i = 0; words[i]; i++)
+        if (!strcmp(words[i], text)) return i;
+    return -1;
+}
+
+static int wrong(nl_error *err, const nl_key *key, const char *path, const nl_scalar *value,
+                 const char *what) {
+    char shown[48], range[128];
+    show(shown, sizeof shown, value->text);
+    nl_key_range(range, sizeof range, key);
+    return nl_key_fail(err, value, path, "%s%s%s is %s; allowed: %s", value->quoted ? "\"" : "'",
+                       shown, value->quoted ? "\"" : "'", what, range);
+}
+
+static int parse_word(void *at, const nl_key *key, const char *path, const nl_scalar *value,
+                      nl_error *err) {
+    static const char *const bools[] = {"false", "true", NULL};
+    const bool is_bool = key->type == NL_KEY_BOOL;
+    const int word = find_word(is_bool ? bools : key->words, value->text);
+    if (is_bool && value->quoted) return wrong(err, key, path, value, "a string");
+    if (word < 0) return wrong(err, key, path, value, "not one of its values");
+    if (is_bool)
+        *(bool *)at = word == 1;
+    else
+        *(int *)at = word;
+    return NL_OK;
+}
+
+int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scalar *value,
+                 nl_error *err) {
+    void *at = (char *)base + key->offset;
+    if (key->type == NL_KEY_BOOL || key->type == NL_KEY_WORD)
+        return parse_word(at, key, path, value, err);
+
+    const bool is_number = key->type == NL_KEY_REAL;
+    if (value->quoted) return wrong(err, key, path, value, "a string");
+    if (!(is_number ? is_real(value->text) : is_whole(value->text)))
+        return wrong(err, key, path, value, is_number ? "not a number" : "not a whole number");
+    const double number = to_double(value->text);
+    if (!is_within(number, key)) return wrong(err, key, path, value, "out of range");
+    if (key->type == NL_KEY_REAL)
+        *(double *)at = number;
+    else if (key->type == NL_KEY_SEED)
+        *(uint32_t *)at = (uint32_t)number;
+    else
+        *(int *)at = (int)number;
+    return NL_OK;
+}
