@@ -1,0 +1,263 @@
+/* Reading safetensors files from an untrusted source.
+ *
+ * Order of the checks: the header's length against the file's size; the JSON; each entry for
+ * itself (type, shape, offsets, and that they agree, without overflow); all entries together (no
+ * hole, no overlap, the last byte used); only then is memory taken for the tensors and filled, and
+ * the hash of __metadata__ compared. */
+#include <errno.h>    // errno
+#include <inttypes.h> // PRIu64
+#include <jansson.h>  // json_t
+#include <stdbool.h>  // bool
+#include <stdio.h>    // FILE
+#include <stdlib.h>   // free, qsort
+#include <string.h>   // strcmp, strerror
+#include <sys/stat.h> // fstat
+
+#include "archive.h"
+
+enum { MAX_HEADER = 1 << 20 };
+
+static const uint64_t MAX_FILE = (uint64_t)1 << 30;
+
+/* An entry of the header: a blob and where its bytes lie. */
+typedef struct entry {
+    nl_blob blob;
+    uint64_t begin, end;
+} entry;
+
+/* ---- one entry ------------------------------------------------------------------------------ */
+
+static int check_name(const char *name, const char *path, nl_error *err) {
+    const size_t length = strlen(name);
+    bool printable = length > 0 && length < sizeof((nl_blob *)0)->name;
+    for (size_t i = 0; printable && i < length; i++) printable = name[i] > ' ' && name[i] <= '~';
+    if (printable) return NL_OK;
+    return nl_fail(err, NL_EDATA, path, "header: a tensor's name is not 1 to %zu printable letters",
+                   sizeof((nl_blob *)0)->name - 1);
+}
+
+static int parse_dtype(nl_dtype *dtype, const json_t *json, const char *path, const char *name,
+                       nl_error *err) {
+    const char *text = json_string_value(json);
+    for (int i = 0; text && i < NL_DTYPES; i++) {
+        if (strcmp(text, nl_dtypes[i].name) == 0) {
+            *dtype = (nl_dtype)i;
+            return NL_OK;
+        }
+    }
+    return nl_fail(err, NL_EDATA, path, "tensor %s: dtype %.20s is none of F32, F64, U32, U8", name,
+                   text ? text : "(missing)");
+}
+
+/* Rank, shape and, without overflow, the size in bytes that they make. */
+static int parse_shape(nl_blob *blob, uint64_t *size, const json_t *json, const char *path,
+                       nl_error *err) {
+    const size_t rank = json_array_size(json);
+    if (!json_is_array(json) || rank > 4) {
+        return nl_fail(err, NL_EDATA, path, "tensor %s: shape is not a list of at most 4 numbers",
+                       blob->name);
+    }
+    blob->rank = (int)rank;
+    *size = nl_dtypes[blob->dtype].size;
+    for (size_t i = 0; i < rank; i++) {
+        const json_t *item = json_array_get(json, i);
+        const json_int_t n = json_integer_value(item);
+        if (!json_is_integer(item) || n < 0 || (n > 0 && *size > MAX_FILE / (uint64_t)n)) {
+            return nl_fail(err, NL_EDATA, path, "tensor %s: shape[%zu] is out of range", blob->name,
+                           i);
+        }
+        blob->shape[i] = n;
+        *size *= (uint64_t)n;
+    }
+    return NL_OK;
+}
+
+static int parse_offsets(entry *e, uint64_t size, uint64_t data_size, const json_t *json,
+                         const char *path, nl_error *err) {
+    const json_t *begin = json_array_get(json, 0), *end = json_array_get(json, 1);
+    if (json_array_size(json) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
+        return nl_fail(err, NL_EDATA, path, "tensor %s: data_offsets are not two integers",
+                       e->blob.name);
+    }
+    const json_int_t first = json_integer_value(begin), last = json_integer_value(end);
+    if (first < 0 || last < first || (uint64_t)last > data_size) {
+        return nl_fail(err, NL_EDATA, path,
+                       "tensor %s: data_offsets [%lld, %lld] lie outside the %" PRIu64
+                       " bytes of data",
+                       e->blob.name, (long long)first, (long long)last, data_size);
+    }
+    e->begin = (uint64_t)first;
+    e->end = (uint64_t)last;
+    if (e->end - e->begin != size) {
+        return nl_fail(err, NL_EDATA, path,
+                       "tensor %s: data_offsets span %" PRIu64 " bytes, its shape takes %" PRIu64,
+                       e->blob.name, e->end - e->begin, size);
+    }
+    if (e->begin % nl_dtypes[e->blob.dtype].size) {
+        return nl_fail(err, NL_EDATA, path, "tensor %s: data_offsets are not aligned",
+                       e->blob.name);
+    }
+    return NL_OK;
+}
+
+static int parse_entry(entry *e, const char *name, const json_t *json, uint64_t data_size,
+                       const char *path, nl_error *err) {
+    uint64_t size = 0;
+    int rc = check_name(name, path, err);
+    if (rc) return rc;
+    snprintf(e->blob.name, sizeof e->blob.name, "%s", name);
+    if (!json_is_object(json) || json_object_size(json) != 3) {
+        return nl_fail(err, NL_EDATA, path, "tensor %s: must have dtype, shape and data_offsets",
+                       name);
+    }
+    rc = parse_dtype(&e->blob.dtype, json_object_get(json, "dtype"), path, name, err);
+    if (!rc) rc = parse_shape(&e->blob, &size, json_object_get(json, "shape"), path, err);
+    if (rc) return rc;
+    return parse_offsets(e, size, data_size, json_object_get(json, "data_offsets"), path, err);
+}
+
+/* ---- the header ----------------------------------------------------------------------------- */
+
+static int check_metadata(const json_t *metadata, const char *path, nl_error *err) {
+    const char *key;
+    const json_t *value;
+    json_object_foreach((json_t *)metadata, key, value) {
+        if (json_is_string(value)) continue;
+        return nl_fail(err, NL_EDATA, path, "__metadata__: a value is not a string");
+    }
+    const char *hash = json_string_value(json_object_get(metadata, "sha256"));
+    if (hash && strlen(hash) == 64) return NL_OK;
+    return nl_fail(err, NL_EDATA, path, "__metadata__: no sha256 of 64 digits");
+}
+
+static int compare_entries(const void *left, const void *right) {
+    const entry *a = left, *b = right;
+    if (a->begin != b->begin) return a->begin < b->begin ? -1 : 1;
+    return a->end < b->end ? -1 : a->end > b->end;
+}
+
+/* Sorts the entries by place; they must cover the data, each byte once. */
+static int check_cover(entry *entries, size_t n, uint64_t data_size, const char *path,
+                       nl_error *err) {
+    qsort(entries, n, sizeof *entries, compare_entries);
+    uint64_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].begin != at) {
+            return nl_fail(err, NL_EDATA, path,
+                           "tensor %s: data_offsets begin at %" PRIu64 ", must be %" PRIu64,
+                           entries[i].blob.name, entries[i].begin, at);
+        }
+        at = entries[i].end;
+    }
+    if (at == data_size) return NL_OK;
+    return nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes behind the last tensor", data_size - at);
+}
+
+/* Fills entries (room for every key of header); *n counts them. */
+static int parse_header(entry *entries, size_t *n, json_t **metadata, json_t *header,
+                        uint64_t data_size, const char *path, nl_error *err) {
+    const char *key;
+    json_t *value;
+    *n = 0;
+    json_object_foreach(header, key, value) {
+        if (strcmp(key, "__metadata__") == 0) {
+            *metadata = value;
+            continue;
+        }
+        const int rc = parse_entry(&entries[*n], key, value, data_size, path, err);
+        if (rc) return rc;
+        (*n)++;
+    }
+    if (!json_is_object(*metadata)) {
+        return nl_fail(err, NL_EDATA, path, "header: no __metadata__ object");
+    }
+    const int rc = check_metadata(*metadata, path, err);
+    return rc ? rc : check_cover(entries, *n, data_size, path, err);
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+static int read_exactly(void *to, size_t size, FILE *file, const char *path, nl_error *err) {
+    if (fread(to, 1, size, file) == size) return NL_OK;
+    return nl_fail(err, NL_EDATA, path, "cannot read: %s",
+                   ferror(file) ? strerror(errno) : "it ends too early");
+}
+
+/* The parsed header into *header (the caller releases it), the bytes behind it into *data_size. */
+static int read_header(json_t **header, uint64_t *data_size, FILE *file, const char *path,
+                       nl_error *err) {
+    struct stat info;
+    if (fstat(fileno(file), &info)) {
+        return nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
+    }
+    if (!S_ISREG(info.st_mode)) return nl_fail(err, NL_EDATA, path, "is not a regular file");
+    const uint64_t size = (uint64_t)info.st_size;
+    uint64_t length = 0;
+    if (size < sizeof length || size > MAX_FILE) {
+        return nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes: not a checkpoint", size);
+    }
+    int rc = read_exactly(&length, sizeof length, file, path, err);
+    if (rc) return rc;
+    if (length > MAX_HEADER || length > size - sizeof length) {
+        return nl_fail(err, NL_EDATA, path,
+                       "header length %" PRIu64 " at byte 0: the file has %" PRIu64
+                       " bytes, a header at most %d",
+                       length, size, MAX_HEADER);
+    }
+    char *text = nl_alloc((size_t)length, 1, path);
+    rc = read_exactly(text, (size_t)length, file, path, err);
+    if (!rc) {
+        json_error_t error;
+        *header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+        *data_size = size - sizeof length - length;
+        if (!*header) {
+            rc =
+                nl_fail(err, NL_EDATA, path, "header, byte %d: %.160s", error.position, error.text);
+        } else if (!json_is_object(*header) || text[0] != '{') {
+            rc = nl_fail(err, NL_EDATA, path, "header: not a JSON object");
+        }
+    }
+    free(text);
+    return rc;
+}
+
+static int read_data(nl_archive *archive, const entry *entries, size_t n, size_t size, FILE *file,
+                     const char *path, nl_error *err) {
+    archive->bytes = nl_alloc(size, 1, path);
+    archive->blobs = nl_alloc(n, sizeof *archive->blobs, path);
+    archive->n_blobs = (int)n;
+    const int rc = read_exactly(archive->bytes, size, file, path, err);
+    if (rc) return rc;
+    for (size_t i = 0; i < n; i++) {
+        archive->blobs[i] = entries[i].blob;
+        archive->blobs[i].data = (const char *)archive->bytes + entries[i].begin;
+    }
+    char sha256[65];
+    nl_sha256_hex(sha256, archive->bytes, size);
+    if (strcmp(sha256, json_string_value(json_object_get(archive->metadata, "sha256"))) == 0) {
+        return NL_OK;
+    }
+    return nl_fail(err, NL_EDATA, path, "__metadata__.sha256 does not match the tensors: corrupt");
+}
+
+int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
+    memset(archive, 0, sizeof *archive);
+    FILE *file = fopen(path, "rb");
+    if (!file) return nl_fail(err, NL_EDATA, path, "cannot open: %s", strerror(errno));
+    json_t *header = NULL;
+    entry *entries = NULL;
+    uint64_t data_size = 0;
+    int rc = read_header(&header, &data_size, file, path, err);
+    if (!rc) {
+        size_t n = 0;
+        entries = nl_alloc(json_object_size(header), sizeof *entries, path);
+        rc = parse_header(entries, &n, &archive->metadata, header, data_size, path, err);
+        json_incref(archive->metadata);
+        if (!rc) rc = read_data(archive, entries, n, (size_t)data_size, file, path, err);
+    }
+    free(entries);
+    json_decref(header);
+    fclose(file);
+    if (rc) nl_archive_free(archive);
+    return rc;
+}
