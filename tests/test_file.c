@@ -1,0 +1,136 @@
+/* Writing a file: all of it or the old one, whatever fails, and nothing left lying about. */
+#include <criterion/criterion.h>
+#include <dirent.h>       // opendir
+#include <errno.h>        // errno
+#include <signal.h>       // SIGXFSZ
+#include <stdio.h>        // FILE
+#include <stdlib.h>       // free
+#include <string.h>       // strstr
+#include <sys/mount.h>    // mount
+#include <sys/resource.h> // setrlimit
+#include <sys/stat.h>     // stat, chmod
+#include <sys/wait.h>     // waitpid
+#include <unistd.h>       // fork, setuid
+
+#include "normlab/checkpoint.h"
+#include "support/idx_set.h"
+
+static int count_files(const char *dir) {
+    DIR *folder = opendir(dir);
+    cr_assert(folder);
+    int count = 0;
+    for (struct dirent *d = readdir(folder); d; d = readdir(folder)) count += d->d_name[0] != '.';
+    closedir(folder);
+    return count;
+}
+
+static bool holds(const char *path, const char *text) {
+    char bytes[64] = {0};
+    FILE *file = fopen(path, "rb");
+    cr_assert(file);
+    const size_t size = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    return size == strlen(text) && memcmp(bytes, text, size) == 0;
+}
+
+Test(file, writes_and_replaces) {
+    char *dir = temp_dir_make(), path[512];
+    snprintf(path, sizeof path, "%s/f", dir);
+    nl_error err = {0};
+    cr_assert(nl_file_write(path, "old", 3, &err) == NL_OK, "%s", err.what);
+    cr_assert(holds(path, "old"));
+    cr_assert(nl_file_write(path, "newer", 5, &err) == NL_OK, "%s", err.what);
+    cr_assert(holds(path, "newer"));
+    cr_assert(nl_file_write(path, "", 0, &err) == NL_OK, "%s", err.what);
+    cr_assert(holds(path, "") && count_files(dir) == 1);
+    struct stat info;
+    umask(027);
+    cr_assert(nl_file_write(path, "x", 1, &err) == NL_OK && stat(path, &info) == 0);
+    cr_assert((info.st_mode & 0777) == 0640, "the umask decides who may read it");
+    temp_dir_remove(dir);
+}
+
+Test(file, writes_relative_paths) {
+    char *dir = temp_dir_make();
+    cr_assert(chdir(dir) == 0);
+    nl_error err = {0};
+    cr_assert(nl_file_write("plain", "x", 1, &err) == NL_OK, "%s", err.what);
+    cr_assert(holds("plain", "x"));
+    temp_dir_remove(dir);
+}
+
+/* Writes a large file over an old one, which must fail with this reason and leave the old one. */
+static void expect_old_file_stays(const char *dir, const char *path, int reason) {
+    enum { SIZE = 1 << 20 };
+    char *bytes = nl_alloc(SIZE, 1, "test");
+    nl_error err = {0};
+    const int rc = nl_file_write(path, bytes, SIZE, &err);
+    cr_assert(rc == NL_EWRITE && err.code == NL_EWRITE, "exit code %d", rc);
+    cr_assert_str_eq(err.where, path);
+    cr_assert(strstr(err.what, strerror(reason)), "%s", err.what);
+    cr_assert(holds(path, "old"));
+    cr_assert(count_files(dir) == 1, "the temporary file is gone");
+    free(bytes);
+}
+
+Test(file, keeps_the_old_file_when_the_limit_is_reached) {
+    char *dir = temp_dir_make(), path[512];
+    snprintf(path, sizeof path, "%s/f", dir);
+    cr_assert(nl_file_write(path, "old", 3, NULL) == NL_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit before, small;
+    cr_assert(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 100000; /* write() stops half-way, then fails */
+    cr_assert(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    expect_old_file_stays(dir, path, EFBIG);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    temp_dir_remove(dir);
+}
+
+Test(file, keeps_the_old_file_on_a_full_disk) {
+    char *dir = temp_dir_make(), path[512];
+    if (mount("none", dir, "tmpfs", 0, "size=64k")) {
+        rmdir(dir);
+        cr_skip_test("cannot mount a small file system: %s", strerror(errno));
+    }
+    snprintf(path, sizeof path, "%s/f", dir);
+    cr_assert(nl_file_write(path, "old", 3, NULL) == NL_OK);
+    expect_old_file_stays(dir, path, ENOSPC);
+    cr_assert(umount(dir) == 0);
+    temp_dir_remove(dir);
+}
+
+/* Root may write anywhere, so this runs as nobody. */
+Test(file, keeps_the_old_file_in_a_read_only_folder) {
+    char *dir = temp_dir_make(), path[512];
+    snprintf(path, sizeof path, "%s/f", dir);
+    cr_assert(nl_file_write(path, "old", 3, NULL) == NL_OK);
+    cr_assert(chmod(dir, 0555) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        nl_error err = {0};
+        if (geteuid() == 0 && setuid(65534)) _exit(2);
+        const int rc = nl_file_write(path, "new", 3, &err);
+        _exit(rc == NL_EWRITE && strstr(err.what, strerror(EACCES)) ? 0 : 1);
+    }
+    int status = 1;
+    cr_assert(waitpid(child, &status, 0) == child && status == 0, "status %d", status);
+    cr_assert(holds(path, "old") && count_files(dir) == 1);
+    chmod(dir, 0755);
+    temp_dir_remove(dir);
+}
+
+Test(file, names_a_folder_that_is_missing_and_a_name_that_is_a_folder) {
+    char *dir = temp_dir_make(), path[512];
+    nl_error err = {0};
+    snprintf(path, sizeof path, "%s/none/f", dir);
+    cr_assert(nl_file_write(path, "x", 1, &err) == NL_EWRITE);
+    cr_assert(strstr(err.what, strerror(ENOENT)) && strcmp(err.where, path) == 0);
+    snprintf(path, sizeof path, "%s/folder", dir);
+    cr_assert(mkdir(path, 0777) == 0);
+    cr_assert(nl_file_write(path, "x", 1, &err) == NL_EWRITE);
+    cr_assert(strstr(err.what, strerror(EISDIR)), "%s", err.what);
+    cr_assert(count_files(dir) == 1, "the temporary file is gone");
+    temp_dir_remove(dir);
+}
