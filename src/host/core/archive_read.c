@@ -17,7 +17,7 @@
 
 enum { MAX_HEADER = 1 << 20 };
 
-static const uint64_t MAX_FILE = (uint64_t)1 << 30;
+static const uint64_t MAX_FILE = (uint64_t)1 << 32;
 
 /* An entry of the header: a blob and where its bytes lie. */
 typedef struct entry {
