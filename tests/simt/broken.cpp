@@ -1,0 +1,173 @@
+/* See broken.h. Each kernel is as small as its fault allows. */
+#include "broken.h"
+
+#include "cuda_runtime.h" // the executor
+
+namespace {
+
+constexpr int kThreads = BROKEN_THREADS;
+constexpr unsigned kAll = 0xffffffffu;
+
+enum class Fault {
+    none,
+    no_barrier,
+    unwritten,
+    divergent,
+    barrier_and_warp,
+    missing_lane,
+    wrong_mask,
+    other_mask,
+    outsider,
+    other_function,
+    past_shared
+};
+
+template <Fault fault> __global__ void reverse(float *out, const float *in) {
+    NL_SHARED(float, tile, kThreads);
+    const unsigned i = threadIdx.x;
+    if (fault != Fault::unwritten || i != 5) tile[fault == Fault::past_shared ? i + 1 : i] = in[i];
+    if (fault == Fault::divergent && i < 32) {
+        __syncthreads();
+    } else if (fault != Fault::no_barrier) {
+        __syncthreads();
+    }
+    out[i] = tile[kThreads - 1 - i];
+}
+
+__global__ void neighbours(float *out, const float *in) {
+    NL_SHARED(float, tile, kThreads);
+    tile[threadIdx.x] = in[threadIdx.x];
+    out[threadIdx.x] = tile[threadIdx.x ^ 1u];
+}
+
+__global__ void dynamic(float *out, const float *in, int first, int shift) {
+    NL_SHARED_DYNAMIC(float, tile);
+    const int i = static_cast<int>(threadIdx.x);
+    if (i >= first) tile[i + shift] = in[i];
+    __syncthreads();
+    out[i] = tile[kThreads - 1 - i];
+}
+
+template <Fault fault> __global__ void warps(float *out, const float *in) {
+    const unsigned i = threadIdx.x, lane = i % 32;
+    unsigned mask = kAll;
+    if (fault == Fault::missing_lane && lane == 7) return;
+    if (fault == Fault::barrier_and_warp && lane < 16) __syncthreads();
+    if (fault == Fault::wrong_mask && lane == 3) mask = kAll & ~8u;
+    if (fault == Fault::other_mask && lane == 3) mask = 15u;
+    if (fault == Fault::outsider) mask = lane < 16 ? 0xffffu : 0xffff0000u;
+    float v = in[i];
+    if (fault == Fault::other_function && lane == 3) {
+        out[i] = static_cast<float>(__ballot_sync(mask, true));
+        return;
+    }
+    for (int bit = 16; bit > 0; bit /= 2) v += __shfl_xor_sync(mask, v, bit);
+    out[i] = v;
+}
+
+/* A block a warp; the last to finish adds what the others left. */
+__global__ void sum_of_blocks(float *out, float *partial, unsigned *counter, const float *in) {
+    NL_SHARED(bool, last, 1);
+    float v = in[blockIdx.x * 32 + threadIdx.x];
+    for (int delta = 16; delta > 0; delta /= 2) v += __shfl_down_sync(kAll, v, delta);
+    if (threadIdx.x == 0) {
+        partial[blockIdx.x] = v;
+        __threadfence();
+        last[0] = atomicInc(counter, gridDim.x - 1) == gridDim.x - 1;
+    }
+    __syncthreads();
+    if (!last[0]) return;
+    const float sum = __ldcg(partial) + __ldcg(partial + 1);
+    out[threadIdx.x] = out[threadIdx.x + 32] = sum;
+}
+
+__global__ void past_end(float *out, const float *in) {
+    out[threadIdx.x + 1] = in[threadIdx.x];
+}
+
+__global__ void same_place(float *out, const float *in) {
+    out[threadIdx.x] = in[threadIdx.x] + static_cast<float>(blockIdx.x);
+}
+
+__global__ void next_number(float *out, unsigned *counter) {
+    out[threadIdx.x] = static_cast<float>(atomicInc(counter, 1000));
+}
+
+__global__ void large_shared(float *out) {
+    NL_SHARED(float, full, 48 * 256);
+    NL_SHARED(float, more, 1);
+    out[threadIdx.x] = full[threadIdx.x] + more[0];
+}
+
+} // namespace
+
+#define REVERSE(name, fault)                                                                       \
+    void name(float *out, const float *in) {                                                       \
+        NL_LAUNCH(reverse<fault>, 1, kThreads, 0, nullptr, out, in);                               \
+    }
+#define WARPS(name, fault)                                                                         \
+    void name(float *out, const float *in) {                                                       \
+        NL_LAUNCH(warps<fault>, 1, kThreads, 0, nullptr, out, in);                                 \
+    }
+
+REVERSE(sound_reverse, Fault::none)
+REVERSE(missing_barrier, Fault::no_barrier)
+REVERSE(uninitialised, Fault::unwritten)
+REVERSE(divergent_barrier, Fault::divergent)
+REVERSE(past_shared, Fault::past_shared)
+WARPS(barrier_and_warp, Fault::barrier_and_warp)
+WARPS(missing_lane, Fault::missing_lane)
+WARPS(wrong_mask, Fault::wrong_mask)
+WARPS(other_mask, Fault::other_mask)
+WARPS(reads_outsider, Fault::outsider)
+WARPS(other_function, Fault::other_function)
+
+void sound_sum(float *out, const float *in) {
+    static unsigned counter;
+    static float partial[2];
+    NL_LAUNCH(sum_of_blocks, 2, 32, 0, nullptr, out, partial, &counter, in);
+}
+void missing_syncwarp(float *out, const float *in) {
+    NL_LAUNCH(neighbours, 1, kThreads, 0, nullptr, out, in);
+}
+void dynamic_unwritten(float *out, const float *in) {
+    NL_LAUNCH(dynamic, 1, kThreads, kThreads * sizeof(float), nullptr, out, in, 1, 0);
+}
+void past_dynamic(float *out, const float *in) {
+    NL_LAUNCH(dynamic, 1, kThreads, kThreads * sizeof(float), nullptr, out, in, 0, 1);
+}
+void past_global(float *out, const float *in) {
+    NL_LAUNCH(past_end, 1, kThreads, 0, nullptr, out, in);
+}
+void race_of_blocks(float *out, const float *in) {
+    NL_LAUNCH(same_place, 2, kThreads, 0, nullptr, out, in);
+}
+void too_many_threads(float *out, const float *in) {
+    NL_LAUNCH(past_end, 1, 1056, 0, nullptr, out, in);
+}
+void too_many_blocks(float *out, const float *in) {
+    NL_LAUNCH(past_end, dim3(1, 65536), kThreads, 0, nullptr, out, in);
+}
+void nothing_to_do(float *out, const float *in) {
+    NL_LAUNCH(past_end, 0, kThreads, 0, nullptr, out, in);
+}
+void too_much_shared(float *out, const float *) {
+    NL_LAUNCH(large_shared, 1, kThreads, 0, nullptr, out);
+}
+void counts_down(float *out, const float *) {
+    unsigned counter = 0;
+    NL_LAUNCH(next_number, 1, kThreads, 0, nullptr, out, &counter);
+}
+void waits_in_capture(float *, const float *) {
+    cudaStream_t stream;
+    void *memory;
+    cudaStreamCreate(&stream);
+    cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+    cudaMalloc(&memory, 64);
+}
+void outside_of_capture(float *out, const float *in) {
+    cudaStream_t stream;
+    cudaStreamCreate(&stream);
+    cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+    sound_reverse(out, in);
+}

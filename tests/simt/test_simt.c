@@ -1,0 +1,196 @@
+/* The executor itself: sound kernels run, and every broken one is reported. */
+#include <criterion/criterion.h>
+
+#include <math.h>     // isnan
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // exit
+#include <string.h>   // memcmp
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // fork
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h> // __sanitizer_set_report_fd
+#include <stdint.h>                          // intptr_t
+#endif
+
+#include "broken.h"           // the kernels
+#include "cuda_runtime_api.h" // cudaMalloc
+
+enum { N = BROKEN_THREADS, SCHEDULES = 4, TEXT = 4096 };
+
+typedef struct device {
+    float *out, *in;
+} device;
+
+static device device_make(void) {
+    device d;
+    float host[N];
+    for (int i = 0; i < N; i++) host[i] = (float)i;
+    cr_assert(cudaMalloc((void **)&d.out, sizeof host) == cudaSuccess);
+    cr_assert(cudaMalloc((void **)&d.in, sizeof host) == cudaSuccess);
+    cudaMemcpy(d.in, host, sizeof host, cudaMemcpyHostToDevice);
+    return d;
+}
+
+/* The result under one schedule; outputs begin as NaN. */
+static void run(float *result, broken_kernel *kernel, unsigned schedule) {
+    const device d = device_make();
+    simt_schedule(schedule);
+    kernel(d.out, d.in);
+    cudaMemcpy(result, d.out, N * sizeof(float), cudaMemcpyDeviceToHost);
+    cudaFree(d.out);
+    cudaFree(d.in);
+}
+
+static bool depends_on_schedule(broken_kernel *kernel) {
+    float first[N], other[N];
+    run(first, kernel, 0);
+    bool differs = false;
+    for (unsigned s = 1; s < SCHEDULES; s++) {
+        run(other, kernel, s);
+        differs = differs || memcmp(first, other, sizeof first) != 0;
+    }
+    return differs;
+}
+
+static bool has_nan(broken_kernel *kernel) {
+    float result[N];
+    run(result, kernel, 0);
+    for (int i = 0; i < N; i++) {
+        if (isnan(result[i])) return true;
+    }
+    return false;
+}
+
+/* Runs the kernel in a process of its own, which has to die with `text` on standard error. */
+static void dies_with(broken_kernel *kernel, const char *name, const char *text) {
+    int ends[2], status;
+    cr_assert(pipe(ends) == 0);
+    fflush(NULL);
+    const pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0) {
+        float result[N];
+        dup2(ends[1], STDERR_FILENO);
+#ifdef __SANITIZE_ADDRESS__
+        __sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
+#endif
+        run(result, kernel, 0);
+        _exit(0);
+    }
+    close(ends[1]);
+    char said[TEXT] = "";
+    size_t length = 0;
+    for (ssize_t got; (got = read(ends[0], said + length, TEXT - 1 - length)) > 0;) {
+        length += (size_t)got;
+        if (length == TEXT - 1) break;
+    }
+    said[length] = '\0';
+    close(ends[0]);
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(!(WIFEXITED(status) && WEXITSTATUS(status) == 0), "%s: ended well", name);
+    cr_expect(strstr(said, text) != NULL, "%s: wanted '%s', got '%s'", name, text, said);
+}
+#define DIES_WITH(kernel, text) dies_with(kernel, #kernel, text)
+
+// --- sound kernels ---
+
+Test(simt, sound_kernels_run_under_every_schedule) {
+    for (unsigned s = 0; s < SCHEDULES; s++) {
+        float result[N];
+        run(result, sound_reverse, s);
+        for (int i = 0; i < N; i++) cr_assert(result[i] == (float)(N - 1 - i));
+        run(result, sound_sum, s);
+        for (int i = 0; i < N; i++) cr_assert(result[i] == (float)(N * (N - 1) / 2));
+    }
+}
+
+static int worked;
+
+static void work(void *argument) {
+    worked += *(int *)argument;
+}
+
+Test(simt, a_graph_does_at_launch_what_was_captured) {
+    int one = 1;
+    float a[4] = {1, 2, 3, 4}, b[4] = {0};
+    cudaStream_t stream, branch;
+    cudaEvent_t fork_event;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    cudaStreamCreate(&stream);
+    cudaStreamCreate(&branch);
+    cudaEventCreate(&fork_event);
+    cr_assert(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    simt_submit(stream, work, &one);
+    cudaEventRecord(fork_event, stream);
+    cudaStreamWaitEvent(branch, fork_event, 0);
+    cudaMemcpyAsync(b, a, sizeof a, cudaMemcpyDeviceToDevice, branch);
+    cr_assert(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    cr_assert(worked == 0 && b[0] == 0, "nothing runs during the capture");
+    cudaGraphInstantiate(&exec, graph, 0);
+    cudaGraphDestroy(graph);
+    a[0] = 7;
+    for (int i = 0; i < 3; i++) cudaGraphLaunch(exec, stream);
+    cr_assert(worked == 3 && b[0] == 7 && b[3] == 4);
+    simt_submit(branch, work, &one);
+    cr_assert(worked == 4, "the branch is free again");
+    cudaGraphExecDestroy(exec);
+    cudaEventDestroy(fork_event);
+    cudaStreamDestroy(branch);
+    cudaStreamDestroy(stream);
+}
+
+Test(simt, a_device_that_is_full_says_so) {
+    void *memory;
+    cr_assert(cudaMalloc(&memory, (size_t)1 << 40) == cudaErrorMemoryAllocation);
+}
+
+// --- faults that show in the result ---
+
+Test(simt, a_race_depends_on_the_schedule) {
+    cr_expect(!depends_on_schedule(sound_reverse));
+    cr_expect(!depends_on_schedule(sound_sum));
+    cr_expect(depends_on_schedule(missing_barrier));
+    cr_expect(depends_on_schedule(missing_syncwarp));
+    cr_expect(depends_on_schedule(race_of_blocks));
+    cr_expect(depends_on_schedule(counts_down));
+}
+
+Test(simt, unwritten_shared_memory_is_nan) {
+    cr_expect(!has_nan(sound_reverse));
+    cr_expect(has_nan(uninitialised));
+    cr_expect(has_nan(dynamic_unwritten));
+}
+
+// --- faults that end the program ---
+
+Test(simt, barriers_and_warps_are_checked) {
+    DIES_WITH(divergent_barrier, "divergent barrier");
+    DIES_WITH(barrier_and_warp, "deadlock");
+    DIES_WITH(missing_lane, "missing lane 7");
+    DIES_WITH(wrong_mask, "not in its own mask");
+    DIES_WITH(other_mask, "disagree");
+    DIES_WITH(reads_outsider, "does not name");
+    DIES_WITH(other_function, "disagree");
+}
+
+Test(simt, launch_limits_are_checked) {
+    DIES_WITH(too_many_threads, "launch limits");
+    DIES_WITH(too_many_blocks, "launch limits");
+    DIES_WITH(too_much_shared, "launch limits");
+    DIES_WITH(nothing_to_do, "launch limits");
+}
+
+Test(simt, captures_are_checked) {
+    DIES_WITH(waits_in_capture, "an allocation while a stream is being captured");
+    DIES_WITH(outside_of_capture, "default stream while another is being captured");
+}
+
+#ifdef __SANITIZE_ADDRESS__
+Test(simt, addresses_are_checked) {
+    DIES_WITH(past_shared, "index 64 out of bounds");
+    DIES_WITH(past_dynamic, "AddressSanitizer: heap-buffer-overflow");
+    DIES_WITH(past_global, "AddressSanitizer: heap-buffer-overflow");
+}
+#endif
