@@ -1,0 +1,172 @@
+/* The passes over pixels that all norms share, for one image; see fast.h.
+ *
+ * Statistics of a cell x[0 .. hw - 1], lane by lane: m = mean(x), then d = x - m gives rest = mean(d) and
+ * m2 = sum d^2 - hw rest^2. m + rest is the mean to about twice a float's digits, and m2 has no cancellation
+ * (Chan, Golub, LeVeque 1983, the corrected two-pass algorithm).
+ *
+ * Gradient of y = xhat gamma + beta, xhat = (x - mean) rstd, over the M values that share a mean (Ioffe, Szegedy 2015,
+ * section 3): dx = rstd (dy gamma - mean(dy gamma) - xhat mean(dy gamma xhat)), which is linear in dy and x for each
+ * channel: the map's scale, by_x and shift. */
+#include "fast.h"
+
+#include "normlab/error.h" // NL_ASSERT
+#include "tile.h"          // nl_load, nl_store
+
+enum { BLOCK = 4 }; /* vectors that a pass sums at once: four independent sums hide the adder's latency */
+
+/* Calls PASS(first channel, vectors) over all channels, the vectors a constant. */
+#define FOR_BLOCKS(cp, PASS)                                                                             \
+    for (int first_ = 0; first_ < (cp); first_ += 8 * BLOCK) {                                           \
+        const int left_ = ((cp)-first_) / 8;                                                             \
+        if (left_ >= BLOCK)                                                                              \
+            PASS(first_, BLOCK);                                                                         \
+        else if (left_ == 3)                                                                             \
+            PASS(first_, 3);                                                                             \
+        else if (left_ == 2)                                                                             \
+            PASS(first_, 2);                                                                             \
+        else                                                                                             \
+            PASS(first_, 1);                                                                             \
+    }
+
+/* ---- Forward --------------------------------------------------------------------------------------------------- */
+
+NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
+    v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
+    const float inverse = 1.0F / (float)hw;
+    for (int p = 0; p < hw; p++)
+        for (int j = 0; j < vecs; j++) sum[j] += nl_load(x + (ptrdiff_t)p * cp + first + 8 * j);
+    for (int j = 0; j < vecs; j++) {
+        mean[j] = sum[j] * inverse;
+        sum[j] = (v8){0};
+    }
+    for (int p = 0; p < hw; p++)
+        for (int j = 0; j < vecs; j++) {
+            const v8 d = nl_load(x + (ptrdiff_t)p * cp + first + 8 * j) - mean[j];
+            sum[j] += d;
+            square[j] += d * d;
+        }
+    for (int j = 0; j < vecs; j++) {
+        const v8 rest = sum[j] * inverse, m2 = square[j] - sum[j] * rest;
+        nl_store(cells->mean + first + 8 * j, mean[j]);
+        nl_store(cells->rest + first + 8 * j, rest);
+        nl_store(cells->m2 + first + 8 * j, nl_zero_where(m2 < 0, m2)); /* NaN stays */
+    }
+}
+
+void nl_cells_forward(nl_cells *cells, const float *x, int hw, int cp) {
+#define PASS(first, vecs) cells_block(cells, x, hw, cp, first, vecs)
+    FOR_BLOCKS(cp, PASS)
+#undef PASS
+}
+
+NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu,
+                           int first, int vecs) {
+    v8 m[BLOCK], c[BLOCK], scale[BLOCK], beta[BLOCK];
+    for (int j = 0; j < vecs; j++) {
+        m[j] = nl_load(map->m + first + 8 * j);
+        c[j] = nl_load(map->c + first + 8 * j);
+        scale[j] = nl_load(map->scale + first + 8 * j);
+        beta[j] = nl_load(map->beta + first + 8 * j);
+    }
+    for (int p = 0; p < hw; p++)
+        for (int j = 0; j < vecs; j++) {
+            const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+            const v8 v = (nl_load(x + at) - m[j] - c[j]) * scale[j] + beta[j];
+            nl_store(y + at, relu ? nl_zero_where(v < 0, v) : v);
+        }
+}
+
+void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu) {
+#define PASS(first, vecs) apply_block(y, x, map, hw, cp, relu, first, vecs)
+    FOR_BLOCKS(cp, PASS)
+#undef PASS
+}
+
+/* ---- Backward -------------------------------------------------------------------------------------------------- */
+
+NL_INLINE void backward_block(nl_cells *cells, float *g, const float *y, const float *x,
+                              const nl_norm_map *map, int hw, int cp, bool relu, int first, int vecs) {
+    v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0}, m[BLOCK], c[BLOCK];
+    for (int j = 0; j < vecs; j++) {
+        m[j] = nl_load(map->m + first + 8 * j);
+        c[j] = nl_load(map->c + first + 8 * j);
+    }
+    for (int p = 0; p < hw; p++)
+        for (int j = 0; j < vecs; j++) {
+            const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+            v8 d = nl_load(g + at);
+            if (relu) {
+                d = nl_zero_where(nl_load(y + at) <= 0, d);
+                nl_store(g + at, d);
+            }
+            dy[j] += d;
+            dy_xc[j] += d * (nl_load(x + at) - m[j] - c[j]);
+        }
+    for (int j = 0; j < vecs; j++) {
+        nl_store(cells->dy + first + 8 * j, dy[j]);
+        nl_store(cells->dy_xc + first + 8 * j, dy_xc[j]);
+    }
+}
+
+void nl_cells_backward(nl_cells *cells, float *g, const float *y, const float *x, const nl_norm_map *map,
+                       int hw, int cp, bool relu) {
+#define PASS(first, vecs) backward_block(cells, g, y, x, map, hw, cp, relu, first, vecs)
+    FOR_BLOCKS(cp, PASS)
+#undef PASS
+}
+
+NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw,
+                                    int cp, int first, int vecs) {
+    v8 m[BLOCK], c[BLOCK], scale[BLOCK], by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0};
+    for (int j = 0; j < vecs; j++) {
+        m[j] = nl_load(map->m + first + 8 * j);
+        c[j] = nl_load(map->c + first + 8 * j);
+        scale[j] = nl_load(map->scale + first + 8 * j);
+        by_x[j] = nl_load(map->by_x + first + 8 * j);
+        shift[j] = nl_load(map->shift + first + 8 * j);
+    }
+    for (int p = 0; p < hw; p++)
+        for (int j = 0; j < vecs; j++) {
+            const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+            const v8 xc = nl_load(x + at) - m[j] - c[j];
+            const v8 dz = nl_load(dy + at) * scale[j] + (xc * by_x[j] + shift[j]);
+            sum[j] += dz;
+            nl_store(dy + at, dz);
+        }
+    for (int j = 0; j < vecs; j++) {
+        float *to = dbias + first + 8 * j;
+        nl_store(to, nl_load(to) + sum[j]);
+    }
+}
+
+void nl_norm_apply_backward(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw, int cp) {
+#define PASS(first, vecs) apply_backward_block(dy, dbias, x, map, hw, cp, first, vecs)
+    FOR_BLOCKS(cp, PASS)
+#undef PASS
+}
+
+void nl_relu_bias_backward(float *g, float *dbias, const float *y, int hw, int cp, bool relu) {
+    for (int p = 0; p < hw; p++)
+        for (int c = 0; c < cp; c += 8) {
+            const ptrdiff_t at = (ptrdiff_t)p * cp + c;
+            v8 d = nl_load(g + at);
+            if (relu) {
+                d = nl_zero_where(nl_load(y + at) <= 0, d);
+                nl_store(g + at, d);
+            }
+            nl_store(dbias + c, nl_load(dbias + c) + d);
+        }
+}
+
+void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells, const nl_norm_map *maps, int n,
+                         int map_stride, int c) {
+    for (int i = 0; i < c; i++) {
+        double sum = 0, sum_xhat = 0;
+        for (int image = 0; image < n; image++) {
+            sum += cells[image].dy[i];
+            sum_xhat += (double)cells[image].dy_xc[i] * maps[image * map_stride].rstd[i];
+        }
+        dgamma[i] = (float)sum_xhat;
+        dbeta[i] = (float)sum;
+    }
+}

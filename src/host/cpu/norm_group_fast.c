@@ -1,0 +1,30 @@
+/* Group norm over the cells of norm_cells_fast.c: the cells of a group of channels of one image are pooled (Wu, He
+ * 2018, equation 7). One group is layer norm, one channel a group instance norm. */
+#include <math.h> // sqrt
+
+#include "norm_pool_fast.h" // nl_moments
+
+void nl_norm_group_fast_forward(nl_norm_map *map, const nl_cells *cells, const float *gamma,
+                                const float *beta, int c, int groups, int hw, double eps) {
+    const int size = c / groups;
+    for (int first = 0; first < c; first += size) {
+        nl_moments all = {0};
+        for (int i = first; i < first + size; i++) nl_moments_add(&all, cells, i, hw);
+        const double rstd = 1 / sqrt(all.m2 / all.count + eps);
+        for (int i = first; i < first + size; i++) nl_map_forward(map, i, all.mean, rstd, gamma[i], beta[i]);
+    }
+}
+
+void nl_norm_group_fast_backward(nl_norm_map *map, const nl_cells *cells, const float *gamma, int c,
+                                 int groups, int hw) {
+    const int size = c / groups;
+    const double count = (double)size * hw;
+    for (int first = 0; first < c; first += size) {
+        double dy = 0, dy_xc = 0;
+        for (int i = first; i < first + size; i++) {
+            dy += (double)gamma[i] * cells->dy[i];
+            dy_xc += (double)gamma[i] * cells->dy_xc[i];
+        }
+        for (int i = first; i < first + size; i++) nl_map_backward(map, i, dy / count, dy_xc / count);
+    }
+}

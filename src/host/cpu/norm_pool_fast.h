@@ -1,0 +1,35 @@
+/* Pooling cells into one mean and variance: what a norm is, apart from which cells it pools. In double. */
+#pragma once
+
+#include "fast.h" // nl_cells
+
+/* Count, mean and sum of squared deviations of the values pooled so far. */
+typedef struct nl_moments {
+    double count, mean, m2;
+} nl_moments;
+
+/* Chan's formula (Chan, Golub, LeVeque 1983, equation 2.1): adds a cell of `count` values. */
+static inline void nl_moments_add(nl_moments *all, const nl_cells *cells, int channel, int count) {
+    const double mean = (double)cells->mean[channel] + cells->rest[channel];
+    const double total = all->count + count, delta = mean - all->mean;
+    all->m2 += cells->m2[channel] + delta * delta * (all->count * count / total);
+    all->mean += delta * (count / total);
+    all->count = total;
+}
+
+/* The forward map of one channel: mean split in two floats. */
+static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, double rstd, float gamma,
+                                  float beta) {
+    map->m[channel] = (float)mean;
+    map->c[channel] = (float)(mean - (double)map->m[channel]);
+    map->rstd[channel] = (float)rstd;
+    map->scale[channel] = (float)(rstd * gamma);
+    map->beta[channel] = beta;
+}
+
+/* The backward map of one channel from the means over the pooled values of dy gamma and of dy gamma (x - mean). */
+static inline void nl_map_backward(nl_norm_map *map, int channel, double mean_dy, double mean_dy_xc) {
+    const double rstd = map->rstd[channel];
+    map->by_x[channel] = (float)(-rstd * rstd * rstd * mean_dy_xc);
+    map->shift[channel] = (float)(-rstd * mean_dy);
+}
