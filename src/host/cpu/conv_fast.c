@@ -4,8 +4,9 @@
  *     z[y,x][o]  = bias[o] + sum_t P[y + ky, x + kx][ci] * w[t][o]
  *     dw[t][o]   = sum_{y,x} P[y + ky, x + kx][ci] * dz[y,x][o]
  *     dx[y,x][c] = sum_{(ky,kx,o)} D[y + ky, x + kx][o] * w[(k-1-ky, k-1-kx, c)][o]
- * where D is dz padded by k - 1 - pad (cut, where that is negative). So the first and the third are the same loop over
- * other tables, no patch matrix is ever made, and the second sums over pixels instead of taps. */
+ * where D is dz padded by k - 1 - pad (cut, where that is negative). So the first and the third are
+ * the same loop over other tables, no patch matrix is ever made, and the second sums over pixels
+ * instead of taps. */
 #include "fast.h"
 
 #include <stdlib.h> // free
@@ -14,10 +15,13 @@
 #include "normlab/error.h" // nl_alloc, NL_ASSERT
 #include "tile.h"          // register tiles
 
-/* Floats of output gradient and input that stay in the first-level cache while a filter gradient's tiles pass. */
+/* Floats of output gradient and input that stay in the first-level cache while a filter gradient's
+ * tiles pass. */
 enum { L1_FLOATS = 5120 };
 
-/* ---- Tables ---------------------------------------------------------------------------------------------------- */
+/* ---- Tables
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int *make_taps(int k, int channels, int cp, int width) {
     int *tap = nl_alloc((size_t)(k * k * channels), sizeof *tap, "convolution taps");
@@ -30,8 +34,15 @@ static int *make_taps(int k, int channels, int cp, int width) {
 void nl_conv_fast_init(nl_conv_fast *conv, nl_conv_shape s, bool first) {
     NL_ASSERT(!first || s.c == 1);
     const int cpi = first ? 1 : nl_pad8(s.c), cpo = nl_pad8(s.o);
-    *conv = (nl_conv_fast){.ci = s.c, .cpi = cpi, .h = s.h, .w = s.w, .co = s.o, .cpo = cpo,
-                           .oh = s.h + 2 * s.pad - s.k + 1, .ow = s.w + 2 * s.pad - s.k + 1, .k = s.k,
+    *conv = (nl_conv_fast){.ci = s.c,
+                           .cpi = cpi,
+                           .h = s.h,
+                           .w = s.w,
+                           .co = s.o,
+                           .cpo = cpo,
+                           .oh = s.h + 2 * s.pad - s.k + 1,
+                           .ow = s.w + 2 * s.pad - s.k + 1,
+                           .k = s.k,
                            .pad = s.pad};
     NL_ASSERT(conv->oh > 0 && conv->ow > 0);
     const size_t kk = (size_t)(s.k * s.k);
@@ -59,8 +70,8 @@ int64_t nl_conv_fast_scratch(const nl_conv_fast *conv) {
 }
 
 /* Columns are packed tile by tile: all taps of the first 24 columns, then of the next. */
-static void pack_columns(float *packed, int taps, int columns, const float *filter, const nl_conv_fast *v,
-                         bool back) {
+static void pack_columns(float *packed, int taps, int columns, const float *filter,
+                         const nl_conv_fast *v, bool back) {
     const int kk = v->k * v->k;
     for (int first = 0, vecs; first < columns; first += 8 * vecs) {
         vecs = nl_tile_vecs(columns - first);
@@ -77,13 +88,17 @@ static void pack_columns(float *packed, int taps, int columns, const float *filt
 void nl_conv_fast_pack(nl_conv_fast *conv, const float *filter, const float *bias) {
     const int kk = conv->k * conv->k;
     pack_columns(conv->filter, kk * conv->ci, conv->cpo, filter, conv, false);
-    if (conv->filter_back) pack_columns(conv->filter_back, kk * conv->co, conv->cpi, filter, conv, true);
+    if (conv->filter_back)
+        pack_columns(conv->filter_back, kk * conv->co, conv->cpi, filter, conv, true);
     memcpy(conv->bias, bias, (size_t)conv->co * sizeof *bias);
 }
 
-/* ---- Loops ----------------------------------------------------------------------------------------------------- */
+/* ---- Loops
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-/* x with a border of zeros (or, where pad is negative, without its border) in scratch; x itself where pad is 0. */
+/* x with a border of zeros (or, where pad is negative, without its border) in scratch; x itself
+ * where pad is 0. */
 static const float *padded(float *scratch, const float *x, int h, int w, int cp, int pad) {
     if (pad == 0) return x;
     const int ph = h + 2 * pad, pw = w + 2 * pad;
@@ -103,8 +118,8 @@ static const float *padded(float *scratch, const float *x, int h, int w, int cp,
     return scratch;
 }
 
-/* One run of `width` output pixels that follow each other in the input: all columns of a pixel before the next ones,
- * so that output is written in whole cache lines. */
+/* One run of `width` output pixels that follow each other in the input: all columns of a pixel
+ * before the next ones, so that output is written in whole cache lines. */
 static void gemm_line(float *out, int columns, const float *in, int step, const int *tap, int taps,
                       const float *packed, const float *init, int width) {
     const int most = nl_tile_rows(nl_tile_vecs(columns)); /* the first tile is the widest */
@@ -123,15 +138,16 @@ static void gemm_line(float *out, int columns, const float *in, int step, const 
     }
 }
 
-static void gemm_image(float *out, int oh, int ow, int columns, const float *in, int step, int in_width,
-                       const int *tap, int taps, const float *packed, const float *init) {
+static void gemm_image(float *out, int oh, int ow, int columns, const float *in, int step,
+                       int in_width, const int *tap, int taps, const float *packed,
+                       const float *init) {
     if (in_width == ow) { /* the lines follow each other: one long line */
         ow *= oh;
         oh = 1;
     }
     for (int y = 0; y < oh; y++)
-        gemm_line(out + (ptrdiff_t)y * ow * columns, columns, in + (ptrdiff_t)y * in_width * step, step,
-                  tap, taps, packed, init, ow);
+        gemm_line(out + (ptrdiff_t)y * ow * columns, columns, in + (ptrdiff_t)y * in_width * step,
+                  step, tap, taps, packed, init, ow);
 }
 
 void nl_conv_fast_forward(float *z, const float *x, const nl_conv_fast *v, float *scratch) {
@@ -142,8 +158,8 @@ void nl_conv_fast_forward(float *z, const float *x, const nl_conv_fast *v, float
 
 void nl_conv_fast_backward_data(float *dx, const float *dz, const nl_conv_fast *v, float *scratch) {
     const float *in = padded(scratch, dz, v->oh, v->ow, v->cpo, v->k - 1 - v->pad);
-    gemm_image(dx, v->h, v->w, v->cpi, in, v->cpo, v->w + v->k - 1, v->tap_back, v->k * v->k * v->co,
-               v->filter_back, NULL);
+    gemm_image(dx, v->h, v->w, v->cpi, in, v->cpo, v->w + v->k - 1, v->tap_back,
+               v->k * v->k * v->co, v->filter_back, NULL);
 }
 
 /* Rows of a filter gradient's tile: such that no thin tile is left over where that can be had. */
@@ -156,8 +172,8 @@ static int outer_rows(int taps, int vecs) {
 }
 
 /* Lines y0 .. y0 + lines - 1 of the image, for all taps and columns. */
-static void outer_lines(float *dw, const float *dz, const float *in, const nl_conv_fast *v, int line,
-                        int lines, int width, bool narrow) {
+static void outer_lines(float *dw, const float *dz, const float *in, const nl_conv_fast *v,
+                        int line, int lines, int width, bool narrow) {
     const int taps = v->k * v->k * v->ci;
     for (int first = 0, vecs; first < v->cpo; first += 8 * vecs) {
         vecs = nl_tile_vecs(v->cpo - first);
@@ -167,7 +183,7 @@ static void outer_lines(float *dw, const float *dz, const float *in, const nl_co
             const int some = taps - t < rows ? taps - t : rows;
             float *out = dw + (ptrdiff_t)t * v->cpo + first;
             const float *columns = dz + first;
-#define TILE(r, n)                                                                                       \
+#define TILE(r, n)                                                                                 \
     nl_tile_outer(out, v->cpo, in, line, v->cpi, v->tap + t, lines, width, columns, v->cpo, r, n)
             NL_TILE_DISPATCH(some, vecs, TILE)
 #undef TILE
@@ -181,13 +197,15 @@ void nl_conv_fast_backward_filter(float *dw, const float *dz, const float *x, co
     const int in_width = v->w + 2 * v->pad, taps = v->k * v->k * v->ci;
     /* 4 x 3 vectors if the taps come in fours, else (25 taps) 5 x 2 */
     const bool narrow = taps % 4 != 0 && v->cpo % 16 == 0;
-    const bool flat = in_width == v->ow; /* the lines follow each other: cut one long line into pieces */
+    const bool flat =
+        in_width == v->ow; /* the lines follow each other: cut one long line into pieces */
     const int lines = flat ? v->oh * v->ow : v->oh, width = flat ? 1 : v->ow;
     const int in_line = flat ? v->cpi : in_width * v->cpi, floats = width * (v->cpo + v->cpi);
     const int most = floats < L1_FLOATS ? L1_FLOATS / floats : 1;
     for (int y = 0; y < lines; y += most) {
         const int some = lines - y < most ? lines - y : most;
-        const float *columns = dz + (ptrdiff_t)y * width * v->cpo, *at = in + (ptrdiff_t)y * in_line;
+        const float *columns = dz + (ptrdiff_t)y * width * v->cpo,
+                    *at = in + (ptrdiff_t)y * in_line;
         if (flat)
             outer_lines(dw, columns, at, v, 0, 1, some, narrow);
         else

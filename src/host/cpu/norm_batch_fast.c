@@ -1,12 +1,12 @@
-/* Batch norm over the cells of norm_cells_fast.c: a channel's cells of all images are pooled (Ioffe, Szegedy 2015,
- * algorithm 1). */
+/* Batch norm over the cells of norm_cells_fast.c: a channel's cells of all images are pooled
+ * (Ioffe, Szegedy 2015, algorithm 1). */
 #include <math.h> // sqrt
 
 #include "norm_pool_fast.h" // nl_moments
 
 void nl_norm_batch_fast_forward(nl_norm_map *map, float *running_mean, float *running_var,
-                                const nl_cells *cells, const float *gamma, const float *beta, int n, int c,
-                                int hw, double eps, double momentum) {
+                                const nl_cells *cells, const float *gamma, const float *beta, int n,
+                                int c, int hw, double eps, double momentum) {
     for (int i = 0; i < c; i++) {
         nl_moments all = {0};
         for (int image = 0; image < n; image++) nl_moments_add(&all, &cells[image], i, hw);
@@ -18,13 +18,14 @@ void nl_norm_batch_fast_forward(nl_norm_map *map, float *running_mean, float *ru
 }
 
 void nl_norm_batch_fast_eval(nl_norm_map *map, const float *gamma, const float *beta,
-                             const float *running_mean, const float *running_var, int c, double eps) {
+                             const float *running_mean, const float *running_var, int c,
+                             double eps) {
     for (int i = 0; i < c; i++)
         nl_map_forward(map, i, running_mean[i], 1 / sqrt(running_var[i] + eps), gamma[i], beta[i]);
 }
 
-void nl_norm_batch_fast_backward(nl_norm_map *map, const nl_cells *cells, const float *gamma, int n, int c,
-                                 int hw) {
+void nl_norm_batch_fast_backward(nl_norm_map *map, const nl_cells *cells, const float *gamma, int n,
+                                 int c, int hw) {
     const double count = (double)n * hw;
     for (int i = 0; i < c; i++) {
         double dy = 0, dy_xc = 0;

@@ -1,34 +1,38 @@
 /* The passes over pixels that all norms share, for one image; see fast.h.
  *
- * Statistics of a cell x[0 .. hw - 1], lane by lane: m = mean(x), then d = x - m gives rest = mean(d) and
- * m2 = sum d^2 - hw rest^2. m + rest is the mean to about twice a float's digits, and m2 has no cancellation
- * (Chan, Golub, LeVeque 1983, the corrected two-pass algorithm).
+ * Statistics of a cell x[0 .. hw - 1], lane by lane: m = mean(x), then d = x - m gives rest =
+ * mean(d) and m2 = sum d^2 - hw rest^2. m + rest is the mean to about twice a float's digits, and
+ * m2 has no cancellation (Chan, Golub, LeVeque 1983, the corrected two-pass algorithm).
  *
- * Gradient of y = xhat gamma + beta, xhat = (x - mean) rstd, over the M values that share a mean (Ioffe, Szegedy 2015,
- * section 3): dx = rstd (dy gamma - mean(dy gamma) - xhat mean(dy gamma xhat)), which is linear in dy and x for each
- * channel: the map's scale, by_x and shift. */
+ * Gradient of y = xhat gamma + beta, xhat = (x - mean) rstd, over the M values that share a mean
+ * (Ioffe, Szegedy 2015, section 3): dx = rstd (dy gamma - mean(dy gamma) - xhat mean(dy gamma
+ * xhat)), which is linear in dy and x for each channel: the map's scale, by_x and shift. */
 #include "fast.h"
 
 #include "normlab/error.h" // NL_ASSERT
 #include "tile.h"          // nl_load, nl_store
 
-enum { BLOCK = 4 }; /* vectors that a pass sums at once: four independent sums hide the adder's latency */
+enum {
+    BLOCK = 4
+}; /* vectors that a pass sums at once: four independent sums hide the adder's latency */
 
 /* Calls PASS(first channel, vectors) over all channels, the vectors a constant. */
-#define FOR_BLOCKS(cp, PASS)                                                                             \
-    for (int first_ = 0; first_ < (cp); first_ += 8 * BLOCK) {                                           \
-        const int left_ = ((cp)-first_) / 8;                                                             \
-        if (left_ >= BLOCK)                                                                              \
-            PASS(first_, BLOCK);                                                                         \
-        else if (left_ == 3)                                                                             \
-            PASS(first_, 3);                                                                             \
-        else if (left_ == 2)                                                                             \
-            PASS(first_, 2);                                                                             \
-        else                                                                                             \
-            PASS(first_, 1);                                                                             \
+#define FOR_BLOCKS(cp, PASS)                                                                       \
+    for (int first_ = 0; first_ < (cp); first_ += 8 * BLOCK) {                                     \
+        const int left_ = ((cp)-first_) / 8;                                                       \
+        if (left_ >= BLOCK)                                                                        \
+            PASS(first_, BLOCK);                                                                   \
+        else if (left_ == 3)                                                                       \
+            PASS(first_, 3);                                                                       \
+        else if (left_ == 2)                                                                       \
+            PASS(first_, 2);                                                                       \
+        else                                                                                       \
+            PASS(first_, 1);                                                                       \
     }
 
-/* ---- Forward --------------------------------------------------------------------------------------------------- */
+/* ---- Forward
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
     v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
@@ -53,14 +57,14 @@ NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int 
     }
 }
 
-void nl_cells_forward(nl_cells *cells, const float *x, int hw, int cp) {
+void nl_cells_forward(nl_cells *cells, const float *x, int hw, int cp){
 #define PASS(first, vecs) cells_block(cells, x, hw, cp, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu,
-                           int first, int vecs) {
+NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int hw, int cp,
+                           bool relu, int first, int vecs) {
     v8 m[BLOCK], c[BLOCK], scale[BLOCK], beta[BLOCK];
     for (int j = 0; j < vecs; j++) {
         m[j] = nl_load(map->m + first + 8 * j);
@@ -76,16 +80,19 @@ NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int
         }
 }
 
-void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu) {
+void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu){
 #define PASS(first, vecs) apply_block(y, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-/* ---- Backward -------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+   --------------------------------------------------------------------------------------------------
+ */
 
-NL_INLINE void backward_block(nl_cells *cells, float *g, const float *y, const float *x,
-                              const nl_norm_map *map, int hw, int cp, bool relu, int first, int vecs) {
+NL_INLINE
+    void backward_block(nl_cells *cells, float *g, const float *y, const float *x,
+                        const nl_norm_map *map, int hw, int cp, bool relu, int first, int vecs) {
     v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0}, m[BLOCK], c[BLOCK];
     for (int j = 0; j < vecs; j++) {
         m[j] = nl_load(map->m + first + 8 * j);
@@ -108,15 +115,15 @@ NL_INLINE void backward_block(nl_cells *cells, float *g, const float *y, const f
     }
 }
 
-void nl_cells_backward(nl_cells *cells, float *g, const float *y, const float *x, const nl_norm_map *map,
-                       int hw, int cp, bool relu) {
+void nl_cells_backward(nl_cells *cells, float *g, const float *y, const float *x,
+                       const nl_norm_map *map, int hw, int cp, bool relu){
 #define PASS(first, vecs) backward_block(cells, g, y, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw,
-                                    int cp, int first, int vecs) {
+NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, const nl_norm_map *map,
+                                    int hw, int cp, int first, int vecs) {
     v8 m[BLOCK], c[BLOCK], scale[BLOCK], by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0};
     for (int j = 0; j < vecs; j++) {
         m[j] = nl_load(map->m + first + 8 * j);
@@ -139,7 +146,8 @@ NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, con
     }
 }
 
-void nl_norm_apply_backward(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw, int cp) {
+void nl_norm_apply_backward(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw,
+                            int cp) {
 #define PASS(first, vecs) apply_backward_block(dy, dbias, x, map, hw, cp, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
@@ -158,8 +166,8 @@ void nl_relu_bias_backward(float *g, float *dbias, const float *y, int hw, int c
         }
 }
 
-void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells, const nl_norm_map *maps, int n,
-                         int map_stride, int c) {
+void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells,
+                         const nl_norm_map *maps, int n, int map_stride, int c) {
     for (int i = 0; i < c; i++) {
         double sum = 0, sum_xhat = 0;
         for (int image = 0; image < n; image++) {

@@ -1,4 +1,5 @@
-/* Pooling cells into one mean and variance: what a norm is, apart from which cells it pools. In double. */
+/* Pooling cells into one mean and variance: what a norm is, apart from which cells it pools. In
+ * double. */
 #pragma once
 
 #include "fast.h" // nl_cells
@@ -18,8 +19,8 @@ static inline void nl_moments_add(nl_moments *all, const nl_cells *cells, int ch
 }
 
 /* The forward map of one channel: mean split in two floats. */
-static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, double rstd, float gamma,
-                                  float beta) {
+static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, double rstd,
+                                  float gamma, float beta) {
     map->m[channel] = (float)mean;
     map->c[channel] = (float)(mean - (double)map->m[channel]);
     map->rstd[channel] = (float)rstd;
@@ -27,8 +28,10 @@ static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, do
     map->beta[channel] = beta;
 }
 
-/* The backward map of one channel from the means over the pooled values of dy gamma and of dy gamma (x - mean). */
-static inline void nl_map_backward(nl_norm_map *map, int channel, double mean_dy, double mean_dy_xc) {
+/* The backward map of one channel from the means over the pooled values of dy gamma and of dy gamma
+ * (x - mean). */
+static inline void nl_map_backward(nl_norm_map *map, int channel, double mean_dy,
+                                   double mean_dy_xc) {
     const double rstd = map->rstd[channel];
     map->by_x[channel] = (float)(-rstd * rstd * rstd * mean_dy_xc);
     map->shift[channel] = (float)(-rstd * mean_dy);

@@ -1,5 +1,5 @@
-/* Max pool and dropout of one image in the layout of fast.h. A pool of 2 looks at 4 pixels; which one won is kept in
- * a byte. */
+/* Max pool and dropout of one image in the layout of fast.h. A pool of 2 looks at 4 pixels; which
+ * one won is kept in a byte. */
 #include <string.h> // memset
 
 #include "fast.h"
@@ -25,7 +25,8 @@ void nl_pool_max_fast_forward(float *y, uint8_t *arg, const float *x, int h, int
         }
 }
 
-void nl_pool_max_fast_backward(float *dx, const float *dy, const uint8_t *arg, int h, int w, int cp, int k) {
+void nl_pool_max_fast_backward(float *dx, const float *dy, const uint8_t *arg, int h, int w, int cp,
+                               int k) {
     const int oh = h / k, ow = w / k;
     if (h % k || w % k) memset(dx, 0, sizeof *dx * (size_t)(h * w * cp)); /* an edge is left over */
     for (int oy = 0; oy < oh; oy++)
@@ -36,7 +37,8 @@ void nl_pool_max_fast_backward(float *dx, const float *dy, const uint8_t *arg, i
             }
 }
 
-void nl_dropout_fast_factors(float *factor, nl_dropout_spec d, uint32_t image, int c, int hw, int cp) {
+void nl_dropout_fast_factors(float *factor, nl_dropout_spec d, uint32_t image, int c, int hw,
+                             int cp) {
     const uint32_t threshold = nl_dropout_threshold(d.p);
     const float scale = nl_dropout_scale(d.p);
     if (cp != c) memset(factor, 0, sizeof *factor * (size_t)(hw * cp));

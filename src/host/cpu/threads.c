@@ -1,5 +1,6 @@
-/* Thread pool: workers take items from one atomic counter. A step has phases of some hundred microseconds, so a
- * worker spins a moment for the next phase before it sleeps; with more threads than cores it sleeps at once. */
+/* Thread pool: workers take items from one atomic counter. A step has phases of some hundred
+ * microseconds, so a worker spins a moment for the next phase before it sleeps; with more threads
+ * than cores it sleeps at once. */
 #include "threads.h"
 
 #include <pthread.h>   // pthread_create

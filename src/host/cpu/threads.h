@@ -1,5 +1,5 @@
-/* A pool of threads that share out numbered items: the order in which items run, and by whom, must not
- * matter to the result. */
+/* A pool of threads that share out numbered items: the order in which items run, and by whom, must
+ * not matter to the result. */
 #pragma once
 
 typedef struct nl_threads nl_threads;

@@ -1,6 +1,6 @@
-/* The register tile of all convolutions: ROWS x VECS vectors of 8 floats are kept in registers while one dimension is
- * summed over. With 16 vector registers, 12 sums + VECS columns + one broadcast fit; 12 independent sums also hide
- * the latency of two FMA units. */
+/* The register tile of all convolutions: ROWS x VECS vectors of 8 floats are kept in registers
+ * while one dimension is summed over. With 16 vector registers, 12 sums + VECS columns + one
+ * broadcast fit; 12 independent sums also hide the latency of two FMA units. */
 #pragma once
 
 #include <stddef.h> // ptrdiff_t
@@ -36,8 +36,9 @@ NL_INLINE v8 nl_zero_where(v8i mask, v8 v) {
 }
 
 /* out[r][.] = init[.] + sum over k of in[r * step + tap[k]] * columns[k][.] */
-NL_INLINE void nl_tile_gemm(float *out, ptrdiff_t ldo, const float *in, ptrdiff_t step, const int *tap,
-                            int count, const float *columns, const float *init, int rows, int vecs) {
+NL_INLINE void nl_tile_gemm(float *out, ptrdiff_t ldo, const float *in, ptrdiff_t step,
+                            const int *tap, int count, const float *columns, const float *init,
+                            int rows, int vecs) {
     v8 sum[12][3];
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < vecs; j++) sum[r][j] = init ? nl_load(init + 8 * j) : (v8){0};
@@ -52,10 +53,11 @@ NL_INLINE void nl_tile_gemm(float *out, ptrdiff_t ldo, const float *in, ptrdiff_
         for (int j = 0; j < vecs; j++) nl_store(out + r * ldo + 8 * j, sum[r][j]);
 }
 
-/* out[r][.] += sum over lines y and pixels x of in[y * line + x * step + tap[r]] * columns[y * width + x][.] */
-NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff_t line, ptrdiff_t step,
-                             const int *tap, int lines, int width, const float *columns,
-                             ptrdiff_t ldc, int rows, int vecs) {
+/* out[r][.] += sum over lines y and pixels x of in[y * line + x * step + tap[r]] * columns[y *
+ * width + x][.] */
+NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff_t line,
+                             ptrdiff_t step, const int *tap, int lines, int width,
+                             const float *columns, ptrdiff_t ldc, int rows, int vecs) {
     v8 sum[12][3];
     const float *at[12];
     for (int r = 0; r < rows; r++) {
@@ -76,20 +78,20 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
 }
 
 /* Calls TILE(rows, vecs) with both as constants, so that the sums stay in registers. */
-#define NL_TILE_CASE(rows, vecs, TILE)                                                                   \
-    case (rows)*4 + (vecs):                                                                              \
-        TILE(rows, vecs);                                                                                \
+#define NL_TILE_CASE(rows, vecs, TILE)                                                             \
+    case (rows)*4 + (vecs):                                                                        \
+        TILE(rows, vecs);                                                                          \
         break;
-#define NL_TILE_DISPATCH(rows, vecs, TILE)                                                               \
-    switch ((rows)*4 + (vecs)) {                                                                         \
-        NL_TILE_CASE(1, 1, TILE) NL_TILE_CASE(2, 1, TILE) NL_TILE_CASE(3, 1, TILE)                       \
-        NL_TILE_CASE(4, 1, TILE) NL_TILE_CASE(5, 1, TILE) NL_TILE_CASE(6, 1, TILE)                       \
-        NL_TILE_CASE(7, 1, TILE) NL_TILE_CASE(8, 1, TILE) NL_TILE_CASE(9, 1, TILE)                       \
-        NL_TILE_CASE(10, 1, TILE) NL_TILE_CASE(11, 1, TILE) NL_TILE_CASE(12, 1, TILE)                    \
-        NL_TILE_CASE(1, 2, TILE) NL_TILE_CASE(2, 2, TILE) NL_TILE_CASE(3, 2, TILE)                       \
-        NL_TILE_CASE(4, 2, TILE) NL_TILE_CASE(5, 2, TILE) NL_TILE_CASE(6, 2, TILE)                       \
-        NL_TILE_CASE(1, 3, TILE) NL_TILE_CASE(2, 3, TILE) NL_TILE_CASE(3, 3, TILE)                       \
-        NL_TILE_CASE(4, 3, TILE)                                                                         \
-    default:                                                                                             \
-        NL_ASSERT(!"tile size");                                                                         \
+#define NL_TILE_DISPATCH(rows, vecs, TILE)                                                         \
+    switch ((rows)*4 + (vecs)) {                                                                   \
+        NL_TILE_CASE(1, 1, TILE)                                                                   \
+        NL_TILE_CASE(2, 1, TILE) NL_TILE_CASE(3, 1, TILE) NL_TILE_CASE(4, 1, TILE)                 \
+            NL_TILE_CASE(5, 1, TILE) NL_TILE_CASE(6, 1, TILE) NL_TILE_CASE(7, 1, TILE)             \
+                NL_TILE_CASE(8, 1, TILE) NL_TILE_CASE(9, 1, TILE) NL_TILE_CASE(10, 1, TILE)        \
+                    NL_TILE_CASE(11, 1, TILE) NL_TILE_CASE(12, 1, TILE) NL_TILE_CASE(1, 2, TILE)   \
+                        NL_TILE_CASE(2, 2, TILE) NL_TILE_CASE(3, 2, TILE) NL_TILE_CASE(4, 2, TILE) \
+                            NL_TILE_CASE(5, 2, TILE) NL_TILE_CASE(6, 2, TILE)                      \
+                                NL_TILE_CASE(1, 3, TILE) NL_TILE_CASE(2, 3, TILE)                  \
+                                    NL_TILE_CASE(3, 3, TILE) NL_TILE_CASE(4, 3, TILE) default      \
+            : NL_ASSERT(!"tile size");                                                             \
     }

@@ -1,0 +1,325 @@
+/* Runs the CPU engine's program: forward, backward and update of one step, or a pass of evaluation.
+ */
+#include "net_fast.h"
+
+#include <math.h>   // isfinite
+#include <string.h> // memset, memcpy
+
+#include "normlab/error.h" // NL_ASSERT
+
+/* What is the same for all images of a run over the program. */
+typedef struct pass {
+    nl_engine *e;
+    const nl_program_step *program;
+    int begin, end; /* the segment */
+    bool training;
+    const uint32_t *images; /* (count): their numbers; NULL: as they stand in the file */
+    const nl_split *split;
+    const nl_rotation *rotations;
+    int count;
+    const nl_eval_pass *wanted;
+} pass;
+
+/* Where one image works. */
+typedef struct desk {
+    int place;      /* in the batch or pass */
+    uint32_t image; /* number in the data set */
+    int row;        /* of cells and maps */
+    float *slot, *scratch, *partial;
+    uint8_t *args;
+    bool fresh_chunk; /* the first image of its chunk: partial gradients start at zero */
+} desk;
+
+static nl_norm_map *map_of(nl_layer_fast *f, const desk *d) {
+    return &f->map[f->map_stride * d->row];
+}
+
+static float *param(nl_engine *e, int tensor) {
+    return e->params + e->model->tensors[tensor].offset;
+}
+
+/* The input of layer i: what layer i - 1 left, or the image. */
+static float *input_of(const nl_engine *e, const desk *d, int i) {
+    return i ? d->slot + e->layers[i - 1].y : d->slot;
+}
+
+/* ---- Operations, one image
+ * ------------------------------------------------------------------------------------- */
+
+static void op_input(const pass *p, const desk *d) {
+    nl_gather_f32(d->slot, p->split->images, &d->image, p->rotations, p->e->table, 1);
+}
+
+static void op_conv(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    nl_layer_fast *f = &e->layers[i];
+    const nl_layer *l = f->layer;
+    float *z = d->slot + f->z;
+    nl_conv_fast_forward(z, input_of(e, d, i), &f->conv, d->scratch);
+    if (l->stats == NL_STATS_NONE || (l->stats == NL_STATS_BATCH && !p->training)) return;
+    nl_cells *cells = &f->cells[d->row];
+    nl_cells_forward(cells, z, f->hw, f->cp);
+    if (l->stats == NL_STATS_GROUP)
+        nl_norm_group_fast_forward(map_of(f, d), cells, param(e, l->gamma), param(e, l->beta),
+                                   l->out_c, l->groups, f->hw, e->model->eps);
+}
+
+static void op_apply(const pass *p, const desk *d, int i) {
+    nl_layer_fast *f = &p->e->layers[i];
+    float *y = d->slot + f->y;
+    if (f->layer->stats != NL_STATS_NONE)
+        nl_norm_apply(y, d->slot + f->z, map_of(f, d), f->hw, f->cp, f->layer->relu);
+    else
+        nl_relu_forward_f32(y, y, (int64_t)f->hw * f->cp);
+}
+
+static void op_pool(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    nl_layer_fast *f = &e->layers[i];
+    const nl_layer *l = f->layer;
+    float *y = d->slot + f->y, *factor = d->slot + f->factor;
+    NL_ASSERT(i > 0);
+    nl_pool_max_fast_forward(y, d->args + f->arg, input_of(e, d, i), l->in_h, l->in_w, f->cp,
+                             l->kernel);
+    if (!p->training || !l->dropout) return;
+    const nl_dropout_spec spec = {.p = e->model->dropout,
+                                  .seed = e->spec.seed,
+                                  .epoch = e->epoch,
+                                  .layer = (uint32_t)l->dropout};
+    nl_dropout_fast_factors(factor, spec, d->image, l->out_c, f->hw, f->cp);
+    nl_dropout_fast_apply(y, factor, (int64_t)f->hw * f->cp);
+}
+
+static void op_loss(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    const nl_layer *l = &e->model->layers[i];
+    const int hw = l->in_h * l->in_w, cp = nl_pad8(l->in_c);
+    const float *x = input_of(e, d, i);
+    float logits[NL_CLASSES] = {0}, probs[NL_CLASSES], gradient[NL_CLASSES];
+    for (int q = 0; q < hw; q++)
+        for (int c = 0; c < NL_CLASSES; c++) logits[c] += x[q * cp + c];
+    for (int c = 0; c < NL_CLASSES; c++) logits[c] /= (float)hw;
+    uint8_t prediction;
+    uint32_t hits;
+    e->losses[d->place] = nl_softmax_loss_f32(probs, gradient, &prediction, &hits, logits,
+                                              p->split->labels + d->image, 1, NL_CLASSES);
+    e->hits[d->place] = (uint8_t)hits;
+    if (p->training) {
+        float *g = d->slot + e->layers[i - 1].g;
+        memset(g, 0, sizeof *g * (size_t)(hw * cp));
+        for (int q = 0; q < hw; q++)
+            for (int c = 0; c < NL_CLASSES; c++)
+                g[q * cp + c] = gradient[c] / (float)(p->count * hw);
+    } else {
+        const nl_eval_pass *w = p->wanted;
+        const size_t at = (size_t)d->place * NL_CLASSES;
+        if (w->probs) memcpy(w->probs + at, probs, sizeof probs);
+        if (w->logits) memcpy(w->logits + at, logits, sizeof logits);
+        if (w->predictions) w->predictions[d->place] = prediction;
+    }
+}
+
+static void op_pool_back(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    nl_layer_fast *f = &e->layers[i];
+    const nl_layer *l = f->layer;
+    float *g = d->slot + f->g;
+    if (l->dropout) nl_dropout_fast_apply(g, d->slot + f->factor, (int64_t)f->hw * f->cp);
+    nl_pool_max_fast_backward(d->slot + e->layers[i - 1].g, g, d->args + f->arg, l->in_h, l->in_w,
+                              f->cp, l->kernel);
+}
+
+static void op_cells_back(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    nl_layer_fast *f = &e->layers[i];
+    const nl_layer *l = f->layer;
+    nl_cells *cells = &f->cells[d->row];
+    nl_cells_backward(cells, d->slot + f->g, d->slot + f->y, d->slot + f->z, map_of(f, d), f->hw,
+                      f->cp, l->relu);
+    if (l->stats == NL_STATS_GROUP)
+        nl_norm_group_fast_backward(map_of(f, d), cells, param(e, l->gamma), l->out_c, l->groups,
+                                    f->hw);
+}
+
+static void op_conv_back(const pass *p, const desk *d, int i) {
+    nl_engine *e = p->e;
+    nl_layer_fast *f = &e->layers[i];
+    float *dz = d->slot + f->g, *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
+    if (d->fresh_chunk) memset(dw, 0, sizeof *dw * (size_t)(f->dbias + f->cp - f->dw));
+    if (f->layer->stats != NL_STATS_NONE)
+        nl_norm_apply_backward(dz, dbias, d->slot + f->z, map_of(f, d), f->hw, f->cp);
+    else
+        nl_relu_bias_backward(dz, dbias, d->slot + f->y, f->hw, f->cp, f->layer->relu);
+    nl_conv_fast_backward_filter(dw, dz, input_of(e, d, i), &f->conv, d->scratch);
+    if (i > 0) nl_conv_fast_backward_data(d->slot + e->layers[i - 1].g, dz, &f->conv, d->scratch);
+}
+
+static void run_op(const pass *p, const desk *d, nl_program_step s) {
+    switch (s.op) {
+    case NL_OP_INPUT:
+        op_input(p, d);
+        break;
+    case NL_OP_CONV:
+        op_conv(p, d, s.layer);
+        break;
+    case NL_OP_APPLY:
+        op_apply(p, d, s.layer);
+        break;
+    case NL_OP_POOL:
+        op_pool(p, d, s.layer);
+        break;
+    case NL_OP_LOSS:
+        op_loss(p, d, s.layer);
+        break;
+    case NL_OP_POOL_BACK:
+        op_pool_back(p, d, s.layer);
+        break;
+    case NL_OP_CELLS_BACK:
+        op_cells_back(p, d, s.layer);
+        break;
+    case NL_OP_CONV_BACK:
+        op_conv_back(p, d, s.layer);
+        break;
+    }
+}
+
+/* ---- A segment over all images
+ * --------------------------------------------------------------------------------- */
+
+static void run_chunk(void *context, int chunk, int worker) {
+    const pass *p = context;
+    nl_engine *e = p->e;
+    for (int i = 0; i < NL_CHUNK && chunk * NL_CHUNK + i < p->count; i++) {
+        const int place = chunk * NL_CHUNK + i, row = p->training ? place : worker;
+        const int64_t slot = p->training && e->phased ? row : worker;
+        const desk d = {.place = place,
+                        .image = p->images ? p->images[place] : (uint32_t)place,
+                        .row = row,
+                        .slot = e->slots + slot * e->slot_floats,
+                        .scratch = e->scratch + worker * e->scratch_floats,
+                        .partial = p->training ? e->partials + chunk * e->partial_floats : NULL,
+                        .args = e->args + slot * e->arg_bytes,
+                        .fresh_chunk = i == 0};
+        for (int s = p->begin; s < p->end; s++) run_op(p, &d, p->program[s]);
+    }
+}
+
+/* All images have reached the end of a segment: batch norm pools their cells. */
+static void pool_cells(nl_engine *e, nl_program_step s, int count) {
+    nl_layer_fast *f = &e->layers[s.layer];
+    const nl_layer *l = f->layer;
+    if (s.op == NL_OP_CONV) {
+        float *mean = e->fresh + e->model->tensors[l->r_mean].offset;
+        float *var = e->fresh + e->model->tensors[l->r_var].offset;
+        nl_norm_batch_fast_forward(f->map, mean, var, f->cells, param(e, l->gamma),
+                                   param(e, l->beta), count, l->out_c, f->hw, e->model->eps,
+                                   e->model->norm_momentum);
+    } else {
+        nl_norm_batch_fast_backward(f->map, f->cells, param(e, l->gamma), count, l->out_c, f->hw);
+    }
+}
+
+static void run_program(pass *p, int steps) {
+    for (p->begin = 0; p->begin < steps; p->begin = p->end) {
+        p->end = p->begin;
+        while (p->end < steps && !p->program[p->end++].pool_cells) continue;
+        nl_threads_run(p->e->threads, run_chunk, p, (p->count + NL_CHUNK - 1) / NL_CHUNK);
+        const nl_program_step last = p->program[p->end - 1];
+        if (last.pool_cells) pool_cells(p->e, last, p->count);
+    }
+}
+
+static void pack_weights(nl_engine *e) {
+    for (int i = 0; i < e->model->n_layers; i++) {
+        const nl_layer *l = &e->model->layers[i];
+        if (l->kind == NL_LAYER_CONV)
+            nl_conv_fast_pack(&e->layers[i].conv, param(e, l->weight), param(e, l->bias));
+    }
+}
+
+/* ---- Training step
+ * --------------------------------------------------------------------------------------------- */
+
+static void sum_gradients(nl_engine *e, int count) {
+    const int chunks = (count + NL_CHUNK - 1) / NL_CHUNK;
+    for (int i = 0; i < e->model->n_layers; i++) {
+        nl_layer_fast *f = &e->layers[i];
+        const nl_layer *l = f->layer;
+        if (l->kind != NL_LAYER_CONV) continue;
+        const nl_tensor *t = e->model->tensors;
+        nl_conv_fast_sum_filter(e->gradient + t[l->weight].offset, e->partials + f->dw,
+                                e->partial_floats, chunks, &f->conv);
+        float *dbias = e->gradient + t[l->bias].offset;
+        for (int c = 0; c < l->out_c; c++) {
+            dbias[c] = 0;
+            for (int k = 0; k < chunks; k++)
+                dbias[c] += e->partials[k * e->partial_floats + f->dbias + c];
+        }
+        if (l->stats != NL_STATS_NONE)
+            nl_norm_fast_affine(e->gradient + t[l->gamma].offset, e->gradient + t[l->beta].offset,
+                                f->cells, f->map, count, f->map_stride, l->out_c);
+    }
+}
+
+static void sum_losses(const nl_engine *e, int count, double *loss, uint32_t *hits) {
+    *loss = 0;
+    *hits = 0;
+    for (int i = 0; i < count; i++) {
+        *loss += e->losses[i];
+        *hits += e->hits[i];
+    }
+}
+
+void nl_step_fast_train(nl_engine *e, uint32_t first, int count, nl_step_record *record) {
+    const nl_config *config = e->spec.config;
+    pass p = {.e = e,
+              .program = e->train,
+              .training = true,
+              .images = e->order + first,
+              .split = &e->spec.data->train,
+              .rotations = e->rotated ? e->rotations : NULL,
+              .count = count};
+    memcpy(e->fresh, e->buffers, sizeof *e->fresh * (size_t)e->model->buffers_size);
+    pack_weights(e);
+    run_program(&p, e->n_train);
+    sum_losses(e, count, &record->loss, &record->hits);
+    record->loss /= count;
+    record->images = (uint32_t)count;
+    const double l1 = config->train.l1;
+    record->penalty = l1 > 0 ? l1 * nl_sum_abs_f32(e->params, e->model->params_size) : 0;
+    if (!isfinite(record->loss) || !isfinite(record->penalty)) e->stopped = true;
+    if (e->stopped) return;
+    sum_gradients(e, count);
+    const nl_sgd sgd = {.lr = e->lr,
+                        .momentum = config->train.momentum,
+                        .l1 = l1,
+                        .weight_decay = config->train.weight_decay,
+                        .nesterov = config->train.nesterov};
+    nl_sgd_update_f32(e->params, e->momentum, e->gradient, e->model->params_size, sgd);
+    memcpy(e->buffers, e->fresh, sizeof *e->fresh * (size_t)e->model->buffers_size);
+}
+
+/* ---- Evaluation
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void nl_step_fast_evaluate(nl_engine *e, const nl_eval_pass *wanted, nl_eval_result *result) {
+    NL_ASSERT(wanted->images <= wanted->split->count);
+    pass p = {.e = e,
+              .program = e->forward,
+              .split = wanted->split,
+              .rotations = wanted->rotations,
+              .count = (int)wanted->images,
+              .wanted = wanted};
+    pack_weights(e);
+    for (int i = 0; i < e->model->n_layers; i++) {
+        const nl_layer *l = &e->model->layers[i];
+        if (l->kind != NL_LAYER_CONV || l->stats != NL_STATS_BATCH) continue;
+        const nl_tensor *t = e->model->tensors;
+        nl_norm_batch_fast_eval(e->layers[i].map, param(e, l->gamma), param(e, l->beta),
+                                e->buffers + t[l->r_mean].offset, e->buffers + t[l->r_var].offset,
+                                l->out_c, e->model->eps);
+    }
+    run_program(&p, e->n_forward);
+    sum_losses(e, p.count, &result->loss, &result->hits);
+}
