@@ -1,0 +1,306 @@
+/* The fused CPU engine against the plain one: whole steps, gradients tensor by tensor, evaluation;
+ * the same bits for any number of threads and whatever else is in a batch. */
+#include <criterion/criterion.h> // Test, cr_assert
+#include <math.h>                // fabs
+#include <stdio.h>               // fopen
+#include <stdlib.h>              // free
+#include <string.h>              // memcmp
+#include <unistd.h>              // getpid
+
+#include "normlab/backend.h" // nl_backend_cpu
+#include "normlab/rng.h"     // nl_epoch_order
+
+enum { IMAGES = 70 };
+
+/* ---- A run in memory
+ * ------------------------------------------------------------------------------------------- */
+
+typedef struct run {
+    nl_config config;
+    nl_model model;
+    nl_dataset data;
+    uint32_t order[IMAGES];
+    nl_rotation rotations[IMAGES];
+} run;
+
+static void fill(run *r, const char *file, const char *const *sets) {
+    nl_error err = {0};
+    cr_assert_eq(nl_config_load(&r->config, file, &err), 0, "%s: %s", err.where, err.what);
+    for (; *sets; sets++) cr_assert_eq(nl_config_set(&r->config, *sets, &err), 0, "%s", err.what);
+    cr_assert_eq(nl_config_check(&r->config, &err), 0, "%s", err.what);
+    cr_assert_eq(nl_model_build(&r->model, &r->config, 2, &err), 0, "%s: %s", err.where, err.what);
+    r->data.train.count = r->data.test.count = IMAGES;
+    r->data.train.images = nl_alloc(IMAGES, NL_PIXELS, "images");
+    r->data.train.labels = nl_alloc(IMAGES, 1, "labels");
+    for (uint32_t i = 0; i < IMAGES * NL_PIXELS; i++)
+        r->data.train.images[i] = (uint8_t)(nl_philox4x32(i, 0, 0, 0, 7, 7).v[0] >> 24);
+    for (uint32_t i = 0; i < IMAGES; i++) r->data.train.labels[i] = (uint8_t)(i * 7 % 10);
+    r->data.test = r->data.train;
+    nl_epoch_order(r->order, IMAGES, 3, 0, true);
+    for (uint32_t i = 0; i < IMAGES; i++)
+        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate));
+}
+
+static void release(run *r) {
+    free(r->data.train.images);
+    free(r->data.train.labels);
+}
+
+/* Everything in double, from an engine of either precision. */
+typedef struct result {
+    nl_step_record records[8];
+    double *params, *momentum, *buffers;
+    double eval_loss;
+    uint32_t eval_hits;
+    float probs[IMAGES * NL_CLASSES];
+} result;
+
+static void *widen(void *values, int64_t count, int real_size) {
+    double *wide = nl_alloc((size_t)count, sizeof *wide, "wide");
+    for (int64_t i = 0; i < count; i++)
+        wide[i] = real_size == 8 ? ((double *)values)[i] : (double)((float *)values)[i];
+    free(values);
+    return wide;
+}
+
+static void *narrow_or_copy(const float *values, int64_t count, int real_size) {
+    char *out = nl_alloc((size_t)count, 8, "state");
+    for (int64_t i = 0; i < count; i++) {
+        if (real_size == 8)
+            ((double *)(void *)out)[i] = (double)values[i];
+        else
+            ((float *)(void *)out)[i] = values[i];
+    }
+    return out;
+}
+
+static void run_on(result *out, run *r, const nl_backend *backend, int threads, int steps) {
+    nl_error err = {0};
+    nl_engine *engine;
+    const nl_engine_spec spec = {
+        .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = threads};
+    const int64_t size = r->model.params_size, running = r->model.buffers_size;
+    float *params = nl_alloc((size_t)size, 4, "params"), *zero = nl_alloc((size_t)size, 4, "zero");
+    float *buffers = nl_alloc((size_t)running, 4, "buffers");
+    nl_model_init(&r->model, params, buffers, 3);
+    for (int i = 0; i < r->model.n_tensors; i++) { /* gamma and beta of no special values */
+        const nl_tensor *t = &r->model.tensors[i];
+        if (strncmp(t->name, "norm", 4) != 0 || t->buffer) continue;
+        for (int64_t k = 0; k < t->count; k++)
+            params[t->offset + k] += 0.3F * (float)sin((double)(k + i));
+    }
+    const int real = backend->real_size;
+    const nl_state state = {narrow_or_copy(params, size, real), narrow_or_copy(zero, size, real),
+                            narrow_or_copy(buffers, running, real)};
+    cr_assert_eq(backend->open(&engine, &spec, &err), 0);
+    cr_assert_eq(backend->set_state(engine, &state, &err), 0);
+    const nl_epoch epoch = {0, r->config.train.lr, r->order, r->rotations};
+    cr_assert_eq(backend->begin_epoch(engine, &epoch, &err), 0);
+    cr_assert_eq(backend->enqueue(engine, 0, (uint32_t)steps, &err), 0);
+    cr_assert_eq(backend->collect(engine, 0, (uint32_t)steps, out->records, &err), 0);
+    cr_assert_eq(backend->get_state(engine, &state, &err), 0);
+    const nl_eval_pass pass = {.split = &r->data.test, .images = IMAGES, .probs = out->probs};
+    nl_eval_result eval;
+    cr_assert_eq(backend->evaluate(engine, &pass, &eval, &err), 0);
+    out->eval_loss = eval.loss;
+    out->eval_hits = eval.hits;
+    backend->close(engine);
+    out->params = widen(state.params, size, real);
+    out->momentum = widen(state.momentum, size, real);
+    out->buffers = widen(state.buffers, running, real);
+    free(params);
+    free(zero);
+    free(buffers);
+}
+
+static void release_result(result *r) {
+    free(r->params);
+    free(r->momentum);
+    free(r->buffers);
+}
+
+/* ---- Against the oracle
+ * ---------------------------------------------------------------------------------------- */
+
+static double worst(const double *a, const double *b, int64_t count, double *largest) {
+    double most = 0;
+    *largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(a[i] - b[i]);
+        if (!(d <= most)) most = d;
+        if (fabs(b[i]) > *largest) *largest = fabs(b[i]);
+    }
+    return most;
+}
+
+/* Each tensor's error at most 4 times the plain float engine's, and 4 units in the last place of
+ * the largest value. The bias before a norm is left to the whole layer's scale: its gradient is 0
+ * but for rounding in batch norm. */
+static void compare(const run *r, const result *fast, const result *plain, const result *oracle) {
+    for (int i = 0; i < r->model.n_tensors; i++) {
+        const nl_tensor *t = &r->model.tensors[i];
+        const double *f = (t->buffer ? fast->buffers : fast->momentum) + t->offset;
+        const double *p = (t->buffer ? plain->buffers : plain->momentum) + t->offset;
+        const double *o = (t->buffer ? oracle->buffers : oracle->momentum) + t->offset;
+        double largest, ignored;
+        const double error = worst(f, o, t->count, &largest),
+                     yard = worst(p, o, t->count, &ignored);
+        const nl_tensor *w = strstr(t->name, ".bias") ? &r->model.tensors[i - 1] : t;
+        double scale = largest;
+        if (w != t)
+            worst(oracle->momentum + w->offset, oracle->momentum + w->offset, w->count, &scale);
+        if (scale < largest) scale = largest;
+        const double bound = 4 * yard + 4 * 1.2e-7 * scale;
+        cr_assert(error <= bound, "%s: error %.3g, plain float's %.3g, largest %.3g", t->name,
+                  error, yard, largest);
+    }
+}
+
+static void check(const char *file, const char *const *sets) {
+    static run r;
+    static result fast, plain, oracle;
+    memset(&r, 0, sizeof r);
+    fill(&r, file, sets);
+    run_on(&fast, &r, &nl_backend_cpu, 2, 1);
+    run_on(&plain, &r, &nl_backend_plain, 1, 1);
+    run_on(&oracle, &r, &nl_backend_cpu64, 1, 1);
+    cr_assert_float_eq(fast.records[0].loss, oracle.records[0].loss, 2e-6 * oracle.records[0].loss);
+    cr_assert_float_eq(fast.records[0].penalty, oracle.records[0].penalty, 1e-6);
+    cr_assert_eq(fast.records[0].hits, oracle.records[0].hits);
+    compare(&r, &fast, &plain, &oracle);
+    cr_assert(fabs(fast.eval_loss - oracle.eval_loss) <= 1e-4 * oracle.eval_loss,
+              "eval loss %.9g, not %.9g", fast.eval_loss, oracle.eval_loss);
+    for (int i = 0; i < IMAGES * NL_CLASSES; i++)
+        cr_assert(fabsf(fast.probs[i] - oracle.probs[i]) <= 1e-4F, "prob %d: %g, not %g", i,
+                  (double)fast.probs[i], (double)oracle.probs[i]);
+    release_result(&fast);
+    release_result(&plain);
+    release_result(&oracle);
+    release(&r);
+}
+
+#define CONFIG(name) NL_SOURCE_DIR "/configs/" name ".yaml"
+#define SETS(...)                                                                                  \
+    (const char *const[]) {                                                                        \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+Test(step_fast, published_variants_match_the_oracle) {
+    check(CONFIG("bn_l1"), SETS("data.batch=19"));
+    check(CONFIG("ln"), SETS("data.batch=7"));
+    check(CONFIG("gn"), SETS("data.batch=8", "train.l1=0.01"));
+    check(CONFIG("bn"), SETS("data.batch=2", "train.weight_decay=0.1"));
+    check(CONFIG("none"), SETS("data.batch=5"));
+    check(CONFIG("gn"), SETS("model.norm=instance", "data.batch=3"));
+    check(CONFIG("gn"), SETS("model.group_size=2", "data.batch=1", "model.dropout=0.5"));
+}
+
+/* Channels that fill no vector, a pool with a rest at the edge, padding wider than the kernel
+ * needs, layers without norm or ReLU, all widths of tile. */
+static const char *const odd_network =
+    "model:\n"
+    "  layers:\n"
+    "    - {conv: 5, kernel: 3, pad: 2, norm: true, relu: true}\n"
+    "    - {pool: max, size: 3, dropout: true}\n"
+    "    - {conv: 40, kernel: 3, pad: 1, norm: true}\n"
+    "    - {conv: 33, kernel: 1, relu: true}\n"
+    "    - {conv: 100, kernel: 2, pad: 1, norm: true, relu: true}\n"
+    "    - {pool: max, size: 2}\n"
+    "    - {conv: 1, kernel: 3, pad: 1, norm: true, relu: true}\n"
+    "    - {conv: 10, kernel: 5}\n"
+    "    - {pool: average}\n";
+
+Test(step_fast, odd_network_matches_the_oracle) {
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/nl_odd_%d.yaml", (int)getpid());
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(odd_network, file);
+    cr_assert_eq(fclose(file), 0);
+    check(path, SETS("model.norm=batch", "data.batch=6"));
+    check(path, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
+    check(path, SETS("model.norm=instance", "data.batch=6"));
+    check(path, SETS("model.norm=none", "data.batch=6"));
+    remove(path);
+}
+
+/* ---- The same bits
+ * --------------------------------------------------------------------------------------------- */
+
+static void same_for_threads(const char *file) {
+    static run r;
+    static result first, other;
+    memset(&r, 0, sizeof r);
+    fill(&r, file, SETS("data.batch=16"));
+    run_on(&first, &r, &nl_backend_cpu, 1, 5); /* the last step has 6 images */
+    for (int threads = 1; threads <= 5; threads++) {
+        run_on(&other, &r, &nl_backend_cpu, threads, 5);
+        const size_t size = sizeof(double) * (size_t)r.model.params_size;
+        cr_assert_eq(memcmp(first.params, other.params, size), 0, "%s, %d threads", file, threads);
+        cr_assert_eq(memcmp(first.momentum, other.momentum, size), 0);
+        cr_assert_eq(memcmp(first.probs, other.probs, sizeof first.probs), 0);
+        cr_assert_eq(memcmp(first.records, other.records, 5 * sizeof *first.records), 0);
+        release_result(&other);
+    }
+    release_result(&first);
+    release(&r);
+}
+
+Test(step_fast, any_number_of_threads_gives_the_same_bits) {
+    same_for_threads(CONFIG("bn_l1"));
+    same_for_threads(CONFIG("ln"));
+    same_for_threads(CONFIG("gn"));
+}
+
+Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
+    static run r;
+    static result all;
+    memset(&r, 0, sizeof r);
+    fill(&r, CONFIG("bn"), SETS("data.batch=16"));
+    run_on(&all, &r, &nl_backend_cpu, 2, 0);
+    nl_split one = {1, r.data.train.images + 9 * NL_PIXELS, r.data.train.labels + 9};
+    r.data.test = one;
+    nl_engine *engine;
+    const nl_engine_spec spec = {
+        .config = &r.config, .model = &r.model, .data = &r.data, .seed = 3, .threads = 1};
+    cr_assert_eq(nl_backend_cpu.open(&engine, &spec, NULL), 0);
+    float *params = nl_alloc((size_t)r.model.params_size, 4, "params");
+    float *momentum = nl_alloc((size_t)r.model.params_size, 4, "momentum");
+    float *buffers = nl_alloc((size_t)r.model.buffers_size, 4, "buffers");
+    for (int64_t i = 0; i < r.model.params_size; i++) params[i] = (float)all.params[i];
+    for (int64_t i = 0; i < r.model.buffers_size; i++) buffers[i] = (float)all.buffers[i];
+    const nl_state state = {params, momentum, buffers};
+    cr_assert_eq(nl_backend_cpu.set_state(engine, &state, NULL), 0);
+    float probs[NL_CLASSES];
+    const nl_eval_pass pass = {.split = &one, .images = 1, .probs = probs};
+    nl_eval_result eval;
+    cr_assert_eq(nl_backend_cpu.evaluate(engine, &pass, &eval, NULL), 0);
+    cr_assert_eq(memcmp(probs, all.probs + 9 * NL_CLASSES, sizeof probs), 0);
+    nl_backend_cpu.close(engine);
+    free(params);
+    free(momentum);
+    free(buffers);
+    release_result(&all);
+    release(&r);
+}
+
+/* ---- A loss that is not finite
+ * --------------------------------------------------------------------------------- */
+
+Test(step_fast, nothing_is_updated_from_the_first_non_finite_loss) {
+    static run r;
+    static result before, after;
+    memset(&r, 0, sizeof r);
+    fill(&r, CONFIG("bn"), SETS("data.batch=16", "train.lr=1e38"));
+    run_on(&before, &r, &nl_backend_cpu, 2, 1); /* one update with that rate */
+    run_on(&after, &r, &nl_backend_cpu, 2, 4);
+    cr_assert(!isfinite(after.records[1].loss));
+    const size_t size = sizeof(double) * (size_t)r.model.params_size;
+    cr_assert_eq(memcmp(before.params, after.params, size), 0);
+    cr_assert_eq(memcmp(before.momentum, after.momentum, size), 0);
+    cr_assert_eq(
+        memcmp(before.buffers, after.buffers, sizeof(double) * (size_t)r.model.buffers_size), 0);
+    release_result(&before);
+    release_result(&after);
+    release(&r);
+}
