@@ -163,7 +163,7 @@ static int read_tag(recipe *r, const nl_conv_graph *g, const char *tag, nl_error
         code = nl_desc_finish(&r->knobs[r->n_knobs], &d, "knob", err);
         r->n_knobs += !code;
     }
-    if (!code && *at) {
+    if (!code && (*at || at == tag)) {
         return nl_fail(err, NL_EDEVICE, "cuDNN", "'%s' is no convolution plan", tag);
     }
     return code;

@@ -1,0 +1,306 @@
+/* Plans of a run: where each problem's choice comes from, and running it.
+ *
+ * The choice: the plan text of a resumed run, if one was given; else, when timing is wanted, the
+ * cache file, else the fastest of the candidates; without timing the first that works. A plan's
+ * workspace is fixed when it is planned, since captured graphs keep its address: when a later plan
+ * needs more, a new block is added and the old ones stay.
+ */
+#include "conv_plan.h"
+
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free, realloc
+#include <string.h> // memcmp
+
+#include <jansson.h> // JSON
+
+#include "conv_gemm.h"  // nl_gemm
+#include "conv_graph.h" // nl_conv_exec
+#include "conv_tune.h"  // nl_conv_time
+#include "cudnn_desc.h" // nl_cudnn_fail
+#include "device.h"     // nl_device_alloc
+#include "plan_cache.h" // nl_plan_cache_find
+
+enum { MAX_PLANS = 256, MAX_BLOCKS = 32, FIRST_BLOCK = 8 << 20 };
+static const int64_t largest_workspace = 256 << 20;
+static const char gemm_tag[] = "gemm";
+
+typedef struct plan {
+    nl_conv_problem problem;
+    bool gemm;
+    nl_conv_graph graph; /* where it is no gemm */
+    nl_conv_exec exec;
+    void *workspace[NL_CONV_LANES];
+} plan;
+
+struct nl_convs {
+    nl_convs_options options;
+    const nl_cudnn *api;
+    cudnnHandle_t handle;
+    nl_gemm *gemm;  /* NULL: no cuBLAS on this machine */
+    json_t *given;  /* problem: tag, of the options' plan */
+    json_t *chosen; /* problem: tag */
+    plan plans[MAX_PLANS];
+    int n_plans;
+    void *blocks[MAX_BLOCKS];
+    int n_blocks;
+    void *lanes[NL_CONV_LANES];
+    int64_t lane_size;
+    char versions[128], key[512];
+};
+
+/* ---- open and close ----------------------------------------------------------------------------
+ */
+
+static int read_given(nl_convs *c, const char *text, nl_error *err) {
+    if (!text) return NL_OK;
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error);
+    c->given = json_incref(json_object_get(root, "plans"));
+    json_decref(root);
+    if (json_is_object(c->given)) return NL_OK;
+    return nl_fail(err, NL_EDATA, "run.json", "the convolution plans of the run cannot be read");
+}
+
+int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err) {
+    nl_convs *c = nl_alloc(1, sizeof *c, "convolution plans");
+    c->options = *options;
+    c->chosen = json_object();
+    *convs = c;
+    int code = nl_cudnn_load(&c->api, err);
+    if (!code) {
+        const cudnnStatus_t status = c->api->create(&c->handle);
+        if (status) code = nl_cudnn_fail(c->api, status, c->api->path, err);
+    }
+    if (!code) code = read_given(c, options->plan, err);
+    if (code) {
+        nl_convs_close(c);
+        *convs = NULL;
+        return code;
+    }
+    c->gemm = nl_gemm_open();
+    snprintf(c->versions, sizeof c->versions, "cuDNN %s, cuBLAS %s", c->api->version,
+             c->gemm ? nl_gemm_version(c->gemm) : "none");
+    snprintf(c->key, sizeof c->key, "%s, %s", options->device, c->versions);
+    c->options.plan = NULL; /* the caller's text may go */
+    c->options.device = c->key;
+    return NL_OK;
+}
+
+static void close_plan(plan *p) {
+    if (p->gemm) return;
+    nl_conv_exec_close(&p->exec);
+    if (p->graph.graph) nl_conv_graph_close(&p->graph);
+}
+
+void nl_convs_close(nl_convs *c) {
+    if (!c) return;
+    for (int i = 0; i < c->n_plans; i++) close_plan(&c->plans[i]);
+    for (int i = 0; i < c->n_blocks; i++) cudaFree(c->blocks[i]);
+    nl_gemm_close(c->gemm);
+    if (c->handle) c->api->destroy(c->handle);
+    json_decref(c->given);
+    json_decref(c->chosen);
+    free(c);
+}
+
+const char *nl_convs_versions(const nl_convs *c) {
+    return c->versions;
+}
+
+char *nl_convs_json(const nl_convs *c) {
+    json_t *root = json_pack("{s:s,s:O}", "device", c->key, "plans", c->chosen);
+    char *text = json_dumps(root, JSON_SORT_KEYS);
+    json_decref(root);
+    return text;
+}
+
+/* ---- one plan ----------------------------------------------------------------------------------
+ */
+
+static void describe(char *text, size_t size, nl_conv_problem p, bool tf32) {
+    static const char *const dirs[NL_CONV_DIRS] = {"forward", "data", "filter"};
+    const nl_conv_shape s = p.shape;
+    snprintf(text, size, "%s n%d c%d h%d w%d o%d k%d p%d %s", dirs[p.dir], s.n, s.c, s.h, s.w, s.o,
+             s.k, s.pad, tf32 ? "tf32" : "fp32");
+}
+
+/* Enough workspace on every lane for plans from now on. */
+static int reserve(nl_convs *c, int64_t bytes, nl_error *err) {
+    if (bytes <= c->lane_size) return NL_OK;
+    const int64_t size = bytes < FIRST_BLOCK ? FIRST_BLOCK : bytes;
+    for (int lane = 0; lane < NL_CONV_LANES; lane++) {
+        NL_ASSERT(c->n_blocks < MAX_BLOCKS);
+        const int code =
+            nl_device_alloc(&c->lanes[lane], (size_t)size, "convolution workspace", err);
+        if (code) return code;
+        c->blocks[c->n_blocks++] = c->lanes[lane];
+    }
+    c->lane_size = size;
+    return NL_OK;
+}
+
+static int open_plan(plan *p, nl_convs *c, nl_conv_problem problem, const char *tag,
+                     nl_error *err) {
+    *p = (plan){.problem = problem, .gemm = !strcmp(tag, gemm_tag)};
+    if (p->gemm) {
+        if (c->gemm && nl_gemm_fits(problem)) return NL_OK;
+        return nl_fail(err, NL_EDEVICE, "cuBLAS", "not found, or no product for this problem");
+    }
+    const nl_conv_target target = {.api = c->api, .handle = c->handle};
+    int code = nl_conv_graph_open(&p->graph, target, problem, err);
+    if (!code) code = nl_conv_exec_open(&p->exec, &p->graph, tag, err);
+    if (!code && p->exec.workspace > largest_workspace) {
+        code = nl_fail(err, NL_EDEVICE, "cuDNN", "a plan needs %lld bytes of workspace",
+                       (long long)p->exec.workspace);
+    }
+    if (!code) code = reserve(c, p->exec.workspace, err);
+    for (int lane = 0; lane < NL_CONV_LANES; lane++) p->workspace[lane] = c->lanes[lane];
+    if (code) close_plan(p);
+    return code;
+}
+
+static int run_plan(nl_convs *c, const plan *p, int lane, cudaStream_t stream, float *out,
+                    const float *a, const float *b, nl_error *err) {
+    /* cuBLAS has one workspace, so its products keep to lane 0; filter gradients are none of them
+     */
+    if (p->gemm) return nl_gemm_run(c->gemm, p->problem, stream, out, a, b, err);
+    const cudnnStatus_t status = c->api->set_stream(c->handle, stream);
+    if (status) return nl_cudnn_fail(c->api, status, "stream", err);
+    float *in[2];
+    memcpy(in, (const float *[2]){a, b}, sizeof in); /* cuDNN's pointers are not const */
+    void *const tensors[NL_CONV_DIRS][3] = {[NL_CONV_FORWARD] = {in[0], in[1], out},
+                                            [NL_CONV_DATA] = {out, in[1], in[0]},
+                                            [NL_CONV_FILTER] = {in[1], out, in[0]}};
+    return nl_conv_exec_run(&p->exec, c->handle, tensors[p->problem.dir], p->workspace[lane], err);
+}
+
+int nl_convs_run(nl_convs *c, int index, int lane, cudaStream_t stream, float *out, const float *a,
+                 const float *b, nl_error *err) {
+    NL_ASSERT(index >= 0 && index < c->n_plans && lane >= 0 && lane < NL_CONV_LANES);
+    const plan *p = &c->plans[index];
+    NL_ASSERT(!p->gemm || lane == 0);
+    return run_plan(c, p, lane, stream, out, a, b, err);
+}
+
+/* ---- choosing ----------------------------------------------------------------------------------
+ */
+
+typedef struct trial {
+    nl_convs *convs;
+    const plan *plan;
+    const nl_conv_buffers *buffers;
+} trial;
+
+static int run_trial(void *context, nl_error *err) {
+    const trial *t = context;
+    return run_plan(t->convs, t->plan, 0, t->convs->options.stream, t->buffers->out, t->buffers->a,
+                    t->buffers->b, err);
+}
+
+/* Opens a plan and runs it once; with `seconds` also times it. */
+static int try_plan(plan *p, nl_convs *c, nl_conv_problem problem, const char *tag,
+                    const nl_conv_buffers *buffers, double *seconds, nl_error *err) {
+    int code = open_plan(p, c, problem, tag, err);
+    if (code) return code;
+    trial t = {.convs = c, .plan = p, .buffers = buffers};
+    code = run_trial(&t, err);
+    if (!code) code = nl_cuda_check(cudaStreamSynchronize(c->options.stream), "convolution", err);
+    if (!code && seconds) code = nl_conv_time(seconds, run_trial, &t, c->options.stream, err);
+    if (code) close_plan(p);
+    return code;
+}
+
+/* The fastest candidate, or without timing the first that works. A candidate that fails drops out.
+ */
+static int choose(char tag[NL_TAG], nl_convs *c, nl_conv_problem problem,
+                  const nl_conv_buffers *buffers, nl_error *err) {
+    const nl_conv_target target = {.api = c->api, .handle = c->handle};
+    nl_conv_candidates *list = nl_alloc(1, sizeof *list, "convolution candidates");
+    nl_conv_graph graph;
+    int code = nl_conv_graph_open(&graph, target, problem, err);
+    if (!code) {
+        code = nl_conv_graph_candidates(list, &graph, c->options.tf32, err);
+        nl_conv_graph_close(&graph);
+    }
+    if (!code && c->options.autotune && c->gemm && nl_gemm_fits(problem)) {
+        NL_ASSERT(list->count < NL_MAX_CANDIDATES);
+        snprintf(list->tags[list->count++], NL_TAG, "%s", gemm_tag);
+    }
+    double best = 0;
+    tag[0] = '\0';
+    for (int i = 0; i < list->count && !code; i++) {
+        double seconds = 0;
+        plan p;
+        if (try_plan(&p, c, problem, list->tags[i], buffers, c->options.autotune ? &seconds : NULL,
+                     err)) {
+            continue;
+        }
+        close_plan(&p);
+        if (!tag[0] || seconds < best) {
+            snprintf(tag, NL_TAG, "%s", list->tags[i]);
+            best = seconds;
+        }
+        if (!c->options.autotune) break;
+    }
+    if (!code && !tag[0]) {
+        code = nl_fail(err, NL_EDEVICE, "cuDNN", "no deterministic plan among %d found works",
+                       list->count);
+    }
+    free(list);
+    return code;
+}
+
+/* Where a choice comes from; see the head of this file. */
+static int find_tag(char tag[NL_TAG], nl_convs *c, nl_conv_problem problem, const char *text,
+                    const nl_conv_buffers *buffers, nl_error *err) {
+    const char *given = json_string_value(json_object_get(c->given, text));
+    if (given) {
+        snprintf(tag, NL_TAG, "%s", given);
+        return NL_OK;
+    }
+    if (c->options.autotune && nl_plan_cache_find(tag, NL_TAG, c->key, text)) {
+        plan p;
+        if (try_plan(&p, c, problem, tag, buffers, NULL, NULL) == NL_OK) {
+            close_plan(&p);
+            return NL_OK;
+        }
+    }
+    const int code = choose(tag, c, problem, buffers, err);
+    if (code || !c->options.autotune) return code;
+    json_t *fresh = json_pack("{s:s}", text, tag);
+    nl_plan_cache_store(c->key, fresh);
+    json_decref(fresh);
+    return NL_OK;
+}
+
+int nl_convs_plan(int *index, nl_convs *c, nl_conv_problem problem, const char *layer,
+                  nl_error *err) {
+    for (int i = 0; i < c->n_plans; i++) {
+        if (memcmp(&c->plans[i].problem, &problem, sizeof problem) == 0) {
+            *index = i;
+            return NL_OK;
+        }
+    }
+    NL_ASSERT(c->n_plans < MAX_PLANS);
+    char text[128], tag[NL_TAG];
+    describe(text, sizeof text, problem, c->options.tf32);
+    nl_conv_buffers buffers;
+    int code = nl_conv_buffers_open(&buffers, problem, layer, err);
+    if (code) return code;
+    plan *p = &c->plans[c->n_plans];
+    code = find_tag(tag, c, problem, text, &buffers, err);
+    if (!code) code = try_plan(p, c, problem, tag, &buffers, NULL, err);
+    nl_conv_buffers_close(&buffers);
+    if (code) {
+        if (json_object_get(c->given, text)) {
+            nl_hint(err,
+                    "the run was started with this plan for %s of %s: resume it where it was "
+                    "started",
+                    text, layer);
+        }
+        return code;
+    }
+    json_object_set_new(c->chosen, text, json_string(tag));
+    *index = c->n_plans++;
+    return NL_OK;
+}

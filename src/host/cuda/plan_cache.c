@@ -1,0 +1,80 @@
+/* The cache file of convolution plans; see plan_cache.h. */
+#include "plan_cache.h"
+
+#include <errno.h>    // errno
+#include <limits.h>   // PATH_MAX
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // getenv
+#include <string.h>   // strerror
+#include <sys/stat.h> // mkdir
+
+#include <jansson.h> // JSON
+
+#include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/error.h"      // nl_warn
+
+/* The cache's folder; false where there is no home. */
+static int cache_dir(char *dir, size_t size) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/') return snprintf(dir, size, "%s", cache) < (int)size;
+    if (home && home[0] == '/') return snprintf(dir, size, "%s/.cache", home) < (int)size;
+    return 0;
+}
+
+static int cache_path(char *path, size_t size) {
+    char dir[PATH_MAX];
+    return cache_dir(dir, sizeof dir) &&
+           snprintf(path, size, "%s/normlab/conv-plans.json", dir) < (int)size;
+}
+
+static json_t *load(const char *path) {
+    json_error_t error;
+    json_t *root = json_load_file(path, 0, &error);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        root = json_object();
+    }
+    return root;
+}
+
+int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *problem) {
+    char path[PATH_MAX];
+    if (!cache_path(path, sizeof path)) return 0;
+    json_t *root = load(path);
+    const char *found = json_string_value(json_object_get(json_object_get(root, device), problem));
+    const int known = found && snprintf(tag, size, "%s", found) < (int)size;
+    json_decref(root);
+    return known;
+}
+
+/* The two folders above the file. */
+static void make_dirs(const char *path) {
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", path);
+    *strrchr(dir, '/') = '\0';
+    char *last = strrchr(dir, '/');
+    *last = '\0';
+    (void)mkdir(dir, 0777);
+    *last = '/';
+    (void)mkdir(dir, 0777); /* what fails here shows in the write */
+}
+
+void nl_plan_cache_store(const char *device, json_t *choices) {
+    char path[PATH_MAX];
+    if (!cache_path(path, sizeof path)) return;
+    json_t *root = load(path);
+    json_t *mine = json_object_get(root, device);
+    if (!json_is_object(mine)) {
+        mine = json_object();
+        json_object_set_new(root, device, mine);
+    }
+    json_object_update(mine, choices);
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
+    json_decref(root);
+    make_dirs(path);
+    nl_error err;
+    if (text && nl_file_write(path, text, strlen(text), &err)) {
+        nl_warn(path, "%s; convolution plans will be timed again", err.what);
+    }
+    free(text);
+}
