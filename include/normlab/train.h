@@ -1,0 +1,82 @@
+/* Training: one run is one config with one seed; a study is every config with every seed.
+ *
+ * A run owns the folder OUT/<config name>/seed-<S> and leaves there
+ *   run.json            what ran: see below
+ *   metrics.jsonl       one record a line: step, epoch, final
+ *   init, last, best .safetensors, state.safetensors   weights; all that resuming needs
+ *   predictions.csv     image,label,prediction,probability of each test image at the end
+ *   .lock               held (flock) by the process that trains here
+ *
+ * run.json: {"name", "seed", "status": "running" | "finished" | "interrupted" | "failed",
+ *   "error": text or null, "started", "updated": UTC dates, "parameters": count,
+ *   "config": resolved, "options": {"limit_batches", "log_every", "threads", "init"},
+ *   "device": {"backend", "description"}, "versions": {"normlab"}, "plan": object or null,
+ *   "data": {"train", "test": counts, "sha256": {file: hex}}}
+ */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stdint.h>  // uint32_t
+
+#include "normlab/backend.h" // nl_backend
+#include "normlab/config.h"  // nl_config
+#include "normlab/dataset.h" // nl_dataset
+#include "normlab/error.h"   // nl_error
+
+typedef struct nl_train_options {
+    const char *out;        /* run folder */
+    const char *init;       /* checkpoint to start from, or NULL */
+    bool resume, overwrite; /* what to do with a unit that exists; not both */
+    bool autotune, quiet;
+    uint32_t limit_batches; /* in every pass over data; 0: all */
+    uint32_t log_every;     /* step records; 0: none */
+    int threads;            /* 0: as many as cores */
+} nl_train_options;
+
+/* Final performance: true mean loss per image, accuracy in per cent. */
+typedef struct nl_final {
+    double train_loss, train_accuracy, test_loss, test_accuracy;
+} nl_final;
+
+typedef enum nl_run_status {
+    NL_RUN_PENDING,
+    NL_RUN_FINISHED,
+    NL_RUN_FAILED /* its loss was no longer finite */
+} nl_run_status;
+
+/* One run of a study. */
+typedef struct nl_study_run {
+    nl_config config; /* resolved: train.seed is this run's */
+    nl_run_status status;
+    bool has_final; /* a run of 0 epochs has none */
+    nl_final final;
+} nl_study_run;
+
+typedef struct nl_study {
+    nl_study_run *runs;
+    int n_runs;
+    const nl_backend *backend;
+    int device;             /* CUDA device */
+    const nl_dataset *data; /* loaded before nl_study_check_data */
+    /* nl_diagnose of normlab/diagnose.h, or NULL: core does not link to a room of operations. */
+    void (*diagnose)(char *text, size_t size, const nl_engine_spec *spec, const nl_state *state,
+                     int real_size, const nl_epoch *epoch, uint32_t step);
+    nl_train_options options;
+} nl_study;
+
+/* The runs of every config with every seed, config by config; without seeds (0) with the config's
+ * own. Errors: NL_EUSAGE for two configs of one name. nl_study_free releases the runs. */
+int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, const uint32_t *seeds,
+                  int n_seeds, nl_error *err);
+void nl_study_free(nl_study *study);
+
+/* All that can be refused before anything is written: units that exist or are locked, or whose
+ * earlier run does not fit (resume). The second one needs backend and data. */
+int nl_study_check(const nl_study *study, nl_error *err);
+int nl_study_check_data(const nl_study *study, nl_error *err);
+
+/* Trains what is not finished yet, one run after the other, and prints log and closing table.
+ * A run whose loss is no longer finite does not stop those behind it; its code is returned at the
+ * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; NL_ESIGINT and NL_ESIGTERM after a
+ * signal, with everything saved. */
+int nl_study_train(nl_study *study, nl_error *err);

@@ -1,0 +1,134 @@
+/* The run folder. Two processes are kept off one unit by flock on a file in it: the kernel releases
+ * it however the process ends, so that no stale lock can remain. */
+#include "run_folder.h"
+
+#include <dirent.h>   // opendir
+#include <errno.h>    // errno
+#include <fcntl.h>    // open
+#include <inttypes.h> // PRIu32
+#include <limits.h>   // NAME_MAX
+#include <stdio.h>    // snprintf
+#include <string.h>   // strerror
+#include <sys/file.h> // flock
+#include <sys/stat.h> // mkdir
+#include <unistd.h>   // close, unlink
+
+static const char lock_name[] = ".lock";
+
+int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed, nl_error *err) {
+    const int room = NL_PATH_SIZE - 320; /* for the names of the files */
+    unit->lock = -1;
+    const int length =
+        snprintf(unit->folder, sizeof unit->folder, "%s/%s/seed-%" PRIu32, out, name, seed);
+    if (length >= 0 && length < room) return NL_OK;
+    return nl_fail(err, NL_EUSAGE, "--out", "the path is longer than %d bytes", room);
+}
+
+const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const char *file) {
+    const int length = snprintf(path, NL_PATH_SIZE, "%s/%s", unit->folder, file);
+    NL_ASSERT(length > 0 && length < NL_PATH_SIZE);
+    return path;
+}
+
+bool nl_unit_exists(const nl_unit *unit) {
+    DIR *dir = opendir(unit->folder);
+    if (!dir) return errno != ENOENT;
+    bool found = false;
+    for (const struct dirent *entry; !found && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        found = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, lock_name) != 0;
+    }
+    closedir(dir);
+    return found;
+}
+
+/* --- the lock ------------------------------------------------------------------------------- */
+
+static int refuse_locked(const nl_unit *unit, nl_error *err) {
+    return nl_fail(err, NL_EUSAGE, unit->folder, "another process is training here");
+}
+
+static int refuse_existing(const nl_unit *unit, nl_error *err) {
+    nl_fail(err, NL_EUSAGE, unit->folder, "a run is already there");
+    return nl_hint(err, "--resume goes on with it, --overwrite replaces it, another --out leaves "
+                        "it alone");
+}
+
+int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    const int lock = open(nl_unit_file(unit, path, lock_name), O_RDONLY | O_CLOEXEC);
+    if (lock >= 0) {
+        const bool held = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        close(lock);
+        if (held) return refuse_locked(unit, err);
+    }
+    if (!may_exist && nl_unit_exists(unit)) return refuse_existing(unit, err);
+    return NL_OK;
+}
+
+static int make_folders(const char *folder, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    snprintf(path, sizeof path, "%s", folder);
+    for (char *slash = path; slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash) *slash = '\0';
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(errno));
+        if (slash) *slash = '/';
+    }
+    return NL_OK;
+}
+
+int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    int code = make_folders(unit->folder, err);
+    if (code) return code;
+    unit->lock = open(nl_unit_file(unit, path, lock_name), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (unit->lock < 0) return nl_fail(err, NL_EWRITE, path, "cannot open: %s", strerror(errno));
+    if (flock(unit->lock, LOCK_EX | LOCK_NB) != 0)
+        code = errno == EWOULDBLOCK
+                   ? refuse_locked(unit, err)
+                   : nl_fail(err, NL_EWRITE, path, "cannot lock: %s", strerror(errno));
+    else if (!may_exist && nl_unit_exists(unit))
+        code = refuse_existing(unit, err);
+    if (code) nl_unit_leave(unit);
+    return code;
+}
+
+void nl_unit_leave(nl_unit *unit) {
+    if (unit->lock >= 0) close(unit->lock);
+    unit->lock = -1;
+}
+
+/* --- replacing ------------------------------------------------------------------------------ */
+
+static int remove_file(const nl_unit *unit, const char *name, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    if (unlink(nl_unit_file(unit, path, name)) == 0 || errno == ENOENT) return NL_OK;
+    return nl_fail(err, NL_EWRITE, path, "cannot remove: %s", strerror(errno));
+}
+
+/* The temporary files of nl_file_write: whoever wrote them is gone, as we hold the lock. */
+static int remove_temporaries(const nl_unit *unit, nl_error *err) {
+    int code = NL_OK;
+    DIR *dir = opendir(unit->folder);
+    if (!dir) return nl_fail(err, NL_EWRITE, unit->folder, "cannot list: %s", strerror(errno));
+    for (const struct dirent *entry; !code && (entry = readdir(dir));) {
+        const size_t length = strlen(entry->d_name);
+        if (length < NAME_MAX && length > 4 && strcmp(entry->d_name + length - 4, ".tmp") == 0)
+            code = remove_file(unit, entry->d_name, err);
+    }
+    closedir(dir);
+    return code;
+}
+
+int nl_unit_clear(const nl_unit *unit, bool all, nl_error *err) {
+    /* run.json first: without it the rest is no run. */
+    static const char *const files[] = {"run.json",         "metrics.jsonl",    "init.safetensors",
+                                        "last.safetensors", "best.safetensors", "state.safetensors",
+                                        "predictions.csv"};
+    int code = remove_temporaries(unit, err);
+    for (size_t i = 0; all && !code && i < sizeof files / sizeof *files; i++)
+        code = remove_file(unit, files[i], err);
+    return code;
+}

@@ -1,0 +1,25 @@
+/* predictions.csv: what the last weights say of each test image. */
+#include "trainer.h"
+
+#include <stdio.h>  // open_memstream
+#include <stdlib.h> // free
+
+#include "normlab/checkpoint.h" // nl_file_write
+
+int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_error *err) {
+    char *text = NULL, path[NL_PATH_SIZE];
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    NL_ASSERT(file);
+    fputs("image,label,prediction,probability\n", file);
+    for (uint32_t i = 0; i < test->images; i++) {
+        const unsigned prediction = test->predictions[i];
+        fprintf(file, "%u,%u,%u,%.8g\n", i, test->split->labels[i], prediction,
+                (double)test->probs[(size_t)i * NL_CLASSES + prediction]);
+    }
+    NL_ASSERT(fclose(file) == 0);
+    const int code =
+        nl_file_write(nl_unit_file(&run->unit, path, "predictions.csv"), text, size, err);
+    free(text);
+    return code;
+}

@@ -1,0 +1,188 @@
+/* Saving and loading: state.safetensors holds the arenas as they lie in memory, in the backend's
+ * precision, and the place in the run; a resumed run then goes on bit for bit. Doubles travel as
+ * text of 17 digits, which reads back exactly. */
+#include "trainer.h"
+
+#include <jansson.h> // json_pack
+#include <stdlib.h>  // free
+#include <string.h>  // memcpy, strdup
+
+#include "normlab/checkpoint.h" // nl_archive
+
+/* --- the place as text ---------------------------------------------------------------------- */
+
+static char *place_to_text(const nl_place *at) {
+    json_t *json = json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:I}", "epoch", (json_int_t)at->epoch,
+        "step", (json_int_t)at->step, "loss_sum", at->loss_sum, "seconds", at->seconds, "last_loss",
+        at->last_loss, "hits", (json_int_t)at->hits, "images", (json_int_t)at->images, "best_epoch",
+        (json_int_t)at->best_epoch, "best_accuracy", at->best_accuracy, "best_loss", at->best_loss,
+        "metrics_bytes", (json_int_t)at->metrics_bytes);
+    NL_ASSERT(json);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(json);
+    NL_ASSERT(text);
+    return text;
+}
+
+static bool place_from_text(nl_place *at, const char *text) {
+    json_int_t epoch, step, hits, images, best_epoch, metrics_bytes;
+    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+    const bool read =
+        json && json_unpack(json, "{s:I, s:I, s:F, s:F, s:F, s:I, s:I, s:I, s:F, s:F, s:I}",
+                            "epoch", &epoch, "step", &step, "loss_sum", &at->loss_sum, "seconds",
+                            &at->seconds, "last_loss", &at->last_loss, "hits", &hits, "images",
+                            &images, "best_epoch", &best_epoch, "best_accuracy", &at->best_accuracy,
+                            "best_loss", &at->best_loss, "metrics_bytes", &metrics_bytes) == 0;
+    json_decref(json);
+    if (!read || epoch < 0 || epoch > INT32_MAX || step < 0 || step > INT32_MAX || hits < 0 ||
+        images < hits || best_epoch < -1 || best_epoch >= epoch + (epoch == 0) || metrics_bytes < 0)
+        return false;
+    at->epoch = (uint32_t)epoch;
+    at->step = (uint32_t)step;
+    at->hits = (uint64_t)hits;
+    at->images = (uint64_t)images;
+    at->best_epoch = best_epoch;
+    at->metrics_bytes = metrics_bytes;
+    return true;
+}
+
+/* --- the state ------------------------------------------------------------------------------ */
+
+typedef struct arena {
+    const char *name;
+    void *data;
+    int64_t size;
+} arena;
+
+/* The arenas of a run; one without elements (no running values) is left out. */
+static int list_arenas(arena arenas[3], const nl_run *run) {
+    const arena all[3] = {{"params", run->state.params, run->model.params_size},
+                          {"momentum", run->state.momentum, run->model.params_size},
+                          {"buffers", run->state.buffers, run->model.buffers_size}};
+    int count = 0;
+    for (int i = 0; i < 3; i++)
+        if (all[i].size > 0) arenas[count++] = all[i];
+    return count;
+}
+
+static nl_dtype state_type(const nl_run *run) {
+    return run->study->backend->real_size == 8 ? NL_F64 : NL_F32;
+}
+
+int nl_run_fetch_state(nl_run *run, nl_error *err) {
+    return run->study->backend->get_state(run->engine, &run->state, err);
+}
+
+int nl_run_save_state(nl_run *run, nl_error *err) {
+    const nl_backend *backend = run->study->backend;
+    int code = nl_metrics_sync(&run->metrics, &run->at.metrics_bytes, err);
+    if (code) return code;
+
+    arena arenas[3];
+    nl_blob blobs[3] = {0};
+    const int count = list_arenas(arenas, run);
+    for (int i = 0; i < count; i++) {
+        snprintf(blobs[i].name, sizeof blobs[i].name, "%s", arenas[i].name);
+        blobs[i].dtype = state_type(run);
+        blobs[i].rank = 1;
+        blobs[i].shape[0] = arenas[i].size;
+        blobs[i].data = arenas[i].data;
+    }
+    char *place = place_to_text(&run->at);
+    char *plan = backend->plan ? backend->plan(run->engine) : NULL;
+    json_t *metadata = json_pack("{s:s}", "place", place);
+    if (plan) json_object_set_new(metadata, "plan", json_string(plan));
+    char path[NL_PATH_SIZE];
+    code = nl_archive_write(nl_unit_file(&run->unit, path, "state.safetensors"), blobs, count,
+                            metadata, err);
+    json_decref(metadata);
+    free(plan);
+    free(place);
+    return code;
+}
+
+/* Copies what was read into the run; NULL, or what does not fit. */
+static const char *take(nl_run *run, const nl_archive *archive) {
+    arena arenas[3];
+    const int count = list_arenas(arenas, run);
+    for (int i = 0; i < count; i++) {
+        const nl_blob *blob = nl_archive_find(archive, arenas[i].name);
+        if (!blob || blob->dtype != state_type(run) || blob->rank != 1 ||
+            blob->shape[0] != arenas[i].size)
+            return arenas[i].name;
+        memcpy(arenas[i].data, blob->data,
+               (size_t)arenas[i].size * (size_t)run->study->backend->real_size);
+    }
+    const json_t *place = json_object_get(archive->metadata, "place");
+    if (!place_from_text(&run->at, json_string_value(place))) return "place";
+    if (run->at.epoch > (uint32_t)run->config->train.epochs || run->at.step > run->steps)
+        return "place";
+    const char *plan = json_string_value(json_object_get(archive->metadata, "plan"));
+    if (plan) {
+        run->plan = strdup(plan);
+        NL_ASSERT(run->plan);
+    }
+    return NULL;
+}
+
+int nl_run_load_state(nl_run *run, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    nl_unit_file(&run->unit, path, "state.safetensors");
+    nl_archive archive;
+    const int code = nl_archive_read(&archive, path, err);
+    if (code) return code;
+    const char *field = take(run, &archive);
+    nl_archive_free(&archive);
+    if (!field) return NL_OK;
+    nl_fail(err, NL_EDATA, path, "%s: does not fit this run", field);
+    return nl_hint(err, "--overwrite starts the run anew");
+}
+
+/* --- weights -------------------------------------------------------------------------------- */
+
+static void from_floats(const nl_run *run, void *to, const float *from, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (run->study->backend->real_size == 8)
+            ((double *)to)[i] = from[i];
+        else
+            ((float *)to)[i] = from[i];
+}
+
+int nl_run_init_state(nl_run *run, nl_error *err) {
+    const nl_model *model = &run->model;
+    const char *file = run->study->options.init;
+    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
+    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    int code = NL_OK;
+    if (file)
+        code = nl_checkpoint_read(file, model, params, buffers, err);
+    else
+        nl_model_init(model, params, buffers, run->config->train.seed);
+    if (!code) {
+        from_floats(run, run->state.params, params, model->params_size);
+        from_floats(run, run->state.buffers, buffers, model->buffers_size);
+    }
+    free(params);
+    free(buffers);
+    return code;
+}
+
+static float *to_floats(const nl_run *run, const void *from, int64_t count) {
+    float *to = nl_alloc((size_t)count, sizeof *to, "weights");
+    for (int64_t i = 0; i < count; i++)
+        to[i] = run->study->backend->real_size == 8 ? (float)((const double *)from)[i]
+                                                    : ((const float *)from)[i];
+    return to;
+}
+
+int nl_run_save_weights(nl_run *run, const char *file, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    float *params = to_floats(run, run->state.params, run->model.params_size);
+    float *buffers = to_floats(run, run->state.buffers, run->model.buffers_size);
+    const int code = nl_checkpoint_write(nl_unit_file(&run->unit, path, file), run->config,
+                                         &run->model, params, buffers, err);
+    free(params);
+    free(buffers);
+    return code;
+}

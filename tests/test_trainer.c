@@ -1,0 +1,98 @@
+/* The trainer on a toy study: what it writes, that it repeats itself, and that a run stopped after
+ * any step and resumed ends with the same bytes. */
+#include <criterion/criterion.h>
+
+#include <signal.h> // raise
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+
+#include "support/toy.h"
+
+/* Trains into `out`, with the exit code expected. */
+static void train(toy *t, const char *out, int expected) {
+    nl_error err = {0};
+    t->study.options.out = out;
+    const int code = toy_train(t, &err);
+    cr_assert_eq(code, expected, "code %d, not %d: %s: %s", code, expected, err.where, err.what);
+}
+
+static const char *folder(const toy *t, char text[256], const char *name) {
+    snprintf(text, 256, "%s/%s", t->dir, name);
+    return text;
+}
+
+Test(trainer, two_runs_are_identical) {
+    toy t;
+    toy_open(&t);
+    char a[256], b[256];
+    train(&t, folder(&t, a, "a"), NL_OK);
+    train(&t, folder(&t, b, "b"), NL_OK);
+    cr_expect(toy_same(&t, a, b, "init.safetensors"));
+    cr_expect(toy_same(&t, a, b, "last.safetensors"));
+    cr_expect(toy_same(&t, a, b, "best.safetensors"));
+    cr_expect(toy_same(&t, a, b, "predictions.csv"));
+    cr_expect_not(toy_same(&t, a, a, "absent"));
+    t.config.train.seed = 4; /* the comparison can fail */
+    char c[256];
+    train(&t, folder(&t, c, "c"), NL_OK);
+    size_t size_a, size_c;
+    char *weights_c = toy_read(&t, c, "last.safetensors", &size_c);
+    t.config.train.seed = 3;
+    char *weights_a = toy_read(&t, a, "last.safetensors", &size_a);
+    cr_expect_not(size_a == size_c && memcmp(weights_a, weights_c, size_a) == 0);
+    free(weights_a);
+    free(weights_c);
+    toy_close(&t);
+}
+
+/* --- stopping and resuming ------------------------------------------------------------------- */
+
+static const nl_backend *real_backend;
+static int steps_left; /* until the signal comes */
+
+static int enqueue_then_signal(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err) {
+    const int code = real_backend->enqueue(engine, first, count, err);
+    if (--steps_left == 0) raise(SIGINT);
+    return code;
+}
+
+/* A backend during whose `step`-th step of this process SIGINT comes. */
+static nl_backend stopping_backend(const nl_backend *backend, int step) {
+    nl_backend stopping = *backend;
+    real_backend = backend;
+    steps_left = step;
+    stopping.enqueue = enqueue_then_signal;
+    return stopping;
+}
+
+static void resume_after_every_step(const nl_backend *backend) {
+    toy t;
+    toy_open(&t);
+    t.study.backend = backend;
+    t.study.options.log_every = 1;
+    char whole[256], parts[256], name[32];
+    train(&t, folder(&t, whole, "whole"), NL_OK);
+    for (int step = 1; step <= TOY_EPOCHS * TOY_STEPS; step++) {
+        snprintf(name, sizeof name, "stop-%d", step);
+        folder(&t, parts, name);
+        const nl_backend stopping = stopping_backend(backend, step);
+        t.study.backend = &stopping;
+        t.study.options.resume = false;
+        train(&t, parts, NL_ESIGINT);
+        t.study.backend = backend;
+        t.study.options.resume = true;
+        train(&t, parts, NL_OK);
+        cr_expect(toy_same(&t, whole, parts, "last.safetensors"), "last differs, step %d", step);
+        cr_expect(toy_same(&t, whole, parts, "best.safetensors"), "best differs, step %d", step);
+        cr_expect(toy_same(&t, whole, parts, "predictions.csv"), "predictions, step %d", step);
+    }
+    toy_close(&t);
+}
+
+Test(trainer, resume_after_every_step_in_double) {
+    resume_after_every_step(&nl_backend_cpu64);
+}
+
+Test(trainer, resume_after_every_step_in_float) {
+    resume_after_every_step(&nl_backend_plain);
+}
