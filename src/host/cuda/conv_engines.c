@@ -143,6 +143,10 @@ typedef struct recipe {
     int n_knobs;
 } recipe;
 
+static int bad_tag(const char *tag, nl_error *err) {
+    return nl_fail(err, NL_EDEVICE, "cuDNN", "'%s' is no convolution plan", tag);
+}
+
 static int read_tag(recipe *r, const nl_conv_graph *g, const char *tag, nl_error *err) {
     char *at;
     const int64_t index = strtol(tag, &at, 10);
@@ -156,17 +160,15 @@ static int read_tag(recipe *r, const nl_conv_graph *g, const char *tag, nl_error
     int code = nl_desc_finish(&r->engine, &d, "engine", err);
     while (!code && *at == ' ' && r->n_knobs < CUDNN_KNOB_TYPE_COUNTS) {
         const cudnnBackendKnobType_t type = (cudnnBackendKnobType_t)strtol(at + 1, &at, 10);
-        const int64_t value = *at == '=' ? strtoll(at + 1, &at, 10) : 0;
+        if (*at != '=') return bad_tag(tag, err);
+        const int64_t value = strtoll(at + 1, &at, 10);
         d = nl_desc_new(g->target.api, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
         nl_desc_set(&d, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
         nl_desc_set(&d, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &value);
         code = nl_desc_finish(&r->knobs[r->n_knobs], &d, "knob", err);
         r->n_knobs += !code;
     }
-    if (!code && (*at || at == tag)) {
-        return nl_fail(err, NL_EDEVICE, "cuDNN", "'%s' is no convolution plan", tag);
-    }
-    return code;
+    return !code && (*at || at == tag) ? bad_tag(tag, err) : code;
 }
 
 static int make_config(recipe *r, const nl_cudnn *api, nl_error *err) {
