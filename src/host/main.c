@@ -1,7 +1,102 @@
-/* normlab: dispatches to one file per command, src/host/cli/cmd_<command>.c. */
-#include <stdio.h> // puts
+/* normlab: dispatches to one file per command, src/host/cli/cmd_<command>.c.
+ *
+ * All other files are compiled for x86-64-v3. This one is not (see CMakeLists.txt), so that it can
+ * say on an older CPU what is missing, instead of dying of an illegal instruction; it calls nothing
+ * of ours before that.
+ */
+#include <stdbool.h> // bool
+#include <stdio.h>   // printf
+#include <string.h>  // strcmp
 
-int main(void) {
-    puts("normlab");
-    return 0;
+#include "cli/commands.h"
+#include "core/nearest.h"  // nl_nearest
+#include "normlab/error.h" // nl_error
+
+typedef struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} command;
+
+static const command commands[] = {
+    {"summary", nl_cmd_summary, "shapes, receptive fields, parameters and work of each layer"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* --- The machine ----------------------------------------------------------------------------- */
+
+static bool cpu_is_able(void) {
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+#else
+    return true;
+#endif
+}
+
+/* --- Help ------------------------------------------------------------------------------------ */
+
+static void print_help(FILE *stream) {
+    fprintf(stream, "Usage: normlab COMMAND [ARGUMENT...]\n\n"
+                    "Trains one small network on MNIST with different normalisations and compares "
+                    "them.\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(stream, "\nnormlab COMMAND --help tells the arguments of a command, "
+                    "normlab --version what is built in.\n");
+}
+
+static int unknown(const char *name) {
+    const char *names[COMMANDS];
+    for (int i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
+    nl_error err;
+    nl_fail(&err, NL_EUSAGE, name, name[0] == '-' ? "unknown option" : "unknown command");
+    const char *meant = nl_nearest(name, names, COMMANDS);
+    if (meant)
+        nl_hint(&err, "did you mean %s?", meant);
+    else
+        nl_hint(&err, "normlab --help lists the commands");
+    nl_error_print(&err);
+    return NL_EUSAGE;
+}
+
+/* --- Dispatch -------------------------------------------------------------------------------- */
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) {
+        print_help(stderr);
+        fputs("\nnormlab: COMMAND: missing\n", stderr);
+        return NL_EUSAGE;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--help") || !strcmp(name, "-?") || !strcmp(name, "help")) {
+        print_help(stdout);
+        return NL_OK;
+    }
+    if (!strcmp(name, "--version")) {
+        printf("normlab %s, backends: %s\n", NL_VERSION, nl_backends_built());
+        return NL_OK;
+    }
+    for (int i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) != 0) continue;
+        char full[32];
+        snprintf(full, sizeof full, "normlab %s", name);
+        argv[1] = full;
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    return unknown(name);
+}
+
+int main(int argc, char **argv) {
+    if (!cpu_is_able()) {
+        fputs("normlab: CPU: too old: it needs AVX2, FMA and BMI2 (x86-64-v3; Intel since 2013, "
+              "AMD since 2015)\n",
+              stderr);
+        return NL_EDEVICE;
+    }
+    const int code = dispatch(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    perror("normlab: standard output");
+    return code ? code : NL_EWRITE;
 }

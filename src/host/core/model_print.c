@@ -46,7 +46,20 @@ static const char *then_text(const nl_layer *l) {
     return l->relu ? "ReLU" : "";
 }
 
-#define ROW "%3s %-7s %-9s %-12s %12s %12s %3s %4s %7s %4s %4s %9s\n"
+/* printf of one row, without spaces at its end. */
+static void print_row(const char *const cells[12]) {
+    static const int widths[12] = {3, -7, -9, -12, 12, 12, 3, 4, 7, 4, 4, 9}; /* < 0: to the left */
+    char row[512];
+    size_t used = 0, end = 0;
+    for (int i = 0; i < 12; i++) {
+        used += (size_t)snprintf(row + used, sizeof row - used, "%s%*s", i ? " " : "", widths[i],
+                                 cells[i]);
+        NL_ASSERT(used < sizeof row);
+        if (*cells[i]) end = used;
+    }
+    while (row[end - 1] == ' ') end--;
+    printf("%.*s\n", (int)end, row);
+}
 
 static void print_layer(const nl_model *model, int index) {
     const nl_layer *l = &model->layers[index];
@@ -60,8 +73,9 @@ static void print_layer(const nl_model *model, int index) {
     shape_text(out, l->out_c, l->out_h, l->out_w);
     if (l->gamma >= 0) grouped(norm, 2 * model->tensors[l->gamma].count);
     if (l->macs) grouped(macs, l->macs);
-    printf(ROW, number, l->label, kernel, then_text(l), in, out, rf, jump,
-           count_of(weights, model, l->weight), count_of(bias, model, l->bias), norm, macs);
+    print_row((const char *const[12]){number, l->label, kernel, then_text(l), in, out, rf, jump,
+                                      count_of(weights, model, l->weight),
+                                      count_of(bias, model, l->bias), norm, macs});
 }
 
 static void print_statistics(const nl_model *model, int batch) {
@@ -84,11 +98,12 @@ static void print_statistics(const nl_model *model, int batch) {
 
 void nl_model_print(const nl_model *model, int batch) {
     char number[16], params[32], macs[32];
-    printf(ROW, "#", "layer", "kernel", "then", "input", "output", "rf", "jump", "weights", "bias",
-           "norm", "MACs");
+    print_row((const char *const[12]){"#", "layer", "kernel", "then", "input", "output", "rf",
+                                      "jump", "weights", "bias", "norm", "MACs"});
     for (int i = 0; i < model->n_layers; i++) print_layer(model, i);
     snprintf(number, sizeof number, "%d", model->n_layers + 1);
-    printf(ROW, number, "softmax", "", "in the loss", "10", "10", "", "", "", "", "", "");
+    print_row((const char *const[12]){number, "softmax", "", "in the loss", "10", "10", "", "", "",
+                                      "", "", ""});
     printf("\n%s parameters, %s multiply-adds (MACs) an image forward\n",
            grouped(params, model->n_params), grouped(macs, model->macs));
     print_statistics(model, batch);

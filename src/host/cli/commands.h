@@ -1,0 +1,10 @@
+/* The commands of the program: one file each, src/host/cli/cmd_<command>.c. Each gets its own
+ * argument list, whose argv[0] is "normlab COMMAND", prints its own error with nl_error_print and
+ * returns the exit code. main flushes standard output behind it.
+ */
+#pragma once
+
+int nl_cmd_summary(int argc, char **argv);
+
+/* The backends of this build, for --version: "cpu cpu64". */
+const char *nl_backends_built(void);
