@@ -21,7 +21,7 @@ static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
 int nl_backend_select(const nl_backend **backend, int *device, const char *name, nl_error *err) {
     *device = 0;
     if (!strcmp(name, "cpu")) {
-        *backend = &nl_backend_plain;
+        *backend = &nl_backend_cpu;
         return NL_OK;
     }
     if (!strcmp(name, "cpu64")) {
@@ -32,7 +32,7 @@ int nl_backend_select(const nl_backend **backend, int *device, const char *name,
         nl_error reason;
         if (select_cuda(backend, device, &reason) == NL_OK) return NL_OK;
         fprintf(stderr, "normlab: --device auto: using the CPU: %s\n", reason.what);
-        *backend = &nl_backend_plain;
+        *backend = &nl_backend_cpu;
         return NL_OK;
     }
     if (!strncmp(name, "cuda:", 5)) {
