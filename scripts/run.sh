@@ -36,7 +36,7 @@ for arg in "$@"; do
   *.yaml) configs=1 ;;
   --da=* | --dat=* | --data=*) data=${arg#*=} ;;
   --de*=*) device=${arg#*=} ;;
-  --e*) epochs=1 ;;
+  --e* | train.epochs=* | --set=train.epochs=*) epochs=1 ;;
   esac
 done
 

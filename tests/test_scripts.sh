@@ -191,6 +191,9 @@ test_run_passes_options_on() {
   expect 0 run my.yaml --set train.lr=1
   grep -q bn_l1 "$ARGS" && fail "the default configs beside the user's"
   passed_on my.yaml --set train.lr=1
+  expect 0 run --set train.epochs=2
+  grep -q -- --epochs "$ARGS" && fail "a second number of epochs: $(cat "$ARGS")"
+  true
 }
 
 test_run_data() {
