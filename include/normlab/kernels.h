@@ -171,7 +171,8 @@ typedef struct nl_k_arenas {
 } nl_k_arenas;
 
 typedef struct nl_k_sgd {
-    float momentum, weight_decay, l1;
+    float momentum, weight_decay;
+    double l1; /* rounded to float in the gradient */
     int nesterov;
     float norm_momentum; /* running = (1 - norm_momentum) running + norm_momentum fresh */
 } nl_k_sgd;
