@@ -19,6 +19,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"train", nl_cmd_train, "trains each config with each seed, then writes the report"},
     {"summary", nl_cmd_summary, "shapes, receptive fields, parameters and work of each layer"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -1,0 +1,54 @@
+/* normlab train CONFIG...: every config with every seed, then the report.
+ *
+ * Everything that can be refused is refused before the first file is written: arguments, configs,
+ * folders and checkpoints, then the device, then the data. */
+#include <stdio.h>  // printf
+#include <stdlib.h> // free
+
+#include "commands.h"
+#include "normlab/diagnose.h" // nl_diagnose
+#include "normlab/train.h"    // nl_study
+#include "train_options.h"
+
+static int load_config(nl_config *config, const train_arguments *a, const char *path,
+                       nl_error *err) {
+    int code = nl_config_load(config, path, err);
+    for (int i = 0; i < a->n_assignments && !code; i++)
+        code = nl_config_set(config, a->assignments[i], err);
+    return code ? code : nl_config_check(config, err);
+}
+
+static int plan(nl_study *study, train_arguments *a) {
+    nl_config *configs = nl_alloc((size_t)a->n_paths, sizeof *configs, "configs");
+    int code = NL_OK;
+    for (int i = 0; i < a->n_paths && !code; i++)
+        code = load_config(&configs[i], a, a->paths[i], &a->err);
+    if (!code)
+        code = nl_study_plan(study, configs, a->n_paths, a->seeds.list, a->seeds.count, &a->err);
+    free(configs);
+    return code;
+}
+
+static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
+    int code = plan(study, a);
+    if (!code) code = nl_study_check(study, &a->err);
+    if (!code) code = nl_backend_select(&study->backend, &study->device, a->device, &a->err);
+    if (!code) code = nl_dataset_load(data, a->data, &a->err);
+    if (!code) code = nl_study_check_data(study, &a->err);
+    if (!code) code = nl_study_train(study, &a->err);
+    if (!code || code == NL_ENONFINITE) printf("\nruns: %s\n", study->options.out);
+    return code;
+}
+
+int nl_cmd_train(int argc, char **argv) {
+    train_arguments a;
+    nl_dataset data = {0};
+    int code = train_arguments_parse(&a, argc, argv);
+    nl_study study = {.data = &data, .diagnose = nl_diagnose, .options = a.options};
+    if (!code) code = run(&study, &data, &a);
+    if (code) nl_error_print(&a.err);
+    nl_study_free(&study);
+    nl_dataset_free(&data);
+    train_arguments_free(&a);
+    return code;
+}
