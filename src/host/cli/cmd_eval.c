@@ -1,0 +1,255 @@
+/* normlab eval CHECKPOINT: loss, accuracy, accuracy per class and confusion matrix of a checkpoint
+ * on a data set, never rotated. The checkpoint's own config builds the model, so nothing else is
+ * needed but the data. */
+#include <jansson.h> // json_t
+#include <math.h>    // isfinite
+#include <stdio.h>   // printf
+#include <stdlib.h>  // free
+#include <string.h>  // strcmp, memcpy
+
+#include "commands.h"
+#include "normlab/backend.h"    // nl_backend
+#include "normlab/checkpoint.h" // nl_checkpoint_read, nl_archive_write
+#include "options.h"
+
+enum { MAX_BATCH = 1024 }; /* a checkpoint's batch decides speed alone, never the result */
+
+typedef struct evaluation {
+    /* Options. */
+    const char *checkpoint, *device_name, *logits_path;
+    char data_dir[4096];
+    bool train, json;
+    nl_error err;
+    /* What is evaluated. */
+    nl_config config;
+    nl_model model;
+    nl_dataset data;
+    const nl_split *split;
+    /* What came out. */
+    uint8_t *predictions;                       /* (split->count) */
+    float *logits;                              /* (split->count, NL_CLASSES), or NULL */
+    double loss;                                /* mean */
+    uint32_t confusion[NL_CLASSES][NL_CLASSES]; /* [label][prediction] */
+} evaluation;
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+enum { KEY_DATA = 256, KEY_SPLIT, KEY_DEVICE, KEY_JSON, KEY_LOGITS };
+
+static error_t parse_split(evaluation *e, const char *arg) {
+    e->train = strcmp(arg, "train") == 0;
+    if (e->train || strcmp(arg, "test") == 0) return 0;
+    return nl_fail(&e->err, NL_EUSAGE, "--split", "'%.40s': must be test or train", arg);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    evaluation *e = state->input;
+    switch (key) {
+    case KEY_DATA:
+        snprintf(e->data_dir, sizeof e->data_dir, "%s", arg);
+        return 0;
+    case KEY_SPLIT:
+        return parse_split(e, arg);
+    case KEY_DEVICE:
+        e->device_name = arg;
+        return 0;
+    case KEY_JSON:
+        e->json = true;
+        return 0;
+    case KEY_LOGITS:
+        e->logits_path = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (e->checkpoint) return ARGP_ERR_UNKNOWN;
+        e->checkpoint = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        return nl_fail(&e->err, NL_EUSAGE, "eval", "needs a checkpoint");
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option option_list[] = {
+    {"data", KEY_DATA, "DIR", 0,
+     "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
+     "$XDG_CACHE_HOME/normlab/mnist, else ~/.cache/normlab/mnist)",
+     0},
+    {"split", KEY_SPLIT, "test|train", 0, "the images to evaluate (default: test)", 0},
+    {"device", KEY_DEVICE, "D", 0, "auto, cpu, cpu64, cuda or cuda:N (default: auto)", 0},
+    {"json", KEY_JSON, NULL, 0, "print one JSON object", 0},
+    {"logits", KEY_LOGITS, "FILE", 0, "write all logits and labels to a safetensors file", 0},
+    {0}};
+
+static const struct argp argp = {
+    .options = option_list,
+    .parser = parse,
+    .args_doc = "CHECKPOINT",
+    .doc = "Evaluates a checkpoint: loss, accuracy, accuracy per class, confusion matrix. Images "
+           "are never rotated."};
+
+/* ---- evaluation ----------------------------------------------------------------------------- */
+
+/* The arenas in the backend's precision. */
+static void *widen(const float *from, int64_t count, int real_size) {
+    void *to = nl_alloc((size_t)count, (size_t)real_size, "weights");
+    if (real_size == sizeof(float)) {
+        memcpy(to, from, (size_t)count * sizeof(float));
+    } else {
+        for (int64_t i = 0; i < count; i++) ((double *)to)[i] = (double)from[i];
+    }
+    return to;
+}
+
+static int run_engine(evaluation *e, const nl_backend *backend, const nl_engine_spec *spec,
+                      const nl_state *state) {
+    nl_engine *engine = NULL;
+    nl_eval_result result = {0};
+    const nl_eval_pass pass = {.split = e->split,
+                               .images = e->split->count,
+                               .predictions = e->predictions,
+                               .logits = e->logits};
+    int rc = backend->open(&engine, spec, &e->err);
+    if (rc) return rc;
+    rc = backend->set_state(engine, state, &e->err);
+    if (!rc) rc = backend->evaluate(engine, &pass, &result, &e->err);
+    backend->close(engine);
+    e->loss = result.loss / e->split->count;
+    return rc;
+}
+
+static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
+    const nl_model *model = &e->model;
+    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
+    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &e->err);
+    if (!rc) rc = nl_dataset_load(&e->data, e->data_dir, &e->err);
+    if (!rc) {
+        e->split = e->train ? &e->data.train : &e->data.test;
+        e->predictions = nl_alloc(e->split->count, 1, "predictions");
+        const size_t n_logits = (size_t)e->split->count * NL_CLASSES;
+        if (e->logits_path) e->logits = nl_alloc(n_logits, sizeof(float), "logits");
+        const int size = backend->real_size;
+        const nl_state state = {.params = widen(params, model->params_size, size),
+                                .momentum =
+                                    nl_alloc((size_t)model->params_size, (size_t)size, "momentum"),
+                                .buffers = widen(buffers, model->buffers_size, size)};
+        const nl_engine_spec spec = {
+            .config = &e->config, .model = model, .data = &e->data, .device = device};
+        rc = run_engine(e, backend, &spec, &state);
+        free(state.params), free(state.momentum), free(state.buffers);
+    }
+    free(params), free(buffers);
+    return rc;
+}
+
+static int write_logits(evaluation *e) {
+    const nl_blob blobs[] = {
+        {"logits", NL_F32, 2, {e->split->count, NL_CLASSES}, e->logits},
+        {"labels", NL_U8, 1, {e->split->count}, e->split->labels},
+    };
+    return nl_archive_write(e->logits_path, blobs, 2, NULL, &e->err);
+}
+
+static int evaluate(evaluation *e) {
+    const nl_backend *backend = NULL;
+    int device = 0;
+    int rc = nl_checkpoint_config(e->checkpoint, &e->config, &e->err);
+    if (rc) return rc;
+    if (e->config.data.batch > MAX_BATCH) e->config.data.batch = MAX_BATCH;
+    if (nl_model_build(&e->model, &e->config, 0, &e->err)) {
+        char what[512];
+        snprintf(what, sizeof what, "%s", e->err.what);
+        return nl_fail(&e->err, NL_EDATA, e->checkpoint, "__metadata__.config: %s", what);
+    }
+    rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
+    if (!rc) rc = load_and_run(e, backend, device);
+    if (rc) return rc;
+    for (uint32_t i = 0; i < e->split->count; i++) {
+        e->confusion[e->split->labels[i]][e->predictions[i]]++;
+    }
+    return e->logits_path ? write_logits(e) : NL_OK;
+}
+
+/* ---- results -------------------------------------------------------------------------------- */
+
+static uint32_t count_label(const evaluation *e, int label) {
+    uint32_t count = 0;
+    for (int k = 0; k < NL_CLASSES; k++) count += e->confusion[label][k];
+    return count;
+}
+
+static uint32_t count_right(const evaluation *e) {
+    uint32_t count = 0;
+    for (int k = 0; k < NL_CLASSES; k++) count += e->confusion[k][k];
+    return count;
+}
+
+/* Per cent; NaN where there is nothing to count. */
+static double percent(uint32_t part, uint32_t whole) {
+    return whole ? 100.0 * part / whole : NAN;
+}
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static void print_json(const evaluation *e) {
+    json_t *per_class = json_array(), *confusion = json_array();
+    for (int label = 0; label < NL_CLASSES; label++) {
+        const double accuracy = percent(e->confusion[label][label], count_label(e, label));
+        json_t *row = json_array();
+        for (int k = 0; k < NL_CLASSES; k++) {
+            json_array_append_new(row, json_integer(e->confusion[label][k]));
+        }
+        json_array_append_new(per_class, number(accuracy));
+        json_array_append_new(confusion, row);
+    }
+    json_t *object =
+        json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "split", e->train ? "train" : "test", "images",
+                  (json_int_t)e->split->count, "loss", number(e->loss), "accuracy",
+                  number(percent(count_right(e), e->split->count)), "per_class", per_class,
+                  "confusion", confusion);
+    NL_ASSERT(object);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_text(const evaluation *e) {
+    const uint32_t right = count_right(e), images = e->split->count;
+    printf("%s on the %s images\n\n", e->checkpoint, e->train ? "training" : "test");
+    printf("loss      %.6f\n", e->loss);
+    printf("accuracy  %.2f %%  (%u of %u)\n\n", percent(right, images), right, images);
+    printf("label   predicted as\n       ");
+    for (int k = 0; k < NL_CLASSES; k++) printf("%7d", k);
+    printf("%9s%9s\n", "images", "right %");
+    for (int label = 0; label < NL_CLASSES; label++) {
+        const uint32_t count = count_label(e, label);
+        printf("%5d  ", label);
+        for (int k = 0; k < NL_CLASSES; k++) printf("%7u", e->confusion[label][k]);
+        printf("%9u", count);
+        if (count)
+            printf("%9.2f\n", percent(e->confusion[label][label], count));
+        else
+            printf("%9s\n", "-");
+    }
+}
+
+int nl_cmd_eval(int argc, char **argv) {
+    evaluation *e = nl_alloc(1, sizeof *e, "evaluation");
+    e->device_name = "auto";
+    nl_dataset_default_dir(e->data_dir, sizeof e->data_dir);
+    int rc = nl_options_parse(&argp, argc, argv, e, &e->err);
+    if (!rc) rc = evaluate(e);
+    if (rc) {
+        nl_error_print(&e->err);
+    } else if (e->json) {
+        print_json(e);
+    } else {
+        print_text(e);
+    }
+    nl_dataset_free(&e->data);
+    free(e->predictions), free(e->logits), free(e);
+    return rc;
+}
