@@ -5,6 +5,7 @@
 #pragma once
 
 int nl_cmd_train(int argc, char **argv);
+int nl_cmd_eval(int argc, char **argv);
 int nl_cmd_summary(int argc, char **argv);
 
 /* The backends of this build, for --version: "cpu cpu64". */
