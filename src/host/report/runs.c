@@ -1,0 +1,229 @@
+/* Finds and reads run folders. A report has to come out of whatever is there: a run that was
+ * interrupted (no final record, half a line at the end), one that diverged (null), one without
+ * run.json. So nothing here is an error but an OUT without any run.
+ */
+#include "runs.h"
+
+#include <dirent.h>   // scandir
+#include <errno.h>    // errno
+#include <inttypes.h> // SCNu32
+#include <math.h>     // NAN
+#include <stdio.h>    // getline
+#include <stdlib.h>   // qsort
+#include <string.h>   // strcmp
+
+#include <jansson.h> // json_loadb
+
+char *nl_path(const char *folder, const char *file) {
+    char *path = NULL;
+    NL_ASSERT(asprintf(&path, "%s/%s", folder, file) >= 0);
+    return path;
+}
+
+/* ---- metrics.jsonl ---- */
+
+static double number(const json_t *record, const char *key) {
+    const json_t *value = json_object_get(record, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static nl_point point_of(const json_t *record) {
+    nl_point p = {.lr = number(record, "lr"),
+                  .train_loss = number(record, "train_loss"),
+                  .train_accuracy = number(record, "train_accuracy"),
+                  .test_loss = number(record, "test_loss"),
+                  .test_accuracy = number(record, "test_accuracy"),
+                  .seconds = number(record, "seconds"),
+                  .images_per_second = number(record, "images_per_second")};
+    return p;
+}
+
+/* A resumed run may have written an epoch twice: the later record is the one it went on from. */
+static void add_point(nl_run *run, nl_point point) {
+    int i = 0;
+    while (i < run->n_points && run->points[i].epoch < point.epoch) i++;
+    if (i == run->n_points || run->points[i].epoch != point.epoch) {
+        const size_t bytes = ((size_t)run->n_points + 1) * sizeof *run->points;
+        nl_point *grown = realloc(run->points, bytes);
+        NL_ASSERT(grown);
+        memmove(grown + i + 1, grown + i, (size_t)(run->n_points - i) * sizeof *grown);
+        run->points = grown;
+        run->n_points++;
+    }
+    run->points[i] = point;
+}
+
+/* False: not a record. */
+static bool take_record(nl_run *run, const json_t *record) {
+    const char *event = json_string_value(json_object_get(record, "event"));
+    if (!event) return false;
+    if (strcmp(event, "final") == 0) {
+        run->final = point_of(record);
+        run->finished = true;
+        return true;
+    }
+    if (strcmp(event, "epoch") != 0) return true; /* a step, or something newer than this */
+    const json_t *epoch = json_object_get(record, "epoch");
+    const json_int_t value = json_integer_value(epoch);
+    if (!json_is_integer(epoch) || value < 0 || value > 1000000) return false;
+    nl_point point = point_of(record);
+    point.epoch = (int)value;
+    add_point(run, point);
+    return true;
+}
+
+void nl_run_read_metrics(nl_run *run, const char *path) {
+    FILE *file = fopen(path, "r");
+    if (!file) {
+        if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));
+        return;
+    }
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    for (int number = 1; (length = getline(&line, &room, file)) >= 0; number++) {
+        if (strspn(line, " \t\r\n") == (size_t)length) continue;
+        json_error_t error;
+        json_t *record = json_loadb(line, (size_t)length, 0, &error);
+        if (!record || !take_record(run, record))
+            nl_warn(path, "line %d is no record and is left out", number);
+        json_decref(record);
+    }
+    if (ferror(file)) nl_warn(path, "cannot read: %s", strerror(errno));
+    free(line);
+    fclose(file);
+}
+
+/* ---- folders ---- */
+
+static void read_info(nl_run *run, nl_variant *variant, const char *path) {
+    json_error_t error;
+    run->info = json_load_file(path, 0, &error);
+    if (!run->info) {
+        nl_warn(path, "%s", error.text);
+        return;
+    }
+    const json_t *config = json_object_get(run->info, "config");
+    nl_error err = {0};
+    if (variant->has_config || !config) return;
+    variant->has_config = nl_config_from_json(&variant->config, config, path, &err) == NL_OK;
+    if (!variant->has_config) nl_warn(err.where, "%s", err.what);
+}
+
+static void read_run(nl_variant *variant, const char *folder, uint32_t seed) {
+    nl_run run = {.seed = seed};
+    char *metrics = nl_path(folder, "metrics.jsonl"), *info = nl_path(folder, "run.json");
+    char *guesses = nl_path(folder, "predictions.csv");
+    nl_run_read_metrics(&run, metrics);
+    if (run.n_points > 0 || run.finished) {
+        read_info(&run, variant, info);
+        if (run.finished) nl_run_read_guesses(&run, guesses);
+        variant->runs[variant->n_runs++] = run;
+        variant->n_finished += run.finished;
+    } else {
+        nl_warn(folder, "no whole epoch yet: left out of the report");
+    }
+    free(metrics);
+    free(info);
+    free(guesses);
+}
+
+static bool seed_of(const char *name, uint32_t *seed) {
+    int end = 0;
+    return sscanf(name, "seed-%" SCNu32 "%n", seed, &end) == 1 && name[end] == '\0';
+}
+
+static int is_seed(const struct dirent *entry) {
+    uint32_t seed;
+    return seed_of(entry->d_name, &seed);
+}
+
+static int by_seed(const struct dirent **a, const struct dirent **b) {
+    uint32_t left = 0, right = 0;
+    seed_of((*a)->d_name, &left);
+    seed_of((*b)->d_name, &right);
+    return (left > right) - (left < right);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_name(const struct dirent *entry) {
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "report") != 0;
+}
+
+static bool read_variant(nl_variant *variant, const char *folder, const char *name) {
+    struct dirent **entries;
+    const int n = scandir(folder, &entries, is_seed, by_seed);
+    if (n < 0) return false;
+    snprintf(variant->name, sizeof variant->name, "%s", name);
+    variant->runs = nl_alloc((size_t)n, sizeof *variant->runs, "runs");
+    for (int i = 0; i < n; i++) {
+        uint32_t seed = 0;
+        seed_of(entries[i]->d_name, &seed);
+        char *path = nl_path(folder, entries[i]->d_name);
+        read_run(variant, path, seed);
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return variant->n_runs > 0;
+}
+
+static bool printable(const char *name) {
+    for (; *name; name++)
+        if ((unsigned char)*name < ' ' || *name == 0x7f) return false;
+    return true;
+}
+
+int nl_study_read(nl_study *study, const char *out, nl_error *err) {
+    struct dirent **entries;
+    const int n = scandir(out, &entries, is_name, by_name);
+    if (n < 0) return nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
+    *study = (nl_study){nl_alloc((size_t)n, sizeof *study->variants, "variants"), 0};
+    for (int i = 0; i < n; i++) {
+        char *folder = nl_path(out, entries[i]->d_name);
+        nl_variant *variant = &study->variants[study->n_variants];
+        if (!printable(entries[i]->d_name))
+            nl_warn(out, "a folder with control characters in its name is left out");
+        else if (read_variant(variant, folder, entries[i]->d_name))
+            study->n_variants++;
+        else {
+            free(variant->runs);
+            *variant = (nl_variant){0};
+        }
+        free(folder);
+        free(entries[i]);
+    }
+    free(entries);
+    if (study->n_variants > 0) return NL_OK;
+    nl_study_free(study);
+    nl_fail(err, NL_EDATA, out, "no run with a whole epoch in this folder");
+    return nl_hint(err, "a run folder is what `normlab train --out DIR` writes: "
+                        "DIR/<config>/seed-<S>/metrics.jsonl");
+}
+
+void nl_study_free(nl_study *study) {
+    for (int i = 0; i < study->n_variants; i++) {
+        nl_variant *variant = &study->variants[i];
+        for (int j = 0; j < variant->n_runs; j++) {
+            free(variant->runs[j].points);
+            free(variant->runs[j].guesses);
+            json_decref(variant->runs[j].info);
+        }
+        free(variant->runs);
+    }
+    free(study->variants);
+    *study = (nl_study){0};
+}
+
+const nl_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
+    for (int i = 0; i < variant->n_runs; i++)
+        if (variant->runs[i].seed == seed) return &variant->runs[i];
+    return NULL;
+}
+
+bool nl_variant_counts(const nl_variant *variant, const nl_run *run) {
+    return run->finished || variant->n_finished == 0;
+}

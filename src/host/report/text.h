@@ -1,0 +1,41 @@
+/* Text for two media: the same tables and sentences go into findings.md and into the page. */
+#pragma once
+
+#include <stdio.h> // FILE
+
+/* Writes text with what has a meaning in HTML (and in its attributes) or in Markdown escaped. */
+void nl_html(FILE *out, const char *text);
+void nl_markdown(FILE *out, const char *text);
+
+typedef struct nl_number {
+    char text[40];
+} nl_number;
+
+/* A value with so many decimals; a dash for NaN. nl_p: a p value. nl_thousands: 9,426. */
+nl_number nl_fixed(double value, int decimals);
+nl_number nl_p(double p);
+nl_number nl_thousands(long long value);
+nl_number nl_range(double low, double high, int decimals);
+
+/* A table: cells row by row. A head that begins with '>' is set to the right. */
+typedef struct nl_table {
+    const char *const *head;
+    int columns;
+    char **cells;
+    int n_cells;
+} nl_table;
+
+void nl_table_add(nl_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void nl_table_markdown(FILE *out, const nl_table *table);
+/* In a box of its own that scrolls sideways; the first column is the row's head. */
+void nl_table_html(FILE *out, const nl_table *table, const char *id);
+void nl_table_free(nl_table *table);
+
+/* A list of sentences. */
+typedef struct nl_lines {
+    char **text;
+    int n;
+} nl_lines;
+
+void nl_lines_add(nl_lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void nl_lines_free(nl_lines *lines);
