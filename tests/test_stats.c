@@ -124,11 +124,11 @@ Test(stats, holm) {
  * tables).
  */
 Test(stats, seeds) {
-    cr_assert_eq(nl_stats_seeds(0.5, 1), 34);
-    cr_assert_eq(nl_stats_seeds(-0.8, 1), 15);
-    cr_assert_eq(nl_stats_seeds(2, 2), 10);
-    cr_assert_eq(nl_stats_seeds(1, 0), 2);
-    cr_assert_eq(nl_stats_seeds(0, 1), NL_SEEDS_MAX);
-    cr_assert_eq(nl_stats_seeds(1e-9, 1), NL_SEEDS_MAX);
-    cr_assert_eq(nl_stats_seeds(NAN, 1), 0);
+    cr_assert_eq(nl_stats_seeds(0.5, 1, 0.05), 34);
+    cr_assert_eq(nl_stats_seeds(-0.8, 1, 0.05), 15);
+    cr_assert_eq(nl_stats_seeds(2, 2, 0.05), 10);
+    cr_assert_eq(nl_stats_seeds(1, 0, 0.05), 2);
+    cr_assert_eq(nl_stats_seeds(0, 1, 0.05), NL_SEEDS_MAX);
+    cr_assert_eq(nl_stats_seeds(1e-9, 1, 0.05), NL_SEEDS_MAX);
+    cr_assert_eq(nl_stats_seeds(NAN, 1, 0.05), 0);
 }

@@ -54,7 +54,8 @@ void nl_stats_holm(double *p, int n);
 
 enum { NL_SEEDS_MAX = 100000 };
 
-/* How many seeds a paired t test at 5 % needs to see a true difference of `mean` with spread `sd`
- * in four of five studies: the smallest n >= 2 with n >= ((t(0.975) + t(0.8)) sd / mean)^2, both t
- * with n - 1 degrees of freedom. NL_SEEDS_MAX: that many or more. 0: mean or sd is not known. */
-int nl_stats_seeds(double mean, double sd);
+/* How many seeds a paired t test at that level (0.05) needs to see a true difference of `mean` with
+ * spread `sd` in four of five studies: the smallest n >= 2 with
+ * n >= ((t(1 - level / 2) + t(0.8)) sd / mean)^2, both t with n - 1 degrees of freedom.
+ * NL_SEEDS_MAX: that many or more. 0: mean or sd is not known. */
+int nl_stats_seeds(double mean, double sd, double level);

@@ -36,8 +36,5 @@ void nl_findings_words(nl_lines *words, const nl_summary *summary);
 void nl_findings_parity(nl_table *table, const nl_summary *summary);
 extern const char *const nl_original_mistakes[];
 
-/* The published mean range of a variant over seeds, by config name; false: there is none. */
-bool nl_parity_range(const nl_variant *variant, double *low, double *high);
-
 /* findings.md. Errors: NL_EWRITE. */
 int nl_findings_write(const nl_findings *findings, const char *path, nl_error *err);

@@ -154,20 +154,23 @@ void nl_stats_holm(double *p, int n) {
     free(done);
 }
 
-int nl_stats_seeds(double mean, double sd) {
+static bool enough(int n, double mean, double sd, double level) {
+    const double z = nl_stats_t_quantile(1 - level / 2, n - 1) + nl_stats_t_quantile(0.8, n - 1);
+    return n >= pow(z * sd / mean, 2);
+}
+
+int nl_stats_seeds(double mean, double sd, double level) {
     if (!isfinite(mean) || !isfinite(sd)) return 0;
-    if (sd == 0) return mean == 0 ? NL_SEEDS_MAX : 2;
     if (mean == 0) return NL_SEEDS_MAX;
     int low = 1, high = 2; /* low is too few; high doubles until it is enough */
-    for (;; low = high, high *= 2) {
+    while (!enough(high, mean, sd, level)) {
+        low = high;
+        high *= 2;
         if (high >= NL_SEEDS_MAX) return NL_SEEDS_MAX;
-        const double z = nl_stats_t_quantile(0.975, high - 1) + nl_stats_t_quantile(0.8, high - 1);
-        if (high >= pow(z * sd / mean, 2)) break;
     }
     while (high - low > 1) {
         const int n = (low + high) / 2;
-        const double z = nl_stats_t_quantile(0.975, n - 1) + nl_stats_t_quantile(0.8, n - 1);
-        if (n >= pow(z * sd / mean, 2))
+        if (enough(n, mean, sd, level))
             high = n;
         else
             low = n;

@@ -177,7 +177,6 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
     }
     pair->paired = nl_stats_paired(x, y, n);
     pair->holm = pair->paired.p;
-    pair->seeds = nl_stats_seeds(pair->paired.mean, pair->paired.sd);
     compare_configs(pair, a, b);
     free(x);
 }
@@ -202,7 +201,13 @@ void nl_summary_make(nl_summary *summary, const nl_study *study) {
     double *p = nl_alloc((size_t)summary->n_pairs, sizeof *p, "p values");
     for (int i = 0; i < summary->n_pairs; i++) p[i] = summary->pairs[i].paired.p;
     nl_stats_holm(p, summary->n_pairs);
-    for (int i = 0; i < summary->n_pairs; i++) summary->pairs[i].holm = p[i];
+    int tested = 0;
+    for (int i = 0; i < summary->n_pairs; i++) tested += !isnan(p[i]);
+    for (int i = 0; i < summary->n_pairs; i++) {
+        nl_paired *paired = &summary->pairs[i].paired;
+        summary->pairs[i].holm = p[i];
+        summary->pairs[i].seeds = nl_stats_seeds(paired->mean, paired->sd, NL_LEVEL / tested);
+    }
     free(p);
 }
 

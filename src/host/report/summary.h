@@ -25,7 +25,7 @@ typedef struct nl_pair {
     int a, b;         /* rows */
     nl_paired paired; /* test accuracy of a - b, points */
     double holm;      /* paired.p adjusted for all pairs of the study */
-    int seeds;        /* nl_stats_seeds of what was seen */
+    int seeds;        /* nl_stats_seeds of what was seen, at NL_LEVEL divided among the pairs */
     bool has_images;
     uint32_t image_seed; /* the lowest seed that both have predictions for */
     nl_mcnemar images;
@@ -40,7 +40,12 @@ typedef struct nl_summary {
     int n_pairs;
 } nl_summary;
 
-#define NL_GOAL 99.0 /* per cent */
+#define NL_GOAL 99.0  /* per cent */
+#define NL_LEVEL 0.05 /* of all comparisons together */
+
+/* The range of final test accuracy, mean over seeds, that counts as the original's result, by
+ * config name; false where there is none or the run is shorter than the original's. */
+bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 
 void nl_summary_make(nl_summary *summary, const nl_study *study);
 void nl_summary_free(nl_summary *summary);

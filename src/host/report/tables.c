@@ -97,7 +97,9 @@ static void pairs(nl_table *table, const nl_summary *s) {
         nl_table_add(table, "%s", nl_range(p->paired.low, p->paired.high, 3).text);
         nl_table_add(table, "%s", nl_p(p->paired.p).text);
         nl_table_add(table, "%s", nl_p(p->holm).text);
-        if (p->seeds == 0)
+        if (p->holm < NL_LEVEL)
+            nl_table_add(table, "settled");
+        else if (p->seeds == 0)
             nl_table_add(table, "–");
         else if (p->seeds > 1000)
             nl_table_add(table, "> 1,000");
@@ -142,8 +144,8 @@ void nl_findings_tables(nl_findings *findings, const nl_summary *summary) {
          "Comparisons over seeds",
          "Differences of the final test accuracy, paired by seed; p of the paired t test, and "
          "adjusted for the number of pairs (Holm). 'Seeds to settle' would show a true difference "
-         "of the size seen here in four of five studies; it is only as good as the seeds it is "
-         "computed from.",
+         "of the size seen here in four of five studies, with the level shared among the pairs; it "
+         "is only as good as the seeds it is computed from.",
          {0}},
         {"images",
          "Comparisons by image",

@@ -59,7 +59,11 @@ nl_number nl_p(double p) {
     if (p < 0.0001)
         snprintf(n.text, sizeof n.text, "< 0.0001");
     else
-        snprintf(n.text, sizeof n.text, "%.*f", p < 0.001 ? 4 : p < 0.1 ? 3 : 2, p);
+        snprintf(n.text, sizeof n.text, "%.*f",
+                 p < 0.001 || fabs(p - 0.05) < 0.0006 ? 4
+                 : p < 0.1                            ? 3
+                                                      : 2,
+                 p);
     return n;
 }
 

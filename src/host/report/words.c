@@ -7,7 +7,6 @@
 
 #include "findings.h"
 
-static const double level = 0.05;
 enum { most_pairs = 15 }; /* of more, only the settled ones get a sentence each */
 
 /* ---- overview ---- */
@@ -41,7 +40,7 @@ static void overview(nl_lines *words, const nl_summary *s) {
 /* ---- pairs ---- */
 
 static bool is_settled(const nl_pair *p) {
-    return p->holm < level; /* false for NaN */
+    return p->holm < NL_LEVEL; /* false for NaN */
 }
 
 static void settled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
@@ -66,10 +65,8 @@ static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
         snprintf(need, sizeof need,
                  "; at this size it would take more than 1,000 seeds, so for any "
                  "use the two are equal");
-    else if (p->seeds > p->paired.n)
-        snprintf(need, sizeof need, "; if it is real, about %d seeds would settle it", p->seeds);
     else
-        snprintf(need, sizeof need, "; with fewer pairs compared, or a few more seeds, it would");
+        snprintf(need, sizeof need, "; if it is real, about %d seeds would settle it", p->seeds);
     nl_lines_add(words,
                  "Not settled: %s against %s, a difference of %.3f points over %d seeds (95 %% "
                  "interval %+.3f to %+.3f, p after Holm %s)%s.",
@@ -91,10 +88,10 @@ static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     nl_lines_add(
         words,
         "Open: %s against %s. On seed %u they differ on %u images (%s alone errs on %u, %s "
-        "alone on %u; mid-p %s): %s. One seed says nothing about the next.",
+        "alone on %u; mid-p %s): %s.",
         a, b, p->image_seed, p->images.only_a + p->images.only_b, a, p->images.only_a, b,
         p->images.only_b, nl_p(p->images.mid).text,
-        p->images.mid < level ? "these two sets of weights differ" : "no more than chance");
+        p->images.mid < NL_LEVEL ? "these two sets of weights differ" : "no more than chance");
 }
 
 static void pairs(nl_lines *words, const nl_summary *s) {
@@ -107,8 +104,10 @@ static void pairs(nl_lines *words, const nl_summary *s) {
         nl_lines_add(words, "Of %d comparison%s over seeds, %d %s settled at the 5 %% level.",
                      tested, tested == 1 ? "" : "s", done, done == 1 ? "is" : "are");
     else if (s->n_pairs > 0)
-        nl_lines_add(words, "Nothing is settled: a comparison of variants needs at least two seeds "
-                            "of each (normlab train ... --seeds 1-10).");
+        nl_lines_add(
+            words, "Nothing is settled: one seed says nothing about the next, and a comparison of "
+                   "variants needs at least two seeds "
+                   "of each (normlab train ... --seeds 1-10).");
     for (int i = 0; i < s->n_pairs; i++)
         if (is_settled(&s->pairs[i])) settled(words, s, &s->pairs[i]);
     if (s->n_pairs > most_pairs) {
@@ -117,7 +116,7 @@ static void pairs(nl_lines *words, const nl_summary *s) {
         return;
     }
     for (int i = 0; i < s->n_pairs; i++)
-        if (s->pairs[i].holm >= level) unsettled(words, s, &s->pairs[i]);
+        if (s->pairs[i].holm >= NL_LEVEL) unsettled(words, s, &s->pairs[i]);
     for (int i = 0; i < s->n_pairs; i++)
         if (isnan(s->pairs[i].holm)) open_pair(words, s, &s->pairs[i]);
 }

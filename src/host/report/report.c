@@ -1,0 +1,60 @@
+/* The report of a run folder: reads the runs, computes the figures once, writes every part. */
+#include "normlab/report.h"
+
+#include <errno.h>    // errno
+#include <stdlib.h>   // free
+#include <string.h>   // strerror
+#include <sys/stat.h> // mkdir
+#include <unistd.h>   // unlink
+
+#include "charts.h"
+#include "findings.h"
+
+static int make_folder(const char *path, nl_error *err) {
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) return NL_OK;
+    return nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(errno));
+}
+
+/* Pictures of an earlier report go first: where one cannot be drawn now, an old one would lie. */
+static void remove_charts(const char *dir) {
+    static const char *const kinds[] = {".png", ".svg"};
+    for (int i = 0; i < NL_CHARTS; i++) {
+        for (int k = 0; k < 2; k++) {
+            char *path = NULL;
+            NL_ASSERT(asprintf(&path, "%s/%s%s", dir, nl_chart_names[i], kinds[k]) >= 0);
+            unlink(path);
+            free(path);
+        }
+    }
+}
+
+static int write_all(const nl_study *study, const char *dir, nl_error *err) {
+    nl_summary summary;
+    nl_findings findings;
+    nl_summary_make(&summary, study);
+    nl_findings_make(&findings, &summary);
+    char *path = nl_path(dir, "findings.md");
+    const int code = nl_findings_write(&findings, path, err);
+    free(path);
+    if (code == NL_OK) {
+        remove_charts(dir);
+        nl_charts_draw(&summary, dir);
+    }
+    nl_findings_free(&findings);
+    nl_summary_free(&summary);
+    return code;
+}
+
+int nl_report(const char *out, nl_error *err) {
+    nl_study study = {0};
+    int code = nl_study_read(&study, out, err);
+    if (code) return code;
+    char *dir = nl_path(out, "report"), *plots = nl_path(dir, "plots");
+    code = make_folder(dir, err);
+    if (!code) code = make_folder(plots, err);
+    if (!code) code = write_all(&study, dir, err);
+    free(plots);
+    free(dir);
+    nl_study_free(&study);
+    return code;
+}
