@@ -59,6 +59,7 @@ static error_t parse_parent(int key, char *arg, struct argp_state *state) {
         state->child_inputs[0] = in->command_input;
         return 0;
     case '?':
+        setenv("ARGP_HELP_FMT", "rmargin=101", 0); /* tables of ours are that wide */
         argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
                   state->argv[0]);
         exit(fflush(stdout) == 0 && !ferror(stdout) ? NL_OK : NL_EWRITE);

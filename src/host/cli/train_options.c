@@ -137,7 +137,7 @@ static int parse_list(train_arguments *a, int argc, char **argv) {
     static const char about[] =
         "Trains each config with each seed, then writes the report. The last of a repeated option "
         "counts.\vKeys of a config and of --set:\n\n";
-    char *keys = nl_alloc(1, 1, "help");
+    char *keys = nl_config_help();
     char *doc = nl_alloc(strlen(about) + strlen(keys) + 1, 1, "help");
     strcat(strcpy(doc, about), keys);
     const struct argp argp = {

@@ -140,6 +140,8 @@ static int read_section(nl_config *config, json_t *json, const char *prefix, con
         } else if (!(code = scalar_of(&value, text, sizeof text, item, path, err))) {
             if (strcmp(path, "name") != 0)
                 code = nl_config_assign(config, path, &value, err);
+            else if (!value.quoted)
+                code = nl_key_fail(err, &value, path, "wants a string");
             else
                 snprintf(config->name, sizeof config->name, "%s", value.text);
         }

@@ -49,13 +49,13 @@ const nl_key nl_config_keys[] = {
     {"data.batch", NL_KEY_INT, AT(data.batch), FROM(1), NULL, "64",
      "images a training step"},
     {"model.norm", NL_KEY_WORD, AT(model.norm), ANY, norm_words, "batch",
-     "of every layer with norm: true"},
+     "of all layers with a norm"},
     {"model.group_size", NL_KEY_INT, AT(model.group_size), FROM(1), NULL, "4",
      "channels a group, for norm: group"},
     {"model.eps", NL_KEY_REAL, AT(model.eps), FROM_TO(1e-12, 1), NULL, "1e-5",
      "added to a variance under the root"},
     {"model.dropout", NL_KEY_REAL, AT(model.dropout), FROM_BELOW(0, 1), NULL, "0.05",
-     "share of elements dropped in training"},
+     "share of elements dropped"},
     {"train.epochs", NL_KEY_INT, AT(train.epochs), FROM(0), NULL, "20",
      "passes over the training images"},
     {"train.lr", NL_KEY_REAL, AT(train.lr), ABOVE(0), NULL, "0.01",
@@ -77,7 +77,7 @@ const nl_key nl_config_keys[] = {
     {"train.schedule.factor", NL_KEY_REAL, AT(train.schedule.factor), ABOVE(0), NULL, "0.1",
      "of one step"},
     {"train.seed", NL_KEY_SEED, AT(train.seed), FROM_TO(0, UINT32_MAX), NULL, "1",
-     "of weights, order, rotation and dropout"},
+     "of all random numbers"},
     {"train.math", NL_KEY_WORD, AT(train.math), ANY, math_words, "fp32",
      "of convolutions on a GPU"},
 };
@@ -157,6 +157,28 @@ static void show(char *shown, size_t size, const char *text) {
     size_t n = 0;
     for (; text[n] && n < size - 4; n++) shown[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
     strcpy(shown + n, text[n] ? "..." : "");
+}
+
+static void help_lines(FILE *stream, const nl_key *keys, int count) {
+    char range[128];
+    for (int i = 0; i < count; i++) {
+        nl_key_range(range, sizeof range, &keys[i]);
+        fprintf(stream, "  %-21s  %-6s  %s (%s)\n", keys[i].name,
+                keys[i].fallback ? keys[i].fallback : "", keys[i].help, range);
+    }
+}
+
+char *nl_config_help(void) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    NL_ASSERT(stream);
+    fputs("  key                    default meaning (allowed values)\n", stream);
+    help_lines(stream, nl_config_keys, nl_config_key_count);
+    fputs("\nof each entry of model.layers, which stands in the file only\n", stream);
+    help_lines(stream, nl_layer_keys, nl_layer_key_count);
+    NL_ASSERT(fclose(stream) == 0);
+    return text;
 }
 
 /* --- Text to value --------------------------------------------------------------------------- */
