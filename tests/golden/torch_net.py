@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """The same network in PyTorch: read from a checkpoint alone, and compared with normlab.
 
-    torch_net.py CHECKPOINT DATA PROGRAM [--device D]
+    torch_net.py PROGRAM DATA CHECKPOINT... [--device D]
 
-runs `PROGRAM eval CHECKPOINT --data DATA`, evaluates the same weights in PyTorch on the same test
-images and demands the same accuracy and logits within 1e-4. The exit code is 1 where they differ.
+runs `PROGRAM eval CHECKPOINT --data DATA` for each, evaluates the same weights in PyTorch on the
+same test images and demands the same accuracy and logits within 1e-4. The exit code is 1 where they
+differ.
 Also a module: read_safetensors, read_idx, pixel_table and Net serve the other golden scripts. Needs
 python3-torch and python3-numpy (Debian 12); safetensors files are parsed here, by their format.
 """
@@ -157,38 +158,44 @@ def evaluate(net, table, images):
 
 # ---- comparison -----------------------------------------------------------------------------
 
-def normlab_eval(args, folder):
+def normlab_eval(args, checkpoint):
     """What the program says: its JSON object, and its logits."""
-    path = os.path.join(folder, "logits.safetensors")
-    command = [args.program, "eval", args.checkpoint, "--data", args.data, "--device", args.device,
-               "--json", "--logits", path]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return json.loads(result.stdout), read_safetensors(path)[1]["logits"]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("checkpoint")
-    parser.add_argument("data")
-    parser.add_argument("program")
-    parser.add_argument("--device", default="cpu")
-    args = parser.parse_args()
-
     with tempfile.TemporaryDirectory() as folder:
-        ours, logits = normlab_eval(args, folder)
-    config, net = load_net(args.checkpoint)
+        path = os.path.join(folder, "logits.safetensors")
+        command = [args.program, "eval", checkpoint, "--data", args.data, "--device", args.device,
+                   "--json", "--logits", path]
+        result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        return json.loads(result.stdout), read_safetensors(path)[1]["logits"]
+
+
+def compare(args, checkpoint):
+    """Prints both sides; True where they agree."""
+    ours, logits = normlab_eval(args, checkpoint)
+    config, net = load_net(checkpoint)
     images, labels = read_idx(args.data, "test")
     theirs = evaluate(net, pixel_table(config), images)
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(theirs),
                                              torch.from_numpy(labels.astype(numpy.int64))).item()
     accuracy = 100.0 * float((theirs.argmax(1) == labels).mean())
     worst = float(numpy.abs(theirs - logits).max())
-    print(f"normlab  accuracy {ours['accuracy']:.4f} %  loss {ours['loss']:.8f}")
-    print(f"PyTorch  accuracy {accuracy:.4f} %  loss {loss:.8f}")
-    print(f"largest difference of the {logits.size} logits: {worst:.3g}")
-    same = abs(ours["accuracy"] - accuracy) < 1e-9 and worst <= TOLERANCE
-    print("equal" if same else "DIFFERENT")
-    return 0 if same else 1
+    print(checkpoint)
+    print(f"  normlab  accuracy {ours['accuracy']:.4f} %  loss {ours['loss']:.8f}")
+    print(f"  PyTorch  accuracy {accuracy:.4f} %  loss {loss:.8f}")
+    print(f"  largest difference of the {logits.size} logits: {worst:.3g}")
+    same = abs(ours["accuracy"] - accuracy) < 1e-6 and worst <= TOLERANCE
+    print("  equal" if same else "  DIFFERENT")
+    return same
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("program")
+    parser.add_argument("data")
+    parser.add_argument("checkpoints", nargs="+")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    results = [compare(args, checkpoint) for checkpoint in args.checkpoints]
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
