@@ -18,6 +18,7 @@ enum nl_file { NL_TRAIN_IMAGES, NL_TRAIN_LABELS, NL_TEST_IMAGES, NL_TEST_LABELS,
 typedef struct nl_dataset {
     nl_split train, test;
     char sha256[NL_FILES][65]; /* hex, of the raw (inflated) files */
+    char dir[4096];            /* where they were read, as an absolute path */
 } nl_dataset;
 
 /* The file's usual name, as train-images-idx3-ubyte; it may lie in the folder with .gz behind it.

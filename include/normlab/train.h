@@ -11,7 +11,7 @@
  *   "error": text or null, "started", "updated": UTC dates, "parameters": count,
  *   "config": resolved, "options": {"limit_batches", "log_every", "threads", "init"},
  *   "device": {"backend", "description"}, "versions": {"normlab"}, "plan": object or null,
- *   "data": {"train", "test": counts, "sha256": {file: hex}}}
+ *   "data": {"path": of the folder, "train", "test": counts, "sha256": {file: hex}}}
  */
 #pragma once
 

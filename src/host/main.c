@@ -21,6 +21,7 @@ typedef struct command {
 static const command commands[] = {
     {"train", nl_cmd_train, "trains each config with each seed, then writes the report"},
     {"eval", nl_cmd_eval, "loss, accuracy and confusion matrix of a checkpoint"},
+    {"report", nl_cmd_report, "plots, grids, workbook, findings and page of a run folder"},
     {"summary", nl_cmd_summary, "shapes, receptive fields, parameters and work of each layer"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

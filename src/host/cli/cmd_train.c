@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "normlab/diagnose.h" // nl_diagnose
+#include "normlab/report.h"   // nl_report
 #include "normlab/train.h"    // nl_study
 #include "train_options.h"
 
@@ -29,6 +30,13 @@ static int plan(nl_study *study, train_arguments *a) {
     return code;
 }
 
+/* Runs of 0 epochs leave weights and nothing to report. */
+static bool has_epochs(const nl_study *study) {
+    for (int i = 0; i < study->n_runs; i++)
+        if (study->runs[i].config.train.epochs > 0) return true;
+    return false;
+}
+
 static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     int code = plan(study, a);
     if (!code) code = nl_study_check(study, &a->err);
@@ -36,8 +44,16 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     if (!code) code = nl_dataset_load(data, a->data, &a->err);
     if (!code) code = nl_study_check_data(study, &a->err);
     if (!code) code = nl_study_train(study, &a->err);
-    if (!code || code == NL_ENONFINITE) printf("\nruns: %s\n", study->options.out);
-    return code;
+    if (code && code != NL_ENONFINITE) return code;
+    printf("\nruns: %s\n", study->options.out);
+    if (a->no_report || !has_epochs(study)) return code;
+    nl_error err;
+    const int report_code = nl_report(study->options.out, &err);
+    if (report_code)
+        nl_error_print(&err);
+    else
+        printf("report: %s/report/index.html\n", study->options.out);
+    return code ? code : report_code;
 }
 
 int nl_cmd_train(int argc, char **argv) {

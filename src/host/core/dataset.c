@@ -102,7 +102,10 @@ int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err) {
     memset(data, 0, sizeof *data);
     int rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
     if (!rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
-    if (rc) nl_dataset_free(data);
+    if (rc)
+        nl_dataset_free(data);
+    else if (!realpath(dir, data->dir))
+        data->dir[0] = '\0';
     return rc;
 }
 

@@ -40,8 +40,10 @@ static json_t *describe_data(const nl_dataset *data) {
     json_t *sums = json_object();
     for (int i = 0; i < NL_FILES; i++)
         json_object_set_new(sums, nl_file_name((enum nl_file)i), json_string(data->sha256[i]));
-    return json_pack("{s:I, s:I, s:o}", "train", (json_int_t)data->train.count, "test",
-                     (json_int_t)data->test.count, "sha256", sums);
+    json_t *path = json_string(data->dir); /* NULL for a name that is no UTF-8 */
+    return json_pack("{s:o, s:I, s:I, s:o}", "path", path ? path : json_null(), "train",
+                     (json_int_t)data->train.count, "test", (json_int_t)data->test.count, "sha256",
+                     sums);
 }
 
 static json_t *describe_options(const nl_train_options *o) {

@@ -19,7 +19,7 @@ static nl_sample of_epoch(const nl_variant *variant, int epoch, size_t member) {
     double *x = nl_alloc((size_t)variant->n_runs, sizeof *x, "values of an epoch");
     int n = 0;
     for (int i = 0; i < variant->n_runs; i++) {
-        const nl_run *run = &variant->runs[i];
+        const nl_seed_run *run = &variant->runs[i];
         if (!nl_variant_counts(variant, run)) continue;
         for (int j = 0; j < run->n_points; j++)
             if (run->points[j].epoch == epoch)
@@ -33,7 +33,7 @@ static nl_sample of_epoch(const nl_variant *variant, int epoch, size_t member) {
 nl_band *nl_variant_bands(const nl_variant *variant, int *n) {
     int last = -1;
     for (int i = 0; i < variant->n_runs; i++) {
-        const nl_run *run = &variant->runs[i];
+        const nl_seed_run *run = &variant->runs[i];
         if (nl_variant_counts(variant, run) && run->n_points > 0 &&
             run->points[run->n_points - 1].epoch > last)
             last = run->points[run->n_points - 1].epoch;
@@ -154,7 +154,7 @@ static void write_labels(FILE *out, const nl_summary *summary, const nl_scale *s
 
 /* ---- the learning rate's steps, where all variants share them ---- */
 
-static bool same_rates(const nl_run *a, const nl_run *b) {
+static bool same_rates(const nl_seed_run *a, const nl_seed_run *b) {
     for (int i = 0; i < a->n_points && i < b->n_points; i++)
         if (!(a->points[i].lr == b->points[i].lr)) return false;
     return true;
@@ -170,10 +170,10 @@ static nl_number rate_text(double lr) {
 }
 
 static void write_rates(FILE *out, const nl_summary *summary, double height) {
-    const nl_run *longest = &summary->rows[0].variant->runs[0];
+    const nl_seed_run *longest = &summary->rows[0].variant->runs[0];
     for (int i = 0; i < summary->n_rows; i++)
         for (int j = 0; j < summary->rows[i].variant->n_runs; j++) {
-            const nl_run *run = &summary->rows[i].variant->runs[j];
+            const nl_seed_run *run = &summary->rows[i].variant->runs[j];
             if (!same_rates(longest, run)) return;
             if (run->n_points > longest->n_points) longest = run;
         }

@@ -6,7 +6,7 @@
 #include <stdbool.h> // bool
 #include <stdio.h>   // FILE
 
-#include "runs.h" // nl_study
+#include "runs.h" // nl_folder
 
 /* A text file made in memory. */
 typedef struct nl_script {

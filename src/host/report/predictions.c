@@ -29,7 +29,7 @@ static bool parse(nl_guess *guess, const char *line, const nl_guess *before) {
 }
 
 /* Returns the number of the first bad line, 0 if there is none. */
-static int read_lines(nl_run *run, FILE *file) {
+static int read_lines(nl_seed_run *run, FILE *file) {
     char *line = NULL;
     size_t room = 0, capacity = 0;
     int number = 1, bad = 0;
@@ -49,7 +49,7 @@ static int read_lines(nl_run *run, FILE *file) {
     return bad;
 }
 
-void nl_run_read_guesses(nl_run *run, const char *path) {
+void nl_seed_run_read_guesses(nl_seed_run *run, const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) {
         if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));

@@ -28,7 +28,7 @@ static void remove_charts(const char *dir) {
     }
 }
 
-static int write_all(const nl_study *study, const char *dir, nl_error *err) {
+static int write_all(const nl_folder *study, const char *dir, nl_error *err) {
     nl_summary summary;
     nl_findings findings;
     nl_summary_make(&summary, study);
@@ -46,8 +46,8 @@ static int write_all(const nl_study *study, const char *dir, nl_error *err) {
 }
 
 int nl_report(const char *out, nl_error *err) {
-    nl_study study = {0};
-    int code = nl_study_read(&study, out, err);
+    nl_folder study = {0};
+    int code = nl_folder_read(&study, out, err);
     if (code) return code;
     char *dir = nl_path(out, "report"), *plots = nl_path(dir, "plots");
     code = make_folder(dir, err);
@@ -55,6 +55,6 @@ int nl_report(const char *out, nl_error *err) {
     if (!code) code = write_all(&study, dir, err);
     free(plots);
     free(dir);
-    nl_study_free(&study);
+    nl_folder_free(&study);
     return code;
 }

@@ -39,7 +39,7 @@ static nl_point point_of(const json_t *record) {
 }
 
 /* A resumed run may have written an epoch twice: the later record is the one it went on from. */
-static void add_point(nl_run *run, nl_point point) {
+static void add_point(nl_seed_run *run, nl_point point) {
     int i = 0;
     while (i < run->n_points && run->points[i].epoch < point.epoch) i++;
     if (i == run->n_points || run->points[i].epoch != point.epoch) {
@@ -54,7 +54,7 @@ static void add_point(nl_run *run, nl_point point) {
 }
 
 /* False: not a record. */
-static bool take_record(nl_run *run, const json_t *record) {
+static bool take_record(nl_seed_run *run, const json_t *record) {
     const char *event = json_string_value(json_object_get(record, "event"));
     if (!event) return false;
     if (strcmp(event, "final") == 0) {
@@ -72,7 +72,7 @@ static bool take_record(nl_run *run, const json_t *record) {
     return true;
 }
 
-void nl_run_read_metrics(nl_run *run, const char *path) {
+void nl_seed_run_read_metrics(nl_seed_run *run, const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) {
         if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));
@@ -96,7 +96,7 @@ void nl_run_read_metrics(nl_run *run, const char *path) {
 
 /* ---- folders ---- */
 
-static void read_info(nl_run *run, nl_variant *variant, const char *path) {
+static void read_info(nl_seed_run *run, nl_variant *variant, const char *path) {
     json_error_t error;
     run->info = json_load_file(path, 0, &error);
     if (!run->info) {
@@ -111,13 +111,13 @@ static void read_info(nl_run *run, nl_variant *variant, const char *path) {
 }
 
 static void read_run(nl_variant *variant, const char *folder, uint32_t seed) {
-    nl_run run = {.seed = seed};
+    nl_seed_run run = {.seed = seed};
     char *metrics = nl_path(folder, "metrics.jsonl"), *info = nl_path(folder, "run.json");
     char *guesses = nl_path(folder, "predictions.csv");
-    nl_run_read_metrics(&run, metrics);
+    nl_seed_run_read_metrics(&run, metrics);
     if (run.n_points > 0 || run.finished) {
         read_info(&run, variant, info);
-        if (run.finished) nl_run_read_guesses(&run, guesses);
+        if (run.finished) nl_seed_run_read_guesses(&run, guesses);
         variant->runs[variant->n_runs++] = run;
         variant->n_finished += run.finished;
     } else {
@@ -177,11 +177,11 @@ static bool printable(const char *name) {
     return true;
 }
 
-int nl_study_read(nl_study *study, const char *out, nl_error *err) {
+int nl_folder_read(nl_folder *study, const char *out, nl_error *err) {
     struct dirent **entries;
     const int n = scandir(out, &entries, is_name, by_name);
     if (n < 0) return nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
-    *study = (nl_study){nl_alloc((size_t)n, sizeof *study->variants, "variants"), 0};
+    *study = (nl_folder){nl_alloc((size_t)n, sizeof *study->variants, "variants"), 0};
     for (int i = 0; i < n; i++) {
         char *folder = nl_path(out, entries[i]->d_name);
         nl_variant *variant = &study->variants[study->n_variants];
@@ -198,13 +198,13 @@ int nl_study_read(nl_study *study, const char *out, nl_error *err) {
     }
     free(entries);
     if (study->n_variants > 0) return NL_OK;
-    nl_study_free(study);
+    nl_folder_free(study);
     nl_fail(err, NL_EDATA, out, "no run with a whole epoch in this folder");
     return nl_hint(err, "a run folder is what `normlab train --out DIR` writes: "
                         "DIR/<config>/seed-<S>/metrics.jsonl");
 }
 
-void nl_study_free(nl_study *study) {
+void nl_folder_free(nl_folder *study) {
     for (int i = 0; i < study->n_variants; i++) {
         nl_variant *variant = &study->variants[i];
         for (int j = 0; j < variant->n_runs; j++) {
@@ -215,15 +215,15 @@ void nl_study_free(nl_study *study) {
         free(variant->runs);
     }
     free(study->variants);
-    *study = (nl_study){0};
+    *study = (nl_folder){0};
 }
 
-const nl_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
+const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
     for (int i = 0; i < variant->n_runs; i++)
         if (variant->runs[i].seed == seed) return &variant->runs[i];
     return NULL;
 }
 
-bool nl_variant_counts(const nl_variant *variant, const nl_run *run) {
+bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run) {
     return run->finished || variant->n_finished == 0;
 }

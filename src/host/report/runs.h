@@ -22,7 +22,7 @@ typedef struct nl_guess {
     double probability;
 } nl_guess;
 
-typedef struct nl_run {
+typedef struct nl_seed_run {
     uint32_t seed;
     nl_point *points; /* by epoch, one for each */
     int n_points;
@@ -31,36 +31,36 @@ typedef struct nl_run {
     nl_guess *guesses; /* by image; NULL: none */
     uint32_t n_guesses;
     struct json_t *info; /* run.json, or NULL */
-} nl_run;
+} nl_seed_run;
 
 typedef struct nl_variant {
     char name[256];
-    nl_run *runs; /* by seed */
+    nl_seed_run *runs; /* by seed */
     int n_runs, n_finished;
     bool has_config; /* of the first run that has one */
     nl_config config;
 } nl_variant;
 
-typedef struct nl_study {
+typedef struct nl_folder {
     nl_variant *variants; /* by name */
     int n_variants;
-} nl_study;
+} nl_folder;
 
 /* Reads all runs below `out`; what cannot be read is a warning. Errors: NL_EDATA when there is no
  * run at all. The caller frees. */
-int nl_study_read(nl_study *study, const char *out, nl_error *err);
-void nl_study_free(nl_study *study);
+int nl_folder_read(nl_folder *study, const char *out, nl_error *err);
+void nl_folder_free(nl_folder *study);
 
 /* The parts of it, by file. A missing file gives nothing and no warning. */
-void nl_run_read_metrics(nl_run *run, const char *path);
-void nl_run_read_guesses(nl_run *run, const char *path);
+void nl_seed_run_read_metrics(nl_seed_run *run, const char *path);
+void nl_seed_run_read_guesses(nl_seed_run *run, const char *path);
 
 /* The run of that seed, or NULL. */
-const nl_run *nl_variant_run(const nl_variant *variant, uint32_t seed);
+const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed);
 
 /* Whether a run counts in the variant's figures and curves: finished, or all of them as long as
  * none is finished. */
-bool nl_variant_counts(const nl_variant *variant, const nl_run *run);
+bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run);
 
 /* The path of folder and file; the caller frees. */
 char *nl_path(const char *folder, const char *file);

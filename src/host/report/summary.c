@@ -16,7 +16,7 @@
 typedef enum nl_what { ACCURACY, LOSS, TRAIN_ACCURACY, TRAIN_LOSS, FIRST } nl_what;
 
 /* Only a finished run has an end; the others do not count here. */
-static double value(const nl_run *run, nl_what what) {
+static double value(const nl_seed_run *run, nl_what what) {
     if (what == FIRST)
         return run->n_points && run->points[0].epoch == 0 ? run->points[0].test_accuracy : NAN;
     if (!run->finished) return NAN;
@@ -42,7 +42,7 @@ static nl_sample over_seeds(const nl_variant *variant, nl_what what) {
 
 static void best_and_worst(nl_row *row) {
     for (int i = 0; i < row->variant->n_runs; i++) {
-        const nl_run *run = &row->variant->runs[i];
+        const nl_seed_run *run = &row->variant->runs[i];
         const double a = value(run, ACCURACY);
         if (a == row->accuracy.max) row->best = run->seed;
         if (a == row->accuracy.min) row->worst = run->seed;
@@ -50,7 +50,7 @@ static void best_and_worst(nl_row *row) {
 }
 
 /* Epochs and training seconds until the goal; NaN when it was not reached. */
-static void time_to_goal(const nl_run *run, double *epochs, double *seconds) {
+static void time_to_goal(const nl_seed_run *run, double *epochs, double *seconds) {
     double sum = 0;
     *epochs = *seconds = NAN;
     for (int i = 0; i < run->n_points; i++) {
@@ -67,7 +67,7 @@ static void times(nl_row *row) {
     const nl_variant *v = row->variant;
     double *x = nl_alloc(4 * (size_t)v->n_runs, sizeof *x, "times of seeds");
     for (int i = 0; i < v->n_runs; i++) {
-        const nl_run *run = &v->runs[i];
+        const nl_seed_run *run = &v->runs[i];
         time_to_goal(run, &x[i], &x[v->n_runs + i]);
         double seconds = 0, speed = 0;
         for (int j = 0; j < run->n_points; j++) {
@@ -88,7 +88,7 @@ static void times(nl_row *row) {
 /* The number of test images: MNIST's, unless the predictions say otherwise. */
 static nl_interval wilson(const nl_variant *variant) {
     for (int i = 0; i < variant->n_runs; i++) {
-        const nl_run *run = &variant->runs[i];
+        const nl_seed_run *run = &variant->runs[i];
         const double a = value(run, ACCURACY);
         if (!isfinite(a)) continue;
         const uint32_t n = run->n_guesses ? run->n_guesses : 10000;
@@ -148,7 +148,7 @@ static void compare_configs(nl_pair *pair, const nl_variant *va, const nl_varian
 }
 
 /* Both files list images in rising order: one walk over both. */
-static void compare_images(nl_pair *pair, const nl_run *a, const nl_run *b) {
+static void compare_images(nl_pair *pair, const nl_seed_run *a, const nl_seed_run *b) {
     uint32_t only_a = 0, only_b = 0;
     for (uint32_t i = 0, j = 0; i < a->n_guesses && j < b->n_guesses;) {
         const nl_guess *x = &a->guesses[i], *y = &b->guesses[j];
@@ -169,7 +169,7 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
     double *x = nl_alloc(2 * (size_t)a->n_runs, sizeof *x, "paired seeds"), *y = x + a->n_runs;
     int n = 0;
     for (int i = 0; i < a->n_runs; i++) {
-        const nl_run *left = &a->runs[i], *right = nl_variant_run(b, left->seed);
+        const nl_seed_run *left = &a->runs[i], *right = nl_variant_run(b, left->seed);
         if (!right) continue;
         x[n] = value(left, ACCURACY);
         y[n++] = value(right, ACCURACY);
@@ -183,7 +183,7 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
 
 /* ---- the whole ---- */
 
-void nl_summary_make(nl_summary *summary, const nl_study *study) {
+void nl_summary_make(nl_summary *summary, const nl_folder *study) {
     const int n = study->n_variants;
     summary->n_rows = n;
     summary->rows = nl_alloc((size_t)n, sizeof *summary->rows, "summary");

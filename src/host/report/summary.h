@@ -5,7 +5,7 @@
 
 #include "normlab/stats.h" // nl_sample
 
-#include "runs.h" // nl_study
+#include "runs.h" // nl_folder
 
 /* One variant over its seeds. */
 typedef struct nl_row {
@@ -47,5 +47,5 @@ typedef struct nl_summary {
  * config name; false where there is none or the run is shorter than the original's. */
 bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 
-void nl_summary_make(nl_summary *summary, const nl_study *study);
+void nl_summary_make(nl_summary *summary, const nl_folder *study);
 void nl_summary_free(nl_summary *summary);

@@ -68,7 +68,7 @@ static void runs(nl_table *table, const nl_summary *s) {
     for (int i = 0; i < s->n_rows; i++) {
         const nl_variant *v = s->rows[i].variant;
         for (int j = 0; j < v->n_runs; j++) {
-            const nl_run *run = &v->runs[j];
+            const nl_seed_run *run = &v->runs[j];
             const nl_point *p = run->finished ? &run->final : &run->points[run->n_points - 1];
             nl_table_add(table, "%s", v->name);
             nl_table_add(table, "%u", run->seed);
