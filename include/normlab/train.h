@@ -9,9 +9,9 @@
  *
  * run.json: {"name", "seed", "status": "running" | "finished" | "interrupted" | "failed",
  *   "error": text or null, "started", "updated": UTC dates, "parameters": count,
- *   "config": resolved, "options": {"limit_batches", "log_every", "threads", "init"},
+ *   "config": resolved, "options": {"data": folder, "limit_batches", "log_every", "threads", "init"},
  *   "device": {"backend", "description"}, "versions": {"normlab"}, "plan": object or null,
- *   "data": {"path": of the folder, "train", "test": counts, "sha256": {file: hex}}}
+ *   "data": {"train", "test": counts, "sha256": {file: hex}}}
  */
 #pragma once
 

@@ -40,15 +40,16 @@ static json_t *describe_data(const nl_dataset *data) {
     json_t *sums = json_object();
     for (int i = 0; i < NL_FILES; i++)
         json_object_set_new(sums, nl_file_name((enum nl_file)i), json_string(data->sha256[i]));
-    json_t *path = json_string(data->dir); /* NULL for a name that is no UTF-8 */
-    return json_pack("{s:o, s:I, s:I, s:o}", "path", path ? path : json_null(), "train",
-                     (json_int_t)data->train.count, "test", (json_int_t)data->test.count, "sha256",
-                     sums);
+    return json_pack("{s:I, s:I, s:o}", "train", (json_int_t)data->train.count, "test",
+                     (json_int_t)data->test.count, "sha256", sums);
 }
 
-static json_t *describe_options(const nl_train_options *o) {
-    return json_pack("{s:I, s:I, s:i, s:s?}", "limit_batches", (json_int_t)o->limit_batches,
-                     "log_every", (json_int_t)o->log_every, "threads", o->threads, "init", o->init);
+static json_t *describe_options(const nl_study *study) {
+    const nl_train_options *o = &study->options;
+    json_t *dir = json_string(study->data->dir); /* NULL for a name that is no UTF-8 */
+    return json_pack("{s:o, s:I, s:I, s:i, s:s?}", "data", dir ? dir : json_null(), "limit_batches",
+                     (json_int_t)o->limit_batches, "log_every", (json_int_t)o->log_every, "threads",
+                     o->threads, "init", o->init);
 }
 
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
@@ -60,8 +61,8 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
         run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
         error, "started", run->started, "updated", updated, "parameters",
         (json_int_t)run->model.n_params, "config", nl_config_to_json(run->config), "options",
-        describe_options(&run->study->options), "device", describe_device(run), "versions",
-        "normlab", NL_VERSION, "plan", describe_plan(run), "data", describe_data(run->study->data));
+        describe_options(run->study), "device", describe_device(run), "versions", "normlab",
+        NL_VERSION, "plan", describe_plan(run), "data", describe_data(run->study->data));
     NL_ASSERT(json);
     char *text = json_dumps(json, DUMP_FLAGS);
     NL_ASSERT(text);
