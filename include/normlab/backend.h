@@ -104,6 +104,11 @@ extern const nl_backend
     nl_backend_plain; /* float, plain operations: the reference at the same precision */
 extern const nl_backend nl_backend_cpu64; /* double, plain operations: the oracle */
 
+/* Only where the program is built with CUDA. The probe tells whether device and libraries can be
+ * used: NL_EDEVICE with the reason in one line. */
+extern const nl_backend nl_backend_cuda;
+int nl_cuda_probe(int device, nl_error *err);
+
 /* The backend for --device auto|cpu|cpu64|cuda|cuda:N; sets *device. auto without a usable GPU says
  * so in one line on standard error and gives the CPU; cuda without one is NL_EDEVICE. */
 int nl_backend_select(const nl_backend **backend, int *device, const char *name, nl_error *err);

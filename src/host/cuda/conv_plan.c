@@ -20,7 +20,7 @@
 #include "device.h"     // nl_device_alloc
 #include "plan_cache.h" // nl_plan_cache_find
 
-enum { MAX_PLANS = 256, MAX_BLOCKS = 32, FIRST_BLOCK = 8 << 20 };
+enum { MAX_PLANS = 1024, MAX_BLOCKS = 32, FIRST_BLOCK = 8 << 20 };
 static const int64_t largest_workspace = 256 << 20;
 static const char gemm_tag[] = "gemm";
 
@@ -59,6 +59,11 @@ static int read_given(nl_convs *c, const char *text, nl_error *err) {
     json_decref(root);
     if (json_is_object(c->given)) return NL_OK;
     return nl_fail(err, NL_EDATA, "run.json", "the convolution plans of the run cannot be read");
+}
+
+int nl_convs_probe(nl_error *err) {
+    const nl_cudnn *api;
+    return nl_cudnn_load(&api, err);
 }
 
 int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err) {
@@ -281,7 +286,9 @@ int nl_convs_plan(int *index, nl_convs *c, nl_conv_problem problem, const char *
             return NL_OK;
         }
     }
-    NL_ASSERT(c->n_plans < MAX_PLANS);
+    if (c->n_plans == MAX_PLANS) {
+        return nl_fail(err, NL_EINTERNAL, layer, "more than %d convolution plans", MAX_PLANS);
+    }
     char text[128], tag[NL_TAG];
     describe(text, sizeof text, problem, c->options.tf32);
     nl_conv_buffers buffers;

@@ -42,22 +42,6 @@ void nl_conv_buffers_close(nl_conv_buffers *buffers) {
     cudaFree(buffers->b);
 }
 
-static int capture(cudaGraphExec_t *exec, int (*run)(void *, nl_error *), void *context,
-                   cudaStream_t stream, nl_error *err) {
-    cudaGraph_t graph = NULL;
-    int code = nl_cuda_check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
-                             "capture", err);
-    if (code) return code;
-    for (int i = 0; i < CALLS && !code; i++) code = run(context, err);
-    const cudaError_t status = cudaStreamEndCapture(stream, &graph);
-    if (!code) code = nl_cuda_check(status, "capture", err);
-    if (!code) code = nl_cuda_check(cudaGraphInstantiate(exec, graph, 0), "graph", err);
-    if (graph) cudaGraphDestroy(graph);
-    (void)
-        cudaGetLastError(); /* a capture that failed is a candidate less, no fault of the device */
-    return code;
-}
-
 static int measure(double *seconds, cudaGraphExec_t exec, const cudaEvent_t events[2],
                    cudaStream_t stream, nl_error *err) {
     for (int i = 0; i <= MEASUREMENTS; i++) { /* the first one warms up */
@@ -74,11 +58,11 @@ static int measure(double *seconds, cudaGraphExec_t exec, const cudaEvent_t even
     return NL_OK;
 }
 
-int nl_conv_time(double *seconds, int (*run)(void *context, nl_error *err), void *context,
-                 cudaStream_t stream, nl_error *err) {
+int nl_conv_time(double *seconds, nl_cuda_work run, void *context, cudaStream_t stream,
+                 nl_error *err) {
     cudaGraphExec_t exec = NULL;
     cudaEvent_t events[2] = {NULL, NULL};
-    int code = capture(&exec, run, context, stream, err);
+    int code = nl_cuda_capture(&exec, stream, CALLS, run, context, err);
     for (int i = 0; i < 2 && !code; i++) {
         code = nl_cuda_check(cudaEventCreate(&events[i]), "event", err);
     }

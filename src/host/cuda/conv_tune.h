@@ -1,7 +1,8 @@
 /* Timing convolution plans: buffers to run on, and the time of one run inside a graph. */
 #pragma once
 
-#include "conv_plan.h" // nl_conv_problem
+#include "conv_plan.h"  // nl_conv_problem
+#include "cuda_graph.h" // nl_cuda_work
 
 /* Tensors of a problem, filled with a number that is neither 0 nor large. */
 typedef struct nl_conv_buffers {
@@ -14,5 +15,5 @@ void nl_conv_buffers_close(nl_conv_buffers *buffers);
 
 /* Seconds of one call of run, which queues work on the stream: the smallest of a few measurements
  * of a graph that holds many calls, as training will run them. What cannot be captured fails. */
-int nl_conv_time(double *seconds, int (*run)(void *context, nl_error *err), void *context,
-                 cudaStream_t stream, nl_error *err);
+int nl_conv_time(double *seconds, nl_cuda_work run, void *context, cudaStream_t stream,
+                 nl_error *err);

@@ -1,0 +1,214 @@
+/* Blocks and memory of the network on the device; see cuda_net.h. */
+#include "cuda_net.h"
+
+#include <stdio.h> // snprintf
+
+#include "device.h" // nl_device_alloc
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t size, const char *what,
+                      nl_error *err) {
+    NL_ASSERT(net->n_owned < NL_CUDA_BLOCKS_MAX);
+    const int code = nl_device_alloc(memory, (size_t)count * size, what, err);
+    if (!code) net->owned[net->n_owned++] = *memory;
+    return code;
+}
+
+/* A tensor of floats, named in errors with its shape. */
+static int alloc_tensor(float **tensor, nl_cuda_net *net, const char *label, const char *what,
+                        int c, int h, int w, nl_error *err) {
+    char name[96];
+    snprintf(name, sizeof name, "%s of %s (%d x %d x %d x %d)", what, label, net->batch, c, h, w);
+    void *memory = NULL;
+    const int code =
+        nl_cuda_net_alloc(&memory, net, (int64_t)net->batch * c * h * w, sizeof(float), name, err);
+    *tensor = memory;
+    return code;
+}
+
+#define ALLOC(pointer, count, what)                                                                \
+    do {                                                                                           \
+        void *memory_ = NULL;                                                                      \
+        const int code_ = nl_cuda_net_alloc(&memory_, net, count, sizeof *(pointer), what, err);   \
+        if (code_) return code_;                                                                   \
+        (pointer) = memory_;                                                                       \
+    } while (0)
+
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
+
+static nl_k_shape block_shape(const nl_layer *conv, const nl_layer *pool, int batch) {
+    nl_k_shape s = {.n = batch, .pool = pool ? pool->kernel : 0};
+    if (conv) {
+        s.c = conv->out_c;
+        s.h = conv->out_h;
+        s.w = conv->out_w;
+        s.groups = conv->groups;
+        s.relu = conv->relu;
+    } else {
+        s.c = pool->in_c;
+        s.h = pool->in_h;
+        s.w = pool->in_w;
+    }
+    return s;
+}
+
+/* Layers into blocks; the global average pool is part of the loss. */
+static void find_blocks(nl_cuda_net *net) {
+    const nl_model *m = net->model;
+    for (int i = 0; i < m->n_layers; i++) {
+        const nl_layer *l = &m->layers[i];
+        if (l->kind == NL_LAYER_AVG_POOL) continue;
+        nl_cuda_block *b = &net->blocks[net->n_blocks++];
+        if (l->kind == NL_LAYER_CONV) b->conv = l;
+        const nl_layer *next = b->conv && i + 1 < m->n_layers ? l + 1 : NULL;
+        if (!b->conv) {
+            b->pool = l;
+        } else if (next && next->kind == NL_LAYER_MAX_POOL) {
+            b->pool = next;
+            i++;
+        }
+        b->shape = block_shape(b->conv, b->pool, net->batch);
+    }
+    NL_ASSERT(net->n_blocks > 0);
+    nl_cuda_block *last = &net->blocks[net->n_blocks - 1];
+    last->to_loss =
+        last->conv && last->conv->stats == NL_STATS_NONE && !last->conv->relu && !last->pool;
+}
+
+static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_error *err) {
+    const nl_k_shape *s = &b->shape;
+    const char *label = b->conv ? b->conv->label : b->pool->label;
+    const int pool = s->pool ? s->pool : 1;
+    b->in = in;
+    int code =
+        nl_cuda_check(cudaEventCreateWithFlags(&b->ready, cudaEventDisableTiming), "event", err);
+    if (!code && b->conv) code = alloc_tensor(&b->z, net, label, "output", s->c, s->h, s->w, err);
+    if (!code) code = alloc_tensor(&b->dz, net, label, "gradient", s->c, s->h, s->w, err);
+    if (!code && !b->to_loss) {
+        code = alloc_tensor(&b->y, net, label, "normalised output", s->c, s->h / pool, s->w / pool,
+                            err);
+    }
+    if (code || !b->conv || b->conv->stats == NL_STATS_NONE) return code;
+    const int64_t sets = b->conv->stats == NL_STATS_BATCH ? s->c : (int64_t)net->batch * s->groups;
+    ALLOC(b->saved, sets, "moments");
+    return NL_OK;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* The most that any launch with any batch size up to the full one wants. */
+static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counters,
+                           int64_t *largest) {
+    *scratch = nl_k_update_scratch(net->model->params_size, net->model->buffers_size);
+    *counters = 1;
+    *largest = 1;
+    for (int n = 1; n <= net->batch; n++) {
+        *scratch = larger(*scratch, nl_k_softmax_loss_scratch(n));
+        for (int i = 0; i < net->n_blocks; i++) {
+            nl_k_shape s = net->blocks[i].shape;
+            s.n = n;
+            const int64_t count = (int64_t)s.n * s.c * s.h * s.w;
+            *scratch = larger(*scratch, nl_k_scratch_size(&s));
+            if (nl_k_counters(&s) > *counters) *counters = nl_k_counters(&s);
+            if (count > *largest) *largest = count;
+        }
+    }
+}
+
+/* What all launches of one stream share. */
+static int alloc_shared(nl_cuda_net *net, nl_error *err) {
+    size_t scratch;
+    int counters;
+    int64_t largest;
+    measure_shared(net, &scratch, &counters, &largest);
+    char *bytes;
+    ALLOC(bytes, (int64_t)scratch, "scratch");
+    net->scratch = bytes;
+    ALLOC(net->counters, counters, "counters");
+    ALLOC(net->dy, largest, "gradient of a block's output");
+    ALLOC(net->slots, net->batch, "image numbers");
+    ALLOC(net->picked, net->batch, "labels");
+    ALLOC(net->table, 256, "pixel table");
+    return NL_OK;
+}
+
+static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
+    const nl_model *m = net->model;
+    nl_k_arenas *a = &net->arenas;
+    a->params_size = m->params_size;
+    a->buffers_size = m->buffers_size;
+    ALLOC(a->params, m->params_size, "parameters");
+    ALLOC(a->momentum, m->params_size, "momentum");
+    ALLOC(net->grads, m->params_size, "gradients of the parameters");
+    ALLOC(a->buffers, m->buffers_size, "running values");
+    ALLOC(net->fresh, m->buffers_size, "running values");
+    a->grads = net->grads;
+    a->fresh = net->fresh;
+    return NL_OK;
+}
+
+/* ---- open and close ----------------------------------------------------------------------------
+ */
+
+static int make_streams(nl_cuda_net *net, nl_error *err) {
+    cudaError_t status = cudaStreamCreateWithFlags(&net->stream, cudaStreamNonBlocking);
+    if (!status) status = cudaStreamCreateWithFlags(&net->branch, cudaStreamNonBlocking);
+    if (!status) status = cudaEventCreateWithFlags(&net->joined, cudaEventDisableTiming);
+    return nl_cuda_check(status, "stream", err);
+}
+
+int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err) {
+    const nl_config *config = spec->config;
+    *net = (nl_cuda_net){.model = spec->model, .batch = config->data.batch};
+    net->eps = (float)spec->model->eps;
+    net->rule = (nl_k_sgd){.momentum = (float)config->train.momentum,
+                           .weight_decay = (float)config->train.weight_decay,
+                           .l1 = (float)config->train.l1,
+                           .nesterov = config->train.nesterov,
+                           .norm_momentum = (float)spec->model->norm_momentum};
+    find_blocks(net);
+    int code = make_streams(net, err);
+    if (!code) code = alloc_arenas(net, err);
+    if (!code) code = alloc_shared(net, err);
+    if (!code) code = alloc_tensor(&net->x, net, "the batch", "images", 1, NL_SIDE, NL_SIDE, err);
+    const float *in = net->x;
+    for (int i = 0; i < net->n_blocks && !code; i++) {
+        nl_cuda_block *b = &net->blocks[i];
+        code = alloc_block(net, b, in, err);
+        in = b->y;
+    }
+    return code;
+}
+
+void nl_cuda_net_close(nl_cuda_net *net) {
+    nl_convs_close(net->convs);
+    for (int i = 0; i < net->n_blocks; i++) {
+        if (net->blocks[i].ready) cudaEventDestroy(net->blocks[i].ready);
+    }
+    if (net->joined) cudaEventDestroy(net->joined);
+    if (net->branch) cudaStreamDestroy(net->branch);
+    if (net->stream) cudaStreamDestroy(net->stream);
+    for (int i = 0; i < net->n_owned; i++) cudaFree(net->owned[i]);
+    *net = (nl_cuda_net){0};
+}
+
+int nl_cuda_form_make(nl_cuda_form *form, nl_cuda_net *net, int n, bool train, nl_error *err) {
+    *form = (nl_cuda_form){.n = n, .train = train};
+    for (int i = 0; i < net->n_blocks; i++) {
+        const nl_layer *l = net->blocks[i].conv;
+        for (int dir = 0; l && dir < (train ? NL_CONV_DIRS : 1); dir++) {
+            if (dir == NL_CONV_DATA && i == 0) continue; /* nobody wants the images' gradient */
+            const nl_conv_problem problem = {
+                (nl_conv_dir)dir, {n, l->in_c, l->in_h, l->in_w, l->out_c, l->kernel, l->pad}};
+            const int code =
+                nl_convs_plan(&form->plans[i][dir], net->convs, problem, l->label, err);
+            if (code) return code;
+        }
+    }
+    return NL_OK;
+}

@@ -1,0 +1,214 @@
+/* One step of training or evaluation: the launches in their order.
+ *
+ * Backward, for each block from the last: the gradient of its output becomes dz, and with it those
+ * of bias, gamma and beta; dz gives the gradient of the block's input, which the next launch needs,
+ * and that of the filter, which nobody needs before the update: it goes to the branch, a second
+ * stream that the first one waits for at the end. In a captured graph the two are parallel
+ * branches.
+ */
+#include "cuda_net.h"
+
+#include "device.h"      // nl_cuda_check
+#include "normlab/rng.h" // nl_dropout_threshold
+
+/* What one step's launches share; the first failure stops the rest. */
+typedef struct step {
+    nl_cuda_net *net;
+    const nl_cuda_form *form;
+    const nl_cuda_source *source;
+    bool train;
+    nl_error *err;
+    int code;
+} step;
+
+static void launched(step *s, int status, const char *what) {
+    if (!s->code) s->code = nl_cuda_check((cudaError_t)status, what, s->err);
+}
+
+/* A parameter or its gradient; NULL where the layer has none. */
+static float *at(float *arena, const step *s, int tensor) {
+    return tensor < 0 ? NULL : arena + s->net->model->tensors[tensor].offset;
+}
+
+static const float *param(const step *s, int tensor) {
+    return at(s->net->arenas.params, s, tensor);
+}
+
+static float *grad(const step *s, int tensor) {
+    return at(s->net->grads, s, tensor);
+}
+
+static nl_k_shape shape_of(const step *s, const nl_cuda_block *b) {
+    nl_k_shape shape = b->shape;
+    shape.n = s->form->n;
+    return shape;
+}
+
+/* NULL where the block has no dropout, or in evaluation. */
+static const nl_k_dropout *dropout_of(nl_k_dropout *drop, const step *s, const nl_cuda_block *b) {
+    const double p = s->net->model->dropout;
+    if (!s->train || !b->pool || !b->pool->dropout || p == 0) return NULL;
+    *drop = (nl_k_dropout){.slots = s->net->slots,
+                           .state = s->source->state,
+                           .layer = (uint32_t)b->pool->dropout,
+                           .threshold = nl_dropout_threshold(p),
+                           .scale = nl_dropout_scale(p)};
+    return drop;
+}
+
+/* ---- forward -----------------------------------------------------------------------------------
+ */
+
+static void gather(step *s) {
+    nl_cuda_net *net = s->net;
+    const nl_cuda_source *from = s->source;
+    launched(s,
+             nl_k_gather(net->x, net->slots, net->picked, from->images, from->labels, from->order,
+                         from->rotations, net->table, from->state, s->form->n, net->batch,
+                         net->stream),
+             "gather");
+}
+
+static void convolve(step *s, int index, nl_conv_dir dir, int lane, float *out, const float *a,
+                     const float *b) {
+    if (s->code) return;
+    nl_cuda_net *net = s->net;
+    s->code = nl_convs_run(net->convs, s->form->plans[index][dir], lane,
+                           lane ? net->branch : net->stream, out, a, b, s->err);
+}
+
+static void normalise(step *s, const nl_cuda_block *b) {
+    nl_cuda_net *net = s->net;
+    const nl_layer *l = b->conv;
+    const nl_k_shape shape = shape_of(s, b);
+    nl_k_dropout storage;
+    const nl_k_dropout *drop = dropout_of(&storage, s, b);
+    const nl_stats stats = l ? l->stats : NL_STATS_NONE;
+    const float *bias = l ? param(s, l->bias) : NULL;
+    int status;
+    if (stats == NL_STATS_NONE) {
+        status = nl_k_relu_forward(b->y, l ? b->z : b->in, bias, &shape, drop, net->stream);
+    } else if (stats == NL_STATS_GROUP) {
+        status = nl_k_norm_group_forward(b->y, b->saved, b->z, bias, param(s, l->gamma),
+                                         param(s, l->beta), &shape, net->eps, drop, net->scratch,
+                                         net->stream);
+    } else if (s->train) {
+        status = nl_k_norm_batch_forward(b->y, b->saved, at(net->fresh, s, l->r_mean),
+                                         at(net->fresh, s, l->r_var), b->z, bias,
+                                         param(s, l->gamma), param(s, l->beta), &shape, net->eps,
+                                         drop, net->scratch, net->stream);
+    } else {
+        status = nl_k_norm_batch_eval(b->y, b->z, bias, param(s, l->gamma), param(s, l->beta),
+                                      at(net->arenas.buffers, s, l->r_mean),
+                                      at(net->arenas.buffers, s, l->r_var), &shape, net->eps,
+                                      net->stream);
+    }
+    launched(s, status, l ? l->label : b->pool->label);
+}
+
+static void forward(step *s) {
+    gather(s);
+    for (int i = 0; i < s->net->n_blocks && !s->code; i++) {
+        const nl_cuda_block *b = &s->net->blocks[i];
+        if (b->conv) {
+            convolve(s, i, NL_CONV_FORWARD, 0, b->z, b->in, param(s, b->conv->weight));
+        }
+        if (!b->to_loss) normalise(s, b);
+    }
+}
+
+/* Returns the gradient of the last block's y, or NULL where the loss wrote its dz. */
+static const float *loss(step *s, const nl_k_outputs *out) {
+    nl_cuda_net *net = s->net;
+    const nl_cuda_block *last = &net->blocks[net->n_blocks - 1];
+    const int pool = last->shape.pool ? last->shape.pool : 1;
+    const int hw = last->shape.h / pool * (last->shape.w / pool);
+    const bool direct = last->to_loss;
+    float *dz = direct ? last->dz : net->dy;
+    const float *bias = direct ? param(s, last->conv->bias) : NULL;
+    float *dbias = direct ? grad(s, last->conv->bias) : NULL;
+    const int status = nl_k_softmax_loss(
+        s->train ? dz : NULL, s->train ? dbias : NULL, out, s->source->records, s->source->state,
+        direct ? last->z : last->y, bias, net->picked, s->form->n, net->batch, NL_CLASSES, hw,
+        net->scratch, net->counters, net->stream);
+    launched(s, status, "loss");
+    return direct ? NULL : net->dy;
+}
+
+/* ---- backward ----------------------------------------------------------------------------------
+ */
+
+static void denormalise(step *s, const nl_cuda_block *b, const float *dy) {
+    nl_cuda_net *net = s->net;
+    const nl_layer *l = b->conv;
+    const nl_k_shape shape = shape_of(s, b);
+    nl_k_dropout storage;
+    const nl_k_dropout *drop = dropout_of(&storage, s, b);
+    const nl_stats stats = l ? l->stats : NL_STATS_NONE;
+    const float *bias = l ? param(s, l->bias) : NULL;
+    float *dbias = l ? grad(s, l->bias) : NULL;
+    int status;
+    if (stats == NL_STATS_NONE) {
+        status = nl_k_relu_backward(b->dz, dbias, dy, l ? b->z : b->in, bias, &shape, drop,
+                                    net->scratch, net->counters, net->stream);
+    } else if (stats == NL_STATS_GROUP) {
+        status = nl_k_norm_group_backward(
+            b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy, b->z, bias, param(s, l->gamma),
+            param(s, l->beta), b->saved, &shape, drop, net->scratch, net->counters, net->stream);
+    } else {
+        status = nl_k_norm_batch_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy,
+                                          b->z, bias, param(s, l->gamma), param(s, l->beta),
+                                          b->saved, &shape, drop, net->scratch, net->stream);
+    }
+    launched(s, status, l ? l->label : b->pool->label);
+}
+
+/* The filter's gradient on the branch, which has to know that dz is there. */
+static void filter_gradient(step *s, int index) {
+    nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = &net->blocks[index];
+    launched(s, cudaEventRecord(b->ready, net->stream), "event");
+    launched(s, cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
+    convolve(s, index, NL_CONV_FILTER, 1, grad(s, b->conv->weight), b->dz, b->in);
+}
+
+static void backward(step *s, const float *dy) {
+    nl_cuda_net *net = s->net;
+    for (int i = net->n_blocks - 1; i >= 0 && !s->code; i--) {
+        const nl_cuda_block *b = &net->blocks[i];
+        if (!b->conv && i == 0) break; /* nothing in front of it learns */
+        if (!b->to_loss) denormalise(s, b, dy);
+        dy = b->dz;
+        if (!b->conv) continue;
+        filter_gradient(s, i);
+        if (i == 0) break;
+        convolve(s, i, NL_CONV_DATA, 0, net->dy, b->dz, param(s, b->conv->weight));
+        dy = net->dy;
+    }
+    launched(s, cudaEventRecord(net->joined, net->branch), "event");
+    launched(s, cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
+}
+
+/* ---- steps -------------------------------------------------------------------------------------
+ */
+
+int nl_cuda_train_step(nl_cuda_net *net, const nl_cuda_form *form, const nl_cuda_source *source,
+                       nl_error *err) {
+    NL_ASSERT(form->train);
+    step s = {.net = net, .form = form, .source = source, .train = true, .err = err};
+    forward(&s);
+    backward(&s, loss(&s, NULL));
+    launched(&s,
+             nl_k_update(&net->arenas, net->rule, source->records, source->state, net->scratch,
+                         net->counters, net->stream),
+             "update");
+    return s.code;
+}
+
+int nl_cuda_eval_step(nl_cuda_net *net, const nl_cuda_form *form, const nl_cuda_source *source,
+                      const nl_k_outputs *out, nl_error *err) {
+    step s = {.net = net, .form = form, .source = source, .err = err};
+    forward(&s);
+    (void)loss(&s, out);
+    return s.code;
+}

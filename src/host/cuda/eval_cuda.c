@@ -1,0 +1,105 @@
+/* An evaluation pass on the device: graphs of many full batches and of one, then the rest at once.
+ * What each image gave stays on the device until the pass is over.
+ */
+#include "engine_cuda.h"
+
+#include <stdlib.h> // free
+
+typedef struct work {
+    nl_engine *engine;
+    nl_cuda_form form;
+    const nl_cuda_split *split;
+    bool rotated;
+} work;
+
+static int queue_step(void *context, nl_error *err) {
+    const work *w = context;
+    nl_engine *e = w->engine;
+    const nl_cuda_source source = {.images = w->split->images,
+                                   .labels = w->split->labels,
+                                   .rotations = w->rotated ? w->split->rotations : NULL,
+                                   .state = e->eval_state,
+                                   .records = e->eval_records};
+    return nl_cuda_eval_step(&e->net, &w->form, &source, &e->outputs, err);
+}
+
+/* The graphs of full batches of this kind of pass, made when they are first wanted. */
+static int record(work *w, cudaGraphExec_t *one, cudaGraphExec_t *many, nl_error *err) {
+    if (*one) return NL_OK;
+    const cudaStream_t stream = w->engine->net.stream;
+    const int code = nl_cuda_capture(one, stream, 1, queue_step, w, err);
+    return code ? code : nl_cuda_capture(many, stream, NL_CUDA_STEPS, queue_step, w, err);
+}
+
+static int run_full(work *w, nl_cuda_split *split, uint32_t steps, nl_error *err) {
+    nl_engine *e = w->engine;
+    cudaGraphExec_t *one = &split->one[w->rotated], *many = &split->many[w->rotated];
+    int code = nl_cuda_form_make(&w->form, &e->net, e->net.batch, false, err);
+    if (!code) code = record(w, one, many, err);
+    while (steps > 0 && !code) {
+        const bool long_one = steps >= NL_CUDA_STEPS;
+        code = nl_cuda_check(cudaGraphLaunch(long_one ? *many : *one, e->net.stream), "evaluation",
+                             err);
+        steps -= long_one ? NL_CUDA_STEPS : 1;
+    }
+    return code;
+}
+
+static int run_rest(work *w, int images, nl_error *err) {
+    const int code = nl_cuda_form_make(&w->form, &w->engine->net, images, false, err);
+    return code ? code : queue_step(w, err);
+}
+
+static int fetch(nl_engine *e, void *to, const void *from, size_t size, nl_error *err) {
+    if (!to) return NL_OK;
+    return nl_cuda_check(cudaMemcpyAsync(to, from, size, cudaMemcpyDeviceToHost, e->net.stream),
+                         "evaluation", err);
+}
+
+static int fetch_all(nl_engine *e, const nl_eval_pass *pass, nl_k_record *records, uint32_t steps,
+                     nl_error *err) {
+    const size_t scores = (size_t)pass->images * NL_CLASSES * sizeof(float);
+    int code = fetch(e, records, e->eval_records, steps * sizeof *records, err);
+    if (!code) code = fetch(e, pass->probs, e->outputs.probs, scores, err);
+    if (!code) code = fetch(e, pass->logits, e->outputs.logits, scores, err);
+    if (!code) code = fetch(e, pass->predictions, e->outputs.predictions, pass->images, err);
+    if (!code) code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "evaluation", err);
+    return code;
+}
+
+static int begin(work *w, const nl_eval_pass *pass, nl_error *err) {
+    nl_engine *e = w->engine;
+    cudaError_t status = cudaMemsetAsync(e->eval_state, 0, sizeof *e->eval_state, e->net.stream);
+    if (!status && w->rotated) {
+        status = cudaMemcpyAsync(w->split->rotations, pass->rotations,
+                                 w->split->host->count * sizeof *pass->rotations,
+                                 cudaMemcpyHostToDevice, e->net.stream);
+    }
+    return nl_cuda_check(status, "evaluation", err);
+}
+
+int nl_cuda_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
+                     nl_error *err) {
+    nl_cuda_split *split = pass->split == e->train.host ? &e->train : &e->test;
+    NL_ASSERT(pass->split == split->host && pass->images <= split->host->count);
+    const uint32_t batch = (uint32_t)e->net.batch, full = pass->images / batch;
+    const uint32_t rest = pass->images % batch, steps = full + (rest > 0);
+    work w = {.engine = e, .split = split, .rotated = pass->rotations != NULL};
+    *result = (nl_eval_result){0};
+    int code = begin(&w, pass, err);
+    if (!code && full) code = run_full(&w, split, full, err);
+    if (!code && rest) code = run_rest(&w, (int)rest, err);
+    nl_k_record *records = nl_alloc(steps, sizeof *records, "records");
+    if (!code) code = fetch_all(e, pass, records, steps, err);
+    for (uint32_t i = 0; i < steps && !code; i++) {
+        result->loss += records[i].loss;
+        result->hits += records[i].hits;
+    }
+    free(records);
+    return code;
+}
+
+int nl_cuda_eval_warm_up(nl_engine *e, nl_error *err) {
+    work w = {.engine = e, .split = &e->train};
+    return run_rest(&w, e->full.n ? e->full.n : e->last.n, err);
+}
