@@ -32,7 +32,7 @@ const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const cha
 
 bool nl_unit_exists(const nl_unit *unit) {
     DIR *dir = opendir(unit->folder);
-    if (!dir) return errno != ENOENT;
+    if (!dir) return errno != ENOENT && errno != ENOTDIR;
     bool found = false;
     for (const struct dirent *entry; !found && (entry = readdir(dir));) {
         const char *name = entry->d_name;
