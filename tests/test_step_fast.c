@@ -12,8 +12,7 @@
 
 enum { IMAGES = 70 };
 
-/* ---- A run in memory
- * ------------------------------------------------------------------------------------------- */
+/* ---- A run in memory ---- */
 
 typedef struct run {
     nl_config config;
@@ -119,8 +118,7 @@ static void release_result(result *r) {
     free(r->buffers);
 }
 
-/* ---- Against the oracle
- * ---------------------------------------------------------------------------------------- */
+/* ---- Against the oracle ---- */
 
 static double worst(const double *a, const double *b, int64_t count, double *largest) {
     double most = 0;
@@ -224,8 +222,7 @@ Test(step_fast, odd_network_matches_the_oracle) {
     remove(path);
 }
 
-/* ---- The same bits
- * --------------------------------------------------------------------------------------------- */
+/* ---- The same bits ---- */
 
 static void same_for_threads(const char *file) {
     static run r;
@@ -284,8 +281,7 @@ Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
     release(&r);
 }
 
-/* ---- A loss that is not finite
- * --------------------------------------------------------------------------------- */
+/* ---- A loss that is not finite ---- */
 
 Test(step_fast, nothing_is_updated_from_the_first_non_finite_loss) {
     static run r;

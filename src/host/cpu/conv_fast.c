@@ -19,9 +19,7 @@
  * tiles pass. */
 enum { L1_FLOATS = 5120 };
 
-/* ---- Tables
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Tables ---- */
 
 static int *make_taps(int k, int channels, int cp, int width) {
     int *tap = nl_alloc((size_t)(k * k * channels), sizeof *tap, "convolution taps");
@@ -93,9 +91,7 @@ void nl_conv_fast_pack(nl_conv_fast *conv, const float *filter, const float *bia
     memcpy(conv->bias, bias, (size_t)conv->co * sizeof *bias);
 }
 
-/* ---- Loops
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- Loops ---- */
 
 /* x with a border of zeros (or, where pad is negative, without its border) in scratch; x itself
  * where pad is 0. */

@@ -21,8 +21,7 @@ static inline int nl_pad8(int channels) {
     return (channels + 7) / 8 * 8;
 }
 
-/* ---- Convolution (conv_fast.c)
- * ------------------------------------------------------------------------------- */
+/* ---- Convolution (conv_fast.c) ---- */
 
 typedef struct nl_conv_fast {
     int ci, cpi, h, w; /* input; cpi = ci = 1 for the network's input */
@@ -61,8 +60,7 @@ void nl_conv_fast_backward_filter(float *dw, const float *dz, const float *x,
 void nl_conv_fast_sum_filter(float *gradient, const float *dw, int64_t stride, int parts,
                              const nl_conv_fast *conv);
 
-/* ---- Norms (norm_cells_fast.c, norm_batch_fast.c, norm_group_fast.c)
- * ------------------------------------------ */
+/* ---- Norms (norm_cells_fast.c, norm_batch_fast.c, norm_group_fast.c) ---- */
 
 /* A cell is one channel of one image. Every norm pools cells: batch norm a channel's over all
  * images, group norm those of a group of channels of one image. So the passes over pixels are the
@@ -88,13 +86,14 @@ void nl_cells_forward(nl_cells *cells, const float *x /* (hw,cp) */, int hw, int
 /* y = relu(map(x)); in place allowed. */
 void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu);
 
-/* dy = relu's gradient of g at y (in place on g), and the sums dy and dy_xc of the cells. */
-void nl_cells_backward(nl_cells *cells, float *g, const float *y, const float *x,
-                       const nl_norm_map *map, int hw, int cp, bool relu);
+/* The sums dy and dy_xc of the cells, where dy is relu's gradient of g: the mask is computed again
+ * from x. */
+void nl_cells_backward(nl_cells *cells, const float *g, const float *x, const nl_norm_map *map,
+                       int hw, int cp, bool relu);
 
-/* dz from dy in place; adds each channel's sum of dz to dbias (cp). */
-void nl_norm_apply_backward(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw,
-                            int cp);
+/* dz from g and x, in place allowed; adds each channel's sum of dz to dbias (cp). */
+void nl_norm_apply_backward(float *dz, float *dbias, const float *g, const float *x,
+                            const nl_norm_map *map, int hw, int cp, bool relu);
 
 /* Without a norm: relu's gradient and dbias alone. */
 void nl_relu_bias_backward(float *g, float *dbias, const float *y, int hw, int cp, bool relu);
@@ -121,17 +120,16 @@ void nl_norm_batch_fast_backward(nl_norm_map *map, const nl_cells *cells /* (n) 
 void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells,
                          const nl_norm_map *maps, int n, int map_stride, int c);
 
-/* ---- Pool and dropout (pool_max_fast.c)
- * ------------------------------------------------------------------------ */
+/* ---- Pool and dropout (pool_max_fast.c) ---- */
 
-/* arg: which of the k * k inputs is the first largest (a NaN counts as largest). */
-void nl_pool_max_fast_forward(float *y, uint8_t *arg, const float *x, int h, int w, int cp, int k);
-void nl_pool_max_fast_backward(float *dx, const float *dy, const uint8_t *arg, int h, int w, int cp,
-                               int k);
+/* arg: which of the k * k inputs is the first largest (a NaN counts as largest). factor, as below,
+ * or NULL. */
+void nl_pool_max_fast_forward(float *y, int32_t *arg, const float *x, const float *factor, int h,
+                              int w, int cp, int k);
+void nl_pool_max_fast_backward(float *dx, const float *dy, const int32_t *arg, const float *factor,
+                               int h, int w, int cp, int k);
 
-/* factor (hw,cp): 0 where dropped, else the scale; of one image. */
+/* factor (hw,cp): 0 where dropped, else the scale; of one image. What is dropped is 0, even if it
+ * was NaN. */
 void nl_dropout_fast_factors(float *factor, nl_dropout_spec d, uint32_t image, int c, int hw,
                              int cp);
-
-/* y = factor == 0 ? 0 : y * factor, in place. */
-void nl_dropout_fast_apply(float *y, const float *factor, int64_t count);

@@ -5,9 +5,7 @@
 
 #include "normlab/error.h" // nl_alloc
 
-/* ---- Places
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Places ---- */
 
 static int64_t take(int64_t *used, int64_t count) {
     const int64_t at = *used;
@@ -15,17 +13,27 @@ static int64_t take(int64_t *used, int64_t count) {
     return at;
 }
 
+static nl_place place(nl_engine *e, int64_t count, bool kept) {
+    return (nl_place){take(kept ? &e->kept_floats : &e->desk_floats, count), kept};
+}
+
+static bool is_batch(const nl_layer *l) {
+    return l->kind == NL_LAYER_CONV && l->stats == NL_STATS_BATCH;
+}
+
 static void place_layer(nl_engine *e, nl_layer_fast *f, bool first) {
     const nl_layer *l = f->layer;
     f->hw = l->out_h * l->out_w;
     f->cp = nl_pad8(l->out_c);
     const int64_t size = (int64_t)f->hw * f->cp;
-    f->y = take(&e->slot_floats, size);
-    f->g = take(&e->slot_floats, size);
+    const bool again = is_batch(l), kept = e->phased && !again;
+    f->y = place(e, size, kept);
+    f->g = place(e, size, kept);
     f->z = f->y;
+    f->dz = f->g;
     if (l->kind == NL_LAYER_MAX_POOL) {
-        f->arg = take(&e->arg_bytes, size);
-        if (l->dropout) f->factor = take(&e->slot_floats, size);
+        f->arg = place(e, size, e->phased);
+        f->factor = place(e, size, e->phased);
     }
     if (l->kind != NL_LAYER_CONV) return;
     const nl_conv_shape shape = {1, l->in_c, l->in_h, l->in_w, l->out_c, l->kernel, l->pad};
@@ -34,11 +42,11 @@ static void place_layer(nl_engine *e, nl_layer_fast *f, bool first) {
     if (scratch > e->scratch_floats) e->scratch_floats = (scratch + 15) / 16 * 16;
     f->dw = take(&e->partial_floats, (int64_t)l->kernel * l->kernel * l->in_c * f->cp);
     f->dbias = take(&e->partial_floats, f->cp);
-    if (l->stats != NL_STATS_NONE) f->z = take(&e->slot_floats, size);
+    if (l->stats != NL_STATS_NONE) f->z = place(e, size, e->phased);
+    if (again && !first) f->dz = place(e, size, true);
 }
 
-/* ---- Cells and maps
- * -------------------------------------------------------------------------------------------- */
+/* ---- Cells and maps ---- */
 
 static void place_cells(nl_engine *e, nl_layer_fast *f, int64_t *used) {
     if (f->layer->kind != NL_LAYER_CONV || f->layer->stats == NL_STATS_NONE) return;
@@ -73,9 +81,7 @@ static void allocate_cells(nl_engine *e) {
     }
 }
 
-/* ---- Program
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Program ---- */
 
 static void add(nl_program_step *program, int *count, nl_op op, int layer, bool pool_cells) {
     program[(*count)++] = (nl_program_step){op, layer, pool_cells};
@@ -86,9 +92,8 @@ static int add_forward(nl_engine *e, nl_program_step *program, bool training) {
     add(program, &count, NL_OP_INPUT, 0, false);
     for (int i = 0; i < e->model->n_layers; i++) {
         const nl_layer *l = &e->model->layers[i];
-        const bool batch = l->kind == NL_LAYER_CONV && l->stats == NL_STATS_BATCH;
         if (l->kind == NL_LAYER_CONV) {
-            add(program, &count, NL_OP_CONV, i, batch && training);
+            add(program, &count, NL_OP_CONV, i, is_batch(l) && training);
             if (l->stats != NL_STATS_NONE || l->relu) add(program, &count, NL_OP_APPLY, i, false);
         } else {
             add(program, &count, l->kind == NL_LAYER_MAX_POOL ? NL_OP_POOL : NL_OP_LOSS, i, false);
@@ -97,25 +102,27 @@ static int add_forward(nl_engine *e, nl_program_step *program, bool training) {
     return count;
 }
 
-static void add_programs(nl_engine *e) {
-    e->n_forward = add_forward(e, e->forward, false);
-    e->n_train = add_forward(e, e->train, true);
-    for (int i = e->model->n_layers - 2; i >= 0; i--) {
-        const nl_layer *l = &e->model->layers[i];
-        if (l->kind == NL_LAYER_MAX_POOL) {
-            if (i > 0) add(e->train, &e->n_train, NL_OP_POOL_BACK, i, false);
-            continue;
-        }
-        if (l->stats != NL_STATS_NONE)
-            add(e->train, &e->n_train, NL_OP_CELLS_BACK, i, l->stats == NL_STATS_BATCH);
-        add(e->train, &e->n_train, NL_OP_CONV_BACK, i, false);
-    }
-    for (int i = 0; i < e->n_train; i++) e->phased = e->phased || e->train[i].pool_cells;
+/* What gives layer i its output's gradient: the layer above. */
+static void add_gradient(nl_engine *e, int i) {
+    const nl_layer_kind above = e->model->layers[i + 1].kind;
+    if (above == NL_LAYER_CONV) add(e->train, &e->n_train, NL_OP_DATA_BACK, i + 1, false);
+    if (above == NL_LAYER_MAX_POOL) add(e->train, &e->n_train, NL_OP_POOL_BACK, i + 1, false);
+    /* the loss has written it already */
 }
 
-/* ---- Whole
- * -----------------------------------------------------------------------------------------------------
- */
+static void add_backward(nl_engine *e) {
+    for (int i = e->model->n_layers - 2; i >= 0; i--) {
+        const nl_layer *l = &e->model->layers[i];
+        add_gradient(e, i);
+        if (l->kind != NL_LAYER_CONV) continue;
+        if (l->stats != NL_STATS_NONE) add(e->train, &e->n_train, NL_OP_CELLS_BACK, i, is_batch(l));
+        if (is_batch(l)) add_gradient(e, i); /* behind the cut: again */
+        if (i > 0 && is_batch(l - 1)) add(e->train, &e->n_train, NL_OP_APPLY, i - 1, false);
+        add(e->train, &e->n_train, NL_OP_DZ_BACK, i, false);
+    }
+}
+
+/* ---- Whole ---- */
 
 void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     const nl_model *model = spec->model;
@@ -123,17 +130,19 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     e->threads = nl_threads_open(spec->threads > 0 ? spec->threads : nl_threads_cores());
     const int workers = nl_threads_count(e->threads), batch = spec->config->data.batch;
     e->rows = batch > workers ? batch : workers;
-    e->slot_floats = NL_PIXELS; /* the input is first */
+    for (int i = 0; i < model->n_layers; i++) e->phased = e->phased || is_batch(&model->layers[i]);
+    e->input = place(e, NL_PIXELS, e->phased);
     for (int i = 0; i < model->n_layers; i++) {
         e->layers[i].layer = &model->layers[i];
         place_layer(e, &e->layers[i], i == 0);
     }
     allocate_cells(e);
-    add_programs(e);
-    const size_t slots = (size_t)(e->phased ? e->rows : workers);
+    e->n_forward = add_forward(e, e->forward, false);
+    e->n_train = add_forward(e, e->train, true);
+    add_backward(e);
     const size_t chunks = (size_t)(batch + NL_CHUNK - 1) / NL_CHUNK;
-    e->slots = nl_alloc(slots * (size_t)e->slot_floats, sizeof(float), "activations");
-    e->args = nl_alloc(slots * (size_t)e->arg_bytes, 1, "pool choices");
+    e->kept = nl_alloc((size_t)(e->rows * e->kept_floats), sizeof(float), "activations");
+    e->desks = nl_alloc((size_t)(workers * e->desk_floats), sizeof(float), "activations");
     e->scratch = nl_alloc((size_t)workers * (size_t)e->scratch_floats, sizeof(float), "scratch");
     e->partials = nl_alloc(chunks * (size_t)e->partial_floats, sizeof(float), "partial gradients");
     e->params = nl_alloc((size_t)model->params_size, sizeof(float), "parameters");
@@ -158,7 +167,7 @@ void nl_net_fast_free(nl_engine *e) {
         free(e->layers[i].cells);
         free(e->layers[i].map);
     }
-    void *all[] = {e->slots,  e->args,      e->scratch, e->partials, e->cell_memory,
+    void *all[] = {e->kept,   e->desks,     e->scratch, e->partials, e->cell_memory,
                    e->params, e->momentum,  e->buffers, e->gradient, e->fresh,
                    e->order,  e->rotations, e->records, e->losses,   e->hits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);

@@ -4,7 +4,8 @@
  * Where no norm looks at other images (layer, group, instance, none) the whole program, forward and
  * backward, runs for one image while its tensors are in the cache. Batch norm needs all images at
  * two places per layer: there the program is cut into segments, and between two segments the cells
- * of all images are pooled.
+ * of all images are pooled. What crosses a cut has to go through memory, so only z and the small
+ * gradients do: a norm's output and its gradient are computed again.
  *
  * Images are handed to threads in chunks. A chunk sums its images' parameter gradients in order,
  * then the chunks are summed in order: the result depends neither on the number of threads nor on
@@ -24,8 +25,9 @@ typedef enum nl_op {
     NL_OP_POOL,  /* max pool, dropout */
     NL_OP_LOSS,  /* average pool, softmax, loss; in training its gradient */
     NL_OP_POOL_BACK,
-    NL_OP_CELLS_BACK, /* ReLU's gradient, and the norm's sums */
-    NL_OP_CONV_BACK   /* dz, and the convolution's gradients */
+    NL_OP_CELLS_BACK, /* the norm's sums */
+    NL_OP_DZ_BACK,    /* dz and the filter's gradient */
+    NL_OP_DATA_BACK   /* the gradient of the layer below */
 } nl_op;
 
 typedef struct nl_program_step {
@@ -34,17 +36,24 @@ typedef struct nl_program_step {
     bool pool_cells; /* all images meet here: the next step starts a segment */
 } nl_program_step;
 
-/* A layer with the places of its tensors: offsets into a slot (z, y, g: its output's gradient),
- * into a chunk's partial gradients (dw, dbias). */
+/* Where a tensor of an image lies: with the image for the whole step, or with the thread that works
+ * on it. */
+typedef struct nl_place {
+    int64_t at; /* floats */
+    bool kept;  /* with the image */
+} nl_place;
+
+/* A layer with its tensors. z is y where there is no norm, dz is g where it crosses no cut. */
 typedef struct nl_layer_fast {
     const nl_layer *layer;
     nl_conv_fast conv;
     int hw, cp; /* of the output */
-    int64_t z, y, g, factor, arg;
-    int64_t dw, dbias;
-    nl_cells *cells;  /* (rows) */
-    nl_norm_map *map; /* (rows), or one for a batch norm */
-    int map_stride;   /* 0 for a batch norm */
+    nl_place z, y, g, dz;
+    nl_place factor, arg; /* of a pool; arg holds int32_t */
+    int64_t dw, dbias;    /* in a chunk's partial gradients */
+    nl_cells *cells;      /* (rows) */
+    nl_norm_map *map;     /* (rows), or one for a batch norm */
+    int map_stride;       /* 0 for a batch norm */
 } nl_layer_fast;
 
 struct nl_engine {
@@ -52,14 +61,14 @@ struct nl_engine {
     const nl_model *model;
     nl_threads *threads;
     nl_layer_fast layers[NL_MAX_LAYERS];
-    nl_program_step forward[2 * NL_MAX_LAYERS + 2], train[4 * NL_MAX_LAYERS + 2];
+    nl_program_step forward[2 * NL_MAX_LAYERS + 2], train[8 * NL_MAX_LAYERS];
     int n_forward, n_train;
-    bool phased; /* the training program has more than one segment: a slot an image, not a thread */
+    bool phased; /* the training program has more than one segment */
 
-    int rows; /* images, or threads if there are more */
-    float *slots;
-    uint8_t *args;
-    int64_t slot_floats, arg_bytes;
+    int rows;            /* images, or threads if there are more */
+    float *kept, *desks; /* tensors that stay with an image (rows, ...), or with a thread */
+    int64_t kept_floats, desk_floats;
+    nl_place input;
     float *scratch; /* (threads, scratch_floats) */
     int64_t scratch_floats;
     float *partials; /* (chunks, partial_floats) */

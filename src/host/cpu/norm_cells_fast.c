@@ -30,9 +30,7 @@ enum {
             PASS(first_, 1);                                                                       \
     }
 
-/* ---- Forward
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Forward ---- */
 
 NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
     v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
@@ -80,34 +78,46 @@ NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int
         }
 }
 
-void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu){
+void nl_norm_apply(float *y, const float *x, const nl_norm_map *map, int hw, int cp, bool relu) {
 #define PASS(first, vecs) apply_block(y, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-/* ---- Backward
-   --------------------------------------------------------------------------------------------------
- */
+/* ---- Backward ---- */
 
-NL_INLINE
-    void backward_block(nl_cells *cells, float *g, const float *y, const float *x,
-                        const nl_norm_map *map, int hw, int cp, bool relu, int first, int vecs) {
-    v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0}, m[BLOCK], c[BLOCK];
+/* What a pass needs of the map for its channels. */
+typedef struct block_map {
+    v8 m[BLOCK], c[BLOCK], scale[BLOCK], beta[BLOCK];
+} block_map;
+
+NL_INLINE void load_map(block_map *b, const nl_norm_map *map, int first, int vecs) {
     for (int j = 0; j < vecs; j++) {
-        m[j] = nl_load(map->m + first + 8 * j);
-        c[j] = nl_load(map->c + first + 8 * j);
+        b->m[j] = nl_load(map->m + first + 8 * j);
+        b->c[j] = nl_load(map->c + first + 8 * j);
+        b->scale[j] = nl_load(map->scale + first + 8 * j);
+        b->beta[j] = nl_load(map->beta + first + 8 * j);
     }
+}
+
+/* g where the output behind ReLU is above 0 (or NaN). */
+NL_INLINE v8 masked(v8 g, v8 xc, const block_map *b, int j, bool relu) {
+    return relu ? nl_zero_where(xc * b->scale[j] + b->beta[j] <= 0, g) : g;
+}
+
+NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
+                              const nl_norm_map *map, int hw, int cp, bool relu, int first,
+                              int vecs) {
+    v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0};
+    block_map b;
+    load_map(&b, map, first, vecs);
     for (int p = 0; p < hw; p++)
         for (int j = 0; j < vecs; j++) {
             const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
-            v8 d = nl_load(g + at);
-            if (relu) {
-                d = nl_zero_where(nl_load(y + at) <= 0, d);
-                nl_store(g + at, d);
-            }
+            const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
+            const v8 d = masked(nl_load(g + at), xc, &b, j, relu);
             dy[j] += d;
-            dy_xc[j] += d * (nl_load(x + at) - m[j] - c[j]);
+            dy_xc[j] += d * xc;
         }
     for (int j = 0; j < vecs; j++) {
         nl_store(cells->dy + first + 8 * j, dy[j]);
@@ -115,30 +125,31 @@ NL_INLINE
     }
 }
 
-void nl_cells_backward(nl_cells *cells, float *g, const float *y, const float *x,
-                       const nl_norm_map *map, int hw, int cp, bool relu){
-#define PASS(first, vecs) backward_block(cells, g, y, x, map, hw, cp, relu, first, vecs)
+void nl_cells_backward(nl_cells *cells, const float *g, const float *x, const nl_norm_map *map,
+                       int hw, int cp, bool relu){
+#define PASS(first, vecs) backward_block(cells, g, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, const nl_norm_map *map,
-                                    int hw, int cp, int first, int vecs) {
-    v8 m[BLOCK], c[BLOCK], scale[BLOCK], by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0};
+NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, const float *x,
+                                    const nl_norm_map *map, int hw, int cp, bool relu, int first,
+                                    int vecs) {
+    v8 by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0};
+    block_map b;
+    load_map(&b, map, first, vecs);
     for (int j = 0; j < vecs; j++) {
-        m[j] = nl_load(map->m + first + 8 * j);
-        c[j] = nl_load(map->c + first + 8 * j);
-        scale[j] = nl_load(map->scale + first + 8 * j);
         by_x[j] = nl_load(map->by_x + first + 8 * j);
         shift[j] = nl_load(map->shift + first + 8 * j);
     }
     for (int p = 0; p < hw; p++)
         for (int j = 0; j < vecs; j++) {
             const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
-            const v8 xc = nl_load(x + at) - m[j] - c[j];
-            const v8 dz = nl_load(dy + at) * scale[j] + (xc * by_x[j] + shift[j]);
-            sum[j] += dz;
-            nl_store(dy + at, dz);
+            const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
+            const v8 dy = masked(nl_load(g + at), xc, &b, j, relu);
+            const v8 d = dy * b.scale[j] + (xc * by_x[j] + shift[j]);
+            sum[j] += d;
+            nl_store(dz + at, d);
         }
     for (int j = 0; j < vecs; j++) {
         float *to = dbias + first + 8 * j;
@@ -146,9 +157,9 @@ NL_INLINE void apply_backward_block(float *dy, float *dbias, const float *x, con
     }
 }
 
-void nl_norm_apply_backward(float *dy, float *dbias, const float *x, const nl_norm_map *map, int hw,
-                            int cp) {
-#define PASS(first, vecs) apply_backward_block(dy, dbias, x, map, hw, cp, first, vecs)
+void nl_norm_apply_backward(float *dz, float *dbias, const float *g, const float *x,
+                            const nl_norm_map *map, int hw, int cp, bool relu) {
+#define PASS(first, vecs) apply_backward_block(dz, dbias, g, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }

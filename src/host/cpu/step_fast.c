@@ -25,8 +25,7 @@ typedef struct desk {
     int place;      /* in the batch or pass */
     uint32_t image; /* number in the data set */
     int row;        /* of cells and maps */
-    float *slot, *scratch, *partial;
-    uint8_t *args;
+    float *kept, *own, *scratch, *partial;
     bool fresh_chunk; /* the first image of its chunk: partial gradients start at zero */
 } desk;
 
@@ -38,23 +37,26 @@ static float *param(nl_engine *e, int tensor) {
     return e->params + e->model->tensors[tensor].offset;
 }
 
-/* The input of layer i: what layer i - 1 left, or the image. */
-static float *input_of(const nl_engine *e, const desk *d, int i) {
-    return i ? d->slot + e->layers[i - 1].y : d->slot;
+static float *at(const desk *d, nl_place place) {
+    return (place.kept ? d->kept : d->own) + place.at;
 }
 
-/* ---- Operations, one image
- * ------------------------------------------------------------------------------------- */
+/* The input of layer i: what layer i - 1 left, or the image. */
+static float *input_of(const nl_engine *e, const desk *d, int i) {
+    return at(d, i ? e->layers[i - 1].y : e->input);
+}
+
+/* ---- Operations, one image ---- */
 
 static void op_input(const pass *p, const desk *d) {
-    nl_gather_f32(d->slot, p->split->images, &d->image, p->rotations, p->e->table, 1);
+    nl_gather_f32(at(d, p->e->input), p->split->images, &d->image, p->rotations, p->e->table, 1);
 }
 
 static void op_conv(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
-    float *z = d->slot + f->z;
+    float *z = at(d, f->z);
     nl_conv_fast_forward(z, input_of(e, d, i), &f->conv, d->scratch);
     if (l->stats == NL_STATS_NONE || (l->stats == NL_STATS_BATCH && !p->training)) return;
     nl_cells *cells = &f->cells[d->row];
@@ -66,28 +68,32 @@ static void op_conv(const pass *p, const desk *d, int i) {
 
 static void op_apply(const pass *p, const desk *d, int i) {
     nl_layer_fast *f = &p->e->layers[i];
-    float *y = d->slot + f->y;
+    float *y = at(d, f->y);
     if (f->layer->stats != NL_STATS_NONE)
-        nl_norm_apply(y, d->slot + f->z, map_of(f, d), f->hw, f->cp, f->layer->relu);
+        nl_norm_apply(y, at(d, f->z), map_of(f, d), f->hw, f->cp, f->layer->relu);
     else
         nl_relu_forward_f32(y, y, (int64_t)f->hw * f->cp);
+}
+
+static bool drops(const pass *p, const nl_layer *l) {
+    return p->training && l->dropout && p->e->model->dropout > 0;
 }
 
 static void op_pool(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
-    float *y = d->slot + f->y, *factor = d->slot + f->factor;
-    NL_ASSERT(i > 0);
-    nl_pool_max_fast_forward(y, d->args + f->arg, input_of(e, d, i), l->in_h, l->in_w, f->cp,
-                             l->kernel);
-    if (!p->training || !l->dropout) return;
-    const nl_dropout_spec spec = {.p = e->model->dropout,
-                                  .seed = e->spec.seed,
-                                  .epoch = e->epoch,
-                                  .layer = (uint32_t)l->dropout};
-    nl_dropout_fast_factors(factor, spec, d->image, l->out_c, f->hw, f->cp);
-    nl_dropout_fast_apply(y, factor, (int64_t)f->hw * f->cp);
+    float *factor = NULL;
+    if (drops(p, l)) {
+        const nl_dropout_spec spec = {.p = e->model->dropout,
+                                      .seed = e->spec.seed,
+                                      .epoch = e->epoch,
+                                      .layer = (uint32_t)l->dropout};
+        factor = at(d, f->factor);
+        nl_dropout_fast_factors(factor, spec, d->image, l->out_c, f->hw, f->cp);
+    }
+    nl_pool_max_fast_forward(at(d, f->y), (int32_t *)(void *)at(d, f->arg), input_of(e, d, i),
+                             factor, l->in_h, l->in_w, f->cp, l->kernel);
 }
 
 static void op_loss(const pass *p, const desk *d, int i) {
@@ -105,7 +111,7 @@ static void op_loss(const pass *p, const desk *d, int i) {
                                               p->split->labels + d->image, 1, NL_CLASSES);
     e->hits[d->place] = (uint8_t)hits;
     if (p->training) {
-        float *g = d->slot + e->layers[i - 1].g;
+        float *g = at(d, e->layers[i - 1].g);
         memset(g, 0, sizeof *g * (size_t)(hw * cp));
         for (int q = 0; q < hw; q++)
             for (int c = 0; c < NL_CLASSES; c++)
@@ -123,10 +129,9 @@ static void op_pool_back(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
-    float *g = d->slot + f->g;
-    if (l->dropout) nl_dropout_fast_apply(g, d->slot + f->factor, (int64_t)f->hw * f->cp);
-    nl_pool_max_fast_backward(d->slot + e->layers[i - 1].g, g, d->args + f->arg, l->in_h, l->in_w,
-                              f->cp, l->kernel);
+    nl_pool_max_fast_backward(
+        at(d, e->layers[i - 1].g), at(d, f->g), (int32_t *)(void *)at(d, f->arg),
+        drops(p, l) ? at(d, f->factor) : NULL, l->in_h, l->in_w, f->cp, l->kernel);
 }
 
 static void op_cells_back(const pass *p, const desk *d, int i) {
@@ -134,24 +139,29 @@ static void op_cells_back(const pass *p, const desk *d, int i) {
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
     nl_cells *cells = &f->cells[d->row];
-    nl_cells_backward(cells, d->slot + f->g, d->slot + f->y, d->slot + f->z, map_of(f, d), f->hw,
-                      f->cp, l->relu);
+    nl_cells_backward(cells, at(d, f->g), at(d, f->z), map_of(f, d), f->hw, f->cp, l->relu);
     if (l->stats == NL_STATS_GROUP)
         nl_norm_group_fast_backward(map_of(f, d), cells, param(e, l->gamma), l->out_c, l->groups,
                                     f->hw);
 }
 
-static void op_conv_back(const pass *p, const desk *d, int i) {
+static void op_dz_back(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
-    float *dz = d->slot + f->g, *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
+    float *dz = at(d, f->dz), *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
     if (d->fresh_chunk) memset(dw, 0, sizeof *dw * (size_t)(f->dbias + f->cp - f->dw));
     if (f->layer->stats != NL_STATS_NONE)
-        nl_norm_apply_backward(dz, dbias, d->slot + f->z, map_of(f, d), f->hw, f->cp);
+        nl_norm_apply_backward(dz, dbias, at(d, f->g), at(d, f->z), map_of(f, d), f->hw, f->cp,
+                               f->layer->relu);
     else
-        nl_relu_bias_backward(dz, dbias, d->slot + f->y, f->hw, f->cp, f->layer->relu);
+        nl_relu_bias_backward(dz, dbias, at(d, f->y), f->hw, f->cp, f->layer->relu);
     nl_conv_fast_backward_filter(dw, dz, input_of(e, d, i), &f->conv, d->scratch);
-    if (i > 0) nl_conv_fast_backward_data(d->slot + e->layers[i - 1].g, dz, &f->conv, d->scratch);
+}
+
+static void op_data_back(const pass *p, const desk *d, int i) {
+    nl_layer_fast *f = &p->e->layers[i];
+    float *below = at(d, p->e->layers[i - 1].g);
+    nl_conv_fast_backward_data(below, at(d, f->dz), &f->conv, d->scratch);
 }
 
 static void run_op(const pass *p, const desk *d, nl_program_step s) {
@@ -177,28 +187,29 @@ static void run_op(const pass *p, const desk *d, nl_program_step s) {
     case NL_OP_CELLS_BACK:
         op_cells_back(p, d, s.layer);
         break;
-    case NL_OP_CONV_BACK:
-        op_conv_back(p, d, s.layer);
+    case NL_OP_DZ_BACK:
+        op_dz_back(p, d, s.layer);
+        break;
+    case NL_OP_DATA_BACK:
+        op_data_back(p, d, s.layer);
         break;
     }
 }
 
-/* ---- A segment over all images
- * --------------------------------------------------------------------------------- */
+/* ---- A segment over all images ---- */
 
 static void run_chunk(void *context, int chunk, int worker) {
     const pass *p = context;
     nl_engine *e = p->e;
     for (int i = 0; i < NL_CHUNK && chunk * NL_CHUNK + i < p->count; i++) {
         const int place = chunk * NL_CHUNK + i, row = p->training ? place : worker;
-        const int64_t slot = p->training && e->phased ? row : worker;
         const desk d = {.place = place,
                         .image = p->images ? p->images[place] : (uint32_t)place,
                         .row = row,
-                        .slot = e->slots + slot * e->slot_floats,
+                        .kept = e->kept + row * e->kept_floats,
+                        .own = e->desks + worker * e->desk_floats,
                         .scratch = e->scratch + worker * e->scratch_floats,
                         .partial = p->training ? e->partials + chunk * e->partial_floats : NULL,
-                        .args = e->args + slot * e->arg_bytes,
                         .fresh_chunk = i == 0};
         for (int s = p->begin; s < p->end; s++) run_op(p, &d, p->program[s]);
     }
@@ -237,8 +248,7 @@ static void pack_weights(nl_engine *e) {
     }
 }
 
-/* ---- Training step
- * --------------------------------------------------------------------------------------------- */
+/* ---- Training step ---- */
 
 static void sum_gradients(nl_engine *e, int count) {
     const int chunks = (count + NL_CHUNK - 1) / NL_CHUNK;
@@ -299,9 +309,7 @@ void nl_step_fast_train(nl_engine *e, uint32_t first, int count, nl_step_record 
     memcpy(e->buffers, e->fresh, sizeof *e->fresh * (size_t)e->model->buffers_size);
 }
 
-/* ---- Evaluation
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Evaluation ---- */
 
 void nl_step_fast_evaluate(nl_engine *e, const nl_eval_pass *wanted, nl_eval_result *result) {
     NL_ASSERT(wanted->images <= wanted->split->count);
