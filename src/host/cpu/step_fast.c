@@ -12,6 +12,7 @@ typedef struct pass {
     nl_engine *e;
     const nl_program_step *program;
     int begin, end; /* the segment */
+    bool reverse;   /* every other segment starts with the images that are still in the cache */
     bool training;
     const uint32_t *images; /* (count): their numbers; NULL: as they stand in the file */
     const nl_split *split;
@@ -198,8 +199,9 @@ static void run_op(const pass *p, const desk *d, nl_program_step s) {
 
 /* ---- A segment over all images ---- */
 
-static void run_chunk(void *context, int chunk, int worker) {
+static void run_chunk(void *context, int item, int worker) {
     const pass *p = context;
+    const int chunk = p->reverse ? (p->count - 1) / NL_CHUNK - item : item;
     nl_engine *e = p->e;
     for (int i = 0; i < NL_CHUNK && chunk * NL_CHUNK + i < p->count; i++) {
         const int place = chunk * NL_CHUNK + i, row = p->training ? place : worker;
@@ -231,7 +233,7 @@ static void pool_cells(nl_engine *e, nl_program_step s, int count) {
 }
 
 static void run_program(pass *p, int steps) {
-    for (p->begin = 0; p->begin < steps; p->begin = p->end) {
+    for (p->begin = 0; p->begin < steps; p->begin = p->end, p->reverse = !p->reverse) {
         p->end = p->begin;
         while (p->end < steps && !p->program[p->end++].pool_cells) continue;
         nl_threads_run(p->e->threads, run_chunk, p, (p->count + NL_CHUNK - 1) / NL_CHUNK);
