@@ -83,6 +83,25 @@ char *toy_read(const toy *t, const char *out, const char *file, size_t *size) {
     return content;
 }
 
+bool toy_same_weights(const toy *t, const char *out_a, const char *file_a, const char *out_b,
+                      const char *file_b) {
+    size_t a_size = 0, b_size = 0;
+    char *a = toy_read(t, out_a, file_a, &a_size), *b = toy_read(t, out_b, file_b, &b_size);
+    bool same = a && b && a_size > 8 && b_size > 8;
+    if (same) {
+        uint64_t a_header, b_header; /* its length: the first 8 bytes */
+        memcpy(&a_header, a, 8);
+        memcpy(&b_header, b, 8);
+        a_size -= 8 + a_header;
+        b_size -= 8 + b_header;
+        same = a_size > 0 && a_size == b_size &&
+               memcmp(a + 8 + a_header, b + 8 + b_header, a_size) == 0;
+    }
+    free(a);
+    free(b);
+    return same;
+}
+
 bool toy_same(const toy *t, const char *out_a, const char *out_b, const char *file) {
     size_t a_size = 0, b_size = 0;
     char *a = toy_read(t, out_a, file, &a_size), *b = toy_read(t, out_b, file, &b_size);

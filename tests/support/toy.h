@@ -31,3 +31,7 @@ char *toy_read(const toy *t, const char *out, const char *file, size_t *size);
 
 /* Whether a file of the unit has the same bytes in both folders. */
 bool toy_same(const toy *t, const char *out_a, const char *out_b, const char *file);
+
+/* The same of what lies behind the headers of two checkpoints: the weights. */
+bool toy_same_weights(const toy *t, const char *out_a, const char *file_a, const char *out_b,
+                      const char *file_b);

@@ -18,6 +18,7 @@ static const char lock_name[] = ".lock";
 int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed, nl_error *err) {
     const int room = NL_PATH_SIZE - 320; /* for the names of the files */
     unit->lock = -1;
+    if (!*out) return nl_fail(err, NL_EUSAGE, "--out", "wants a folder");
     const int length =
         snprintf(unit->folder, sizeof unit->folder, "%s/%s/seed-%" PRIu32, out, name, seed);
     if (length >= 0 && length < room) return NL_OK;

@@ -36,20 +36,30 @@ static json_t *describe_plan(const nl_run *run) {
     return plan ? plan : json_null();
 }
 
-static json_t *describe_data(const nl_dataset *data) {
+static json_t *describe_sums(const nl_dataset *data) {
     json_t *sums = json_object();
     for (int i = 0; i < NL_FILES; i++)
         json_object_set_new(sums, nl_file_name((enum nl_file)i), json_string(data->sha256[i]));
+    return sums;
+}
+
+static json_t *describe_data(const nl_dataset *data) {
     return json_pack("{s:I, s:I, s:o}", "train", (json_int_t)data->train.count, "test",
-                     (json_int_t)data->test.count, "sha256", sums);
+                     (json_int_t)data->test.count, "sha256", describe_sums(data));
+}
+
+/* null for no text, and for a file name that is no UTF-8. */
+static json_t *text_or_null(const char *text) {
+    json_t *json = text ? json_string(text) : NULL;
+    return json ? json : json_null();
 }
 
 static json_t *describe_options(const nl_study *study) {
     const nl_train_options *o = &study->options;
-    json_t *dir = json_string(study->data->dir); /* NULL for a name that is no UTF-8 */
-    return json_pack("{s:o, s:I, s:I, s:i, s:s?}", "data", dir ? dir : json_null(), "limit_batches",
-                     (json_int_t)o->limit_batches, "log_every", (json_int_t)o->log_every, "threads",
-                     o->threads, "init", o->init);
+    return json_pack("{s:o, s:I, s:I, s:i, s:o}", "data", text_or_null(study->data->dir),
+                     "limit_batches", (json_int_t)o->limit_batches, "log_every",
+                     (json_int_t)o->log_every, "threads", o->threads, "init",
+                     text_or_null(o->init));
 }
 
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
@@ -57,9 +67,9 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
     utc_now(updated);
     if (!run->started[0]) snprintf(run->started, sizeof run->started, "%s", updated);
     json_t *json = json_pack(
-        "{s:s, s:I, s:s, s:s?, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
+        "{s:s, s:I, s:s, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
         run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
-        error, "started", run->started, "updated", updated, "parameters",
+        text_or_null(error), "started", run->started, "updated", updated, "parameters",
         (json_int_t)run->model.n_params, "config", nl_config_to_json(run->config), "options",
         describe_options(run->study), "device", describe_device(run), "versions", "normlab",
         NL_VERSION, "plan", describe_plan(run), "data", describe_data(run->study->data));
@@ -160,13 +170,14 @@ int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_stu
         refuse(unit, NL_EUSAGE, err, "the device");
         return nl_hint(err, "that run was trained with --device %s", backend ? backend : "?");
     }
-    json_t *now = describe_data(study->data);
+    json_t *now = describe_sums(study->data);
     char key[256] = "";
-    const bool other = differ(json_object_get(record, "data"), now, key, sizeof key);
+    const json_t *old = json_object_get(json_object_get(record, "data"), "sha256");
+    const bool other = differ(old, now, key, sizeof key);
     json_decref(now);
     if (!other) return NL_OK;
     refuse(unit, NL_EDATA, err, "the data");
-    return nl_hint(err, "%s differs; --data names the folder", key);
+    return nl_hint(err, "%s differs; --data names the folder", *key ? key : "it");
 }
 
 bool nl_record_finished(const json_t *record, int epochs) {

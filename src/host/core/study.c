@@ -15,12 +15,17 @@
 
 int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, const uint32_t *seeds,
                   int n_seeds, nl_error *err) {
-    for (int i = 0; i < n_configs; i++)
+    for (int i = 0; i < n_configs; i++) {
+        if (strcmp(configs[i].name, "report") == 0) {
+            nl_fail(err, NL_EUSAGE, configs[i].name, "no name for a config");
+            return nl_hint(err, "OUT/report is the folder of the report: rename the file");
+        }
         for (int k = 0; k < i; k++)
             if (strcmp(configs[i].name, configs[k].name) == 0) {
                 nl_fail(err, NL_EUSAGE, configs[i].name, "two configs have this name");
                 return nl_hint(err, "runs are told apart by the config's file name: rename one");
             }
+    }
     const int per_config = n_seeds > 0 ? n_seeds : 1;
     study->n_runs = n_configs * per_config;
     study->runs = nl_alloc((size_t)study->n_runs, sizeof *study->runs, "runs");
@@ -153,7 +158,7 @@ static uint64_t work_of(const nl_study *study, const nl_study_run *item) {
 
 static int train_all(nl_study *study, nl_progress *progress, nl_error *err) {
     int result = NL_OK;
-    for (int i = 0; i < study->n_runs; i++) {
+    for (int i = 0; i < study->n_runs && !nl_signals_caught(); i++) {
         nl_study_run *item = &study->runs[i];
         announce(study, i, progress);
         if (item->status == NL_RUN_FINISHED) continue;
@@ -165,7 +170,9 @@ static int train_all(nl_study *study, nl_progress *progress, nl_error *err) {
             return code;
         }
     }
-    return result;
+    if (!nl_signals_caught()) return result;
+    nl_fail(err, nl_signals_caught(), study->options.out, "interrupted between two runs");
+    return nl_hint(err, "the same command with --resume goes on");
 }
 
 int nl_study_train(nl_study *study, nl_error *err) {
