@@ -9,9 +9,9 @@
  *
  * run.json: {"name", "seed", "status": "running" | "finished" | "interrupted" | "failed",
  *   "error": text or null, "started", "updated": UTC dates, "parameters": count,
- *   "config": resolved, "options": {"data": folder, "limit_batches", "log_every", "threads",
- * "init"}, "device": {"backend", "description"}, "versions": {"normlab"}, "plan": object or null,
- *   "data": {"train", "test": counts, "sha256": {file: hex}}}
+ *   "config": resolved, "device": {"backend", "description"}, "versions": {"normlab"},
+ *   "options": {"data": folder, "limit_batches", "log_every", "threads", "init"},
+ *   "plan": object or null, "data": {"train", "test": counts, "sha256": {file: hex}}}
  */
 #pragma once
 
