@@ -55,7 +55,7 @@ there_is_gpu() {
   return $rc
 }
 
-need "${build_packages[@]}"
+need "${build_packages[@]}" "${report_packages[@]}"
 build release normlab
 
 keep=()

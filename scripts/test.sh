@@ -28,13 +28,14 @@ heavy_tools() {
   done
 }
 
-# count FOLDER: adds what the programs of one ctest run wrote into their TAP files. A program that
+# count FOLDER [OPTION...]: adds what the programs of one ctest run wrote into their TAP files. A program that
 # wrote none counts as one test; one that failed without a failing test counts as one failure.
 count() {
-  local name tap failures=$1/Testing/Temporary/LastTestsFailed.log
+  local name tap p f s folder=$1 failures=$1/Testing/Temporary/LastTestsFailed.log
+  shift
   while read -r name; do
-    tap=$1/tests/$name.tap
-    [ -f "$tap" ] || tap=/dev/null
+    tap=$(find "$folder/tests" -name "$name.tap")
+    tap=${tap:-/dev/null}
     read -r p f s < <(awk '/^ok .*# SKIP/ {s++; next} /^ok / {p++} /^not ok / {f++}
       END {print p + 0, f + 0, s + 0}' "$tap")
     sed -n "s/^ok *-* *\\(.*# SKIP.*\\)/skipped: $name: \\1/p" "$tap"
@@ -45,24 +46,26 @@ count() {
       p=1
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  done < <(ctest --test-dir "$1" -N | sed -n 's/^ *Test *#[0-9]*: //p')
+  done < <(ctest --test-dir "$folder" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p')
 }
 
-# suite PRESET: Criterion hides what a sanitizer reports in a test's process, so the reports go to
+# suite PRESET [OPTION...]: these go to ctest. Criterion hides what a sanitizer reports in a test's process, so the reports go to
 # files, and a file that is not empty is a failure.
 suite() {
-  local folder=$top/build/$1 reports=$top/build/$1/reports report before rc=0
-  echo "== $1: build"
-  build "$1"
-  echo "== $1: tests"
-  rm -rf "$folder"/tests/*.tap "$folder/Testing/Temporary" "$reports"
+  local preset=$1 folder=$top/build/$1 reports=$top/build/$1/reports report before rc=0
+  shift
+  echo "== $preset: build"
+  build "$preset"
+  echo "== $preset: tests"
+  find "$folder" -name '*.tap' -delete
+  rm -rf "$folder/Testing/Temporary" "$reports"
   mkdir "$reports"
   ASAN_OPTIONS=log_path=$reports/asan:detect_stack_use_after_return=1 \
     UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
-    ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" || rc=$?
+    ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" "$@" || rc=$?
   grep -hE '^(simt|plans): ' "$folder/Testing/Temporary/LastTest.log" || true
   before=$((passed + failed))
-  count "$folder"
+  count "$folder" "$@"
   if [ $((passed + failed)) -eq "$before" ]; then
     echo "failed: no test ran"
     failed=$((failed + 1))
@@ -91,11 +94,11 @@ format() {
   fi
 }
 
-need "${build_packages[@]}" "${test_packages[@]}"
+need "${build_packages[@]}" "${report_packages[@]}" "${test_packages[@]}"
 heavy_tools
 suite release
 suite asan
-[ ! -d "$top/tests/simt" ] || suite simt
+[ ! -d "$top/tests/simt" ] || suite simt -L simt
 format
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
