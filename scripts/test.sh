@@ -49,8 +49,8 @@ count() {
   done < <(ctest --test-dir "$folder" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p')
 }
 
-# suite PRESET [OPTION...]: these go to ctest. Criterion hides what a sanitizer reports in a test's process, so the reports go to
-# files, and a file that is not empty is a failure.
+# suite PRESET [OPTION...]: these go to ctest. Criterion hides what a sanitizer reports in a test's
+# process, so the reports go to files, and a file that is not empty is a failure.
 suite() {
   local preset=$1 folder=$top/build/$1 reports=$top/build/$1/reports report before rc=0
   shift
