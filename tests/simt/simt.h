@@ -148,6 +148,8 @@ inline unsigned atomicInc(unsigned *p, unsigned limit) {
     return old;
 }
 
+using std::isfinite;
+
 inline int min(int a, int b) {
     return a < b ? a : b;
 }

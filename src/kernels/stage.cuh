@@ -1,0 +1,129 @@
+/* A stage of the network behind its convolution, as all norm kernels see it:
+ *
+ *     x = z + bias   y = ((x - mean) - rest) rstd gamma + beta   ReLU   max pool k/k   dropout
+ *
+ * A plane is the h x w values of one channel of one image. A set is what shares mean and deviation:
+ * a channel's planes in all images (batch norm), or the planes of a group of channels of one image.
+ * The work on a plane is cut into units, one for a thread at a time:
+ *
+ *     without a pool   V consecutive values; V is 4 where the addresses allow 16-byte loads, else 1
+ *     with a pool      four consecutive outputs, counted within the image, since one Philox block
+ * draws the dropout of four; the first and last unit of a plane may hold fewer of its own
+ *
+ * NaN passes everywhere: no fmaxf, no x > 0 ? x : 0.
+ */
+#pragma once
+
+#include "launch.cuh"        // __device__
+#include "normlab/error.h"   // NL_ASSERT
+#include "normlab/kernels.h" // nl_k_shape
+
+namespace {
+
+struct Stage {
+    const float *z;                   /* (n, c, h, w) */
+    const float *bias, *gamma, *beta; /* (c); NULL: 0, 1, 0 */
+    nl_k_dropout drop;                /* slots NULL: none */
+    int c, hw, w, relu;
+    int k, pw, outputs;                   /* of the pool: size, width and size of an output plane */
+    int units, edge;                      /* of a plane; its values that no window covers */
+    int sets, planes, set_step, row_step; /* plane r of set s is s * set_step + r * row_step */
+};
+
+/* What turns a value of one plane into y. */
+struct Affine {
+    float bias, mean, rest, rstd, scale, beta;
+};
+
+// --- host side ---
+
+enum class Sets { channels, groups };
+
+inline void set_sets(Stage &t, const nl_k_shape *s, Sets sets) {
+    if (sets == Sets::channels) {
+        t.sets = s->c, t.planes = s->n, t.set_step = 1, t.row_step = s->c;
+    } else {
+        NL_ASSERT(s->groups > 0 && s->c % s->groups == 0);
+        t.planes = t.set_step = s->c / s->groups;
+        t.sets = s->n * s->groups, t.row_step = 1;
+    }
+}
+
+inline Stage make_stage(const float *z, const float *bias, const float *gamma, const float *beta,
+                        const nl_k_shape *s, const nl_k_dropout *drop, Sets sets, int v) {
+    const int64_t size = static_cast<int64_t>(s->n) * s->c * s->h * s->w;
+    NL_ASSERT(s->n > 0 && s->c > 0 && s->h > 0 && s->w > 0 && size < INT32_MAX / 4);
+    NL_ASSERT(s->pool >= 0 && s->pool <= s->h && s->pool <= s->w && (!drop || s->pool > 0));
+    Stage t = {};
+    t.z = z, t.bias = bias, t.gamma = gamma, t.beta = beta;
+    if (drop) t.drop = *drop;
+    t.c = s->c, t.hw = s->h * s->w, t.w = s->w, t.relu = s->relu;
+    t.outputs = t.hw;
+    t.units = t.hw / v;
+    if (s->pool > 0) {
+        t.k = s->pool, t.pw = s->w / t.k, t.outputs = s->h / t.k * t.pw;
+        t.units = t.outputs % 4 == 0 ? t.outputs / 4 : t.outputs / 4 + 2;
+        t.edge = t.hw - t.outputs * t.k * t.k;
+    }
+    set_sets(t, s, sets);
+    return t;
+}
+
+/* V for planes that lie in both tensors. */
+inline int vector_width(const nl_k_shape *s, const void *a, const void *b) {
+    const uintptr_t low = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b);
+    return s->h * s->w % 4 == 0 && low % 16 == 0 ? 4 : 1;
+}
+
+/* Calls f.run<K, V>(): K is the pool's size where it is 2 (unrolled), 0 without a pool, else -1. */
+template <typename F> int by_shape(const nl_k_shape *s, int v, const F &f) {
+    if (s->pool == 2) return v == 4 ? f.template run<2, 4>() : f.template run<2, 1>();
+    if (s->pool > 0) return f.template run<-1, 1>();
+    return v == 4 ? f.template run<0, 4>() : f.template run<0, 1>();
+}
+
+// --- values ---
+
+__device__ inline int plane_of(const Stage &t, int set, int row) {
+    return set * t.set_step + row * t.row_step;
+}
+
+__device__ inline float bias_of(const Stage &t, int channel) {
+    return t.bias ? t.bias[channel] : 0.0f;
+}
+
+__device__ inline Affine affine_of(const Stage &t, nl_k_moments m, int channel) {
+    const float gamma = t.gamma ? t.gamma[channel] : 1.0f, beta = t.beta ? t.beta[channel] : 0.0f;
+    return {bias_of(t, channel), m.mean, m.rest, m.rstd, m.rstd * gamma, beta};
+}
+
+__device__ inline float centred(const Affine &a, float z) {
+    return ((z + a.bias) - a.mean) - a.rest;
+}
+
+__device__ inline float activated(const Stage &t, const Affine &a, float z) {
+    const float y = centred(a, z) * a.scale + a.beta;
+    return t.relu && y < 0 ? 0.0f : y;
+}
+
+/* V consecutive values in one access. */
+template <int V> struct Pack { float v[V]; };
+template <int V> __device__ Pack<V> load(const float *p) {
+    Pack<V> r;
+    if constexpr (V == 4) {
+        const float4 q = *reinterpret_cast<const float4 *>(p);
+        r.v[0] = q.x, r.v[1] = q.y, r.v[2] = q.z, r.v[3] = q.w;
+    } else {
+        r.v[0] = *p;
+    }
+    return r;
+}
+template <int V> __device__ void store(float *p, const Pack<V> &r) {
+    if constexpr (V == 4) {
+        *reinterpret_cast<float4 *>(p) = make_float4(r.v[0], r.v[1], r.v[2], r.v[3]);
+    } else {
+        *p = r.v[0];
+    }
+}
+
+} // namespace
