@@ -1,0 +1,139 @@
+/* memory_run.h */
+#include "memory_run.h"
+
+#include <criterion/criterion.h> // cr_assert
+#include <stdarg.h>              // va_list
+#include <stdio.h>               // snprintf
+#include <stdlib.h>              // free
+
+#include "normlab/rng.h" // nl_epoch_order
+#include "support/idx_set.h"
+
+void memory_run_rebuild(memory_run *r) {
+    nl_error err = {0};
+    cr_assert_eq(nl_config_check(&r->config, &err), 0, "%s: %s", err.where, err.what);
+    cr_assert_eq(nl_model_build(&r->model, &r->config, 1, &err), 0, "%s: %s", err.where, err.what);
+}
+
+void memory_run_open(memory_run *r, const char *config, uint32_t images, ...) {
+    nl_error err = {0};
+    char path[1024];
+    snprintf(path, sizeof path, NL_SOURCE_DIR "/configs/%s.yaml", config);
+    *r = (memory_run){0};
+    cr_assert_eq(nl_config_load(&r->config, path, &err), 0, "%s: %s", err.where, err.what);
+    va_list sets;
+    va_start(sets, images);
+    for (const char *set; (set = va_arg(sets, const char *));)
+        cr_assert_eq(nl_config_set(&r->config, set, &err), 0, "%s: %s", set, err.what);
+    va_end(sets);
+    memory_run_rebuild(r);
+    r->order = nl_alloc(images, sizeof *r->order, "order");
+    nl_epoch_order(r->order, images, 1, 0, false);
+    nl_split split = {.count = images};
+    split.images = nl_alloc(images, NL_PIXELS, "images");
+    split.labels = nl_alloc(images, 1, "labels");
+    for (uint32_t i = 0; i < images; i++) {
+        idx_set_draw(split.images + (size_t)i * NL_PIXELS, i);
+        split.labels[i] = (uint8_t)(i % 10);
+    }
+    r->data.train = r->data.test = split;
+}
+
+void memory_run_close(memory_run *r) {
+    free(r->data.train.images);
+    free(r->data.train.labels);
+    free(r->order);
+}
+
+// --- the engine ---------------------------------------------------------------------------------
+
+/* A state arena of the backend's type, from or to doubles. */
+static void *narrow(const double *from, int64_t count, int real_size) {
+    void *to = nl_alloc((size_t)count, sizeof(double), "state");
+    for (int64_t i = 0; i < count; i++) {
+        if (real_size == 8)
+            ((double *)to)[i] = from[i];
+        else
+            ((float *)to)[i] = (float)from[i];
+    }
+    return to;
+}
+
+static void widen(double *to, const void *from, int64_t count, int real_size) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = real_size == 8 ? ((const double *)from)[i] : (double)((const float *)from)[i];
+}
+
+static void transfer(memory_engine *e, bool set) {
+    const nl_model *model = &e->run->model;
+    const int size = e->backend->real_size;
+    nl_error err = {0};
+    nl_state state = {narrow(e->params, model->params_size, size),
+                      narrow(e->momentum, model->params_size, size),
+                      narrow(e->buffers, model->buffers_size, size)};
+    cr_assert_eq((set ? e->backend->set_state : e->backend->get_state)(e->engine, &state, &err), 0,
+                 "%s", err.what);
+    widen(e->params, state.params, model->params_size, size);
+    widen(e->momentum, state.momentum, model->params_size, size);
+    widen(e->buffers, state.buffers, model->buffers_size, size);
+    free(state.params);
+    free(state.momentum);
+    free(state.buffers);
+}
+
+void memory_engine_get(memory_engine *e) {
+    transfer(e, false);
+}
+
+void memory_engine_set(memory_engine *e) {
+    transfer(e, true);
+}
+
+static void set_initial(memory_engine *e) {
+    const nl_model *model = &e->run->model;
+    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
+    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    nl_model_init(model, params, buffers, e->spec.seed);
+    widen(e->params, params, model->params_size, 4);
+    widen(e->buffers, buffers, model->buffers_size, 4);
+    free(params);
+    free(buffers);
+    memory_engine_set(e);
+}
+
+memory_engine memory_engine_open(memory_run *r, const nl_backend *backend) {
+    memory_engine e = {.backend = backend, .run = r};
+    nl_error err = {0};
+    e.spec = (nl_engine_spec){.config = &r->config,
+                              .model = &r->model,
+                              .data = &r->data,
+                              .seed = r->config.train.seed,
+                              .threads = 1};
+    cr_assert_eq(backend->open(&e.engine, &e.spec, &err), 0, "%s", err.what);
+    e.params = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");
+    e.momentum = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");
+    e.buffers = nl_alloc((size_t)r->model.buffers_size, sizeof(double), "state");
+    set_initial(&e);
+    memory_engine_epoch(&e, 0);
+    return e;
+}
+
+void memory_engine_close(memory_engine *e) {
+    e->backend->close(e->engine);
+    free(e->params);
+    free(e->momentum);
+    free(e->buffers);
+}
+
+void memory_engine_epoch(memory_engine *e, uint32_t epoch) {
+    nl_error err = {0};
+    const nl_epoch spec = {.epoch = epoch, .lr = e->run->config.train.lr, .order = e->run->order};
+    cr_assert_eq(e->backend->begin_epoch(e->engine, &spec, &err), 0, "%s", err.what);
+}
+
+void memory_engine_steps(memory_engine *e, uint32_t first, uint32_t count,
+                         nl_step_record *records) {
+    nl_error err = {0};
+    cr_assert_eq(e->backend->enqueue(e->engine, first, count, &err), 0, "%s", err.what);
+    cr_assert_eq(e->backend->collect(e->engine, first, count, records, &err), 0, "%s", err.what);
+}
