@@ -1,15 +1,16 @@
 /* normlab train as a user meets it: files, records, exit codes, signals. Everything runs the real
  * program on the toy study. */
 #include <criterion/criterion.h>
-#include <jansson.h>  // json_loads
-#include <signal.h>   // kill
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // free
-#include <string.h>   // strstr
-#include <sys/stat.h> // mkdir
-#include <sys/file.h> // flock
-#include <fcntl.h>    // open
-#include <unistd.h>   // access, usleep
+#include <jansson.h>      // json_loads
+#include <signal.h>       // kill
+#include <stdio.h>        // snprintf
+#include <stdlib.h>       // free
+#include <string.h>       // strstr
+#include <sys/stat.h>     // mkdir
+#include <sys/file.h>     // flock
+#include <sys/resource.h> // setrlimit
+#include <fcntl.h>        // open
+#include <unistd.h>       // access, usleep
 
 #include "support/program.h"
 #include "support/toy.h"
@@ -359,6 +360,29 @@ Test(train_cli, others_go_on_when_one_run_fails) {
     cr_expect_eq(r.code, 5);
     cr_expect(strstr(r.out, "also, seed 3: run 2 of 2"), "%s", r.out);
     program_free(&r);
+}
+
+/* A file may not grow beyond this: state.safetensors cannot be written, smaller files can. */
+static void limit_files(rlim_t bytes) {
+    const struct rlimit limit = {bytes, RLIM_INFINITY};
+    cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+Test(train_cli, a_full_disk) {
+    expect_code(TRAIN("--epochs", "1"), 0, NULL);
+    char *before = content(t.out, "state.safetensors");
+    limit_files(4096);
+    program_result r = TRAIN("--resume", "--epochs", "2");
+    limit_files(RLIM_INFINITY);
+    expect_code(r, 6, "state.safetensors");
+    char *after = content(t.out, "state.safetensors");
+    cr_expect(memcmp(before, after, 4000) == 0, "the old state is intact");
+    free(before);
+    free(after);
+    char path[512];
+    snprintf(path, sizeof path, "ls -A %s/toy/seed-3 | grep -q tmp", t.out);
+    cr_expect(system(path) != 0, "nothing half written is left");
+    expect_code(TRAIN("--resume", "--epochs", "2"), 0, NULL);
 }
 
 Test(train_cli, a_checkpoint_that_cannot_be_written) {

@@ -65,8 +65,7 @@ typedef struct nl_study {
 } nl_study;
 
 /* The runs of every config with every seed, config by config; without seeds (0) with the config's
- * own. Errors: NL_EUSAGE for two configs of one name, and for one named as the report's folder.
- * nl_study_free releases the runs. */
+ * own. Errors: NL_EUSAGE for two configs of one name. nl_study_free releases the runs. */
 int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, const uint32_t *seeds,
                   int n_seeds, nl_error *err);
 void nl_study_free(nl_study *study);

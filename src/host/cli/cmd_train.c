@@ -30,10 +30,10 @@ static int plan(nl_study *study, train_arguments *a) {
     return code;
 }
 
-/* Runs of 0 epochs leave weights and nothing to report. */
-static bool has_epochs(const nl_study *study) {
+/* Runs of 0 epochs, and those that failed, leave nothing to report. */
+static bool has_results(const nl_study *study) {
     for (int i = 0; i < study->n_runs; i++)
-        if (study->runs[i].config.train.epochs > 0) return true;
+        if (study->runs[i].has_final) return true;
     return false;
 }
 
@@ -46,7 +46,7 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     if (!code) code = nl_study_train(study, &a->err);
     if (code && code != NL_ENONFINITE) return code;
     printf("\nruns: %s\n", study->options.out);
-    if (a->no_report || !has_epochs(study)) return code;
+    if (a->no_report || !has_results(study)) return code;
     nl_error err;
     const int report_code = nl_report(study->options.out, &err);
     if (report_code)

@@ -85,10 +85,9 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
 }
 
 static void show(nl_run *run) {
-    char text[320];
-    snprintf(text, sizeof text, "%s%sLoss = %.4g | Batch = %u | Accuracy = %.2f",
-             run->progress->name, run->progress->name[0] ? " " : "", run->at.last_loss,
-             run->at.step - 1, 100.0 * (double)run->at.hits / (double)run->at.images);
+    char text[64];
+    snprintf(text, sizeof text, "Loss = %.4g | Accuracy = %.2f: ", run->at.last_loss,
+             100.0 * (double)run->at.hits / (double)run->at.images);
     nl_progress_draw(run->progress, run->at.step, run->steps, text);
 }
 

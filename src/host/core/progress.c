@@ -43,36 +43,48 @@ void nl_progress_begin(nl_progress *p, uint32_t first) {
     p->drawn = 0;
 }
 
-/* Ten cells, the last one in eighths. cells: at least 31 bytes. */
-static void fill_bar(char cells[64], double share) {
+enum { MAX_CELLS = 10, CELL_BYTES = 3, LINE_SIZE = 512 };
+
+/* A bar of `count` cells, the last one in eighths. */
+static void fill_bar(char cells[MAX_CELLS * CELL_BYTES + 1], int count, double share) {
     static const char *const part[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    const int eighths = (int)(80 * share);
+    const int eighths = (int)(8 * count * share);
     cells[0] = '\0';
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < count; i++) {
         const int in_cell = eighths - 8 * i;
         strcat(cells, in_cell >= 8 ? "█" : part[in_cell > 0 ? in_cell : 0]);
     }
+}
+
+/* The line, with as many cells as the terminal has room for; false where even none fit. */
+static bool compose(char line[LINE_SIZE], int width, const char *text, double share,
+                    const char *tail) {
+    char cells[MAX_CELLS * CELL_BYTES + 1];
+    const int percent = (int)(100 * share);
+    int room = width - 1 - snprintf(line, LINE_SIZE, "%s%3d%%|| %s", text, percent, tail);
+    if (room < 0) return false;
+    if (room > MAX_CELLS) room = MAX_CELLS;
+    fill_bar(cells, room, share);
+    snprintf(line, LINE_SIZE, "%s%3d%%|%s| %s", text, percent, cells, tail);
+    return true;
 }
 
 void nl_progress_draw(nl_progress *p, uint32_t done, uint32_t total, const char *text) {
     const double now = nl_clock();
     if (!p->shown || total == 0 || (now - p->drawn < 0.1 && done < total)) return;
     p->drawn = now;
-    char cells[64], gone[32], left[32], rate[32], study[96] = "", line[512];
+    char gone[32], left[32], rate[32], study[96], tail[256], line[LINE_SIZE];
     const double seconds = now - p->started, steps = done - p->first;
+    int length = snprintf(
+        tail, sizeof tail, "%u/%u [%s<%s, %s]", done, total, nl_clock_text(gone, seconds),
+        nl_clock_text(left, seconds / steps * (total - done)), nl_rate_text(rate, steps, seconds));
+    if (p->n_runs > 1)
+        snprintf(tail + length, sizeof tail - (size_t)length, " all: %s",
+                 nl_progress_study_text(p, study));
     const double share = (double)done / total;
-    fill_bar(cells, share);
-    if (p->n_runs > 1) nl_progress_study_text(p, study);
-    snprintf(line, sizeof line, "%s: %3d%%|%s| %u/%u [%s<%s, %s]%s%s", text, (int)(100 * share),
-             cells, done, total, nl_clock_text(gone, seconds),
-             nl_clock_text(left, seconds / steps * (total - done)),
-             nl_rate_text(rate, steps, seconds), *study ? "  all runs: " : "", study);
-    /* Cut to the terminal's width, by characters: a wrapped line could not be redrawn. */
-    int columns = 0;
-    size_t end = 0;
-    for (; line[end]; end++)
-        if (((unsigned char)line[end] & 0xC0) != 0x80 && ++columns >= p->width) break;
-    fprintf(stderr, "\r%.*s\033[K", (int)end, line);
+    if (!compose(line, p->width, text, share, tail) && !compose(line, p->width, "", share, tail))
+        snprintf(line, sizeof line, "%.*s", p->width - 1, tail);
+    fprintf(stderr, "\r%s\033[K", line);
     fflush(stderr);
 }
 
@@ -83,10 +95,10 @@ void nl_progress_end(nl_progress *p) {
 }
 
 const char *nl_progress_study_text(const nl_progress *p, char text[96]) {
-    char gone[32], left[32];
+    char left[32];
     const double seconds = nl_clock() - p->study_started;
     const double share = p->work ? (double)p->work_done / (double)p->work : 1;
-    snprintf(text, 96, "%d%%, %s gone, %s left", (int)(100 * share), nl_clock_text(gone, seconds),
+    snprintf(text, 96, "%d%%, %s left", (int)(100 * share),
              nl_clock_text(left, seconds / share * (1 - share)));
     return text;
 }

@@ -6,13 +6,11 @@
 
 typedef struct nl_progress {
     bool shown;
-    int width;      /* columns of the terminal */
-    double drawn;   /* when it was drawn last */
-    double started; /* of this pass */
-    uint32_t first; /* step this pass began at */
-    /* The study, when it has several runs; n_runs 1: only the pass is shown. */
-    int run, n_runs;
-    char name[160];           /* of the run */
+    int width;                /* columns of the terminal */
+    double drawn;             /* when it was drawn last */
+    double started;           /* of this pass */
+    uint32_t first;           /* step this pass began at */
+    int n_runs;               /* of the study; 1: only the pass is shown */
     double study_started;     /* of this process's work */
     uint64_t work, work_done; /* steps of all runs this process has to do, and has done */
 } nl_progress;
@@ -27,10 +25,10 @@ const char *nl_clock_text(char text[32], double seconds);
 const char *nl_rate_text(char text[32], double steps, double seconds);
 
 void nl_progress_begin(nl_progress *progress, uint32_t first);
-/* At most ten times a second: done of total steps; text: in front of the bar. */
+/* At most ten times a second: done of total steps. text: in front of the bar, if there is room. */
 void nl_progress_draw(nl_progress *progress, uint32_t done, uint32_t total, const char *text);
 /* Takes the line away. */
 void nl_progress_end(nl_progress *progress);
 
-/* How far the study is and how long it will take, in words: 17%, 03:12 gone, 15:40 left. */
+/* How far the study is and how long it will take, in words: 17%, 15:40 left. */
 const char *nl_progress_study_text(const nl_progress *progress, char text[96]);

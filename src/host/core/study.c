@@ -15,17 +15,12 @@
 
 int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, const uint32_t *seeds,
                   int n_seeds, nl_error *err) {
-    for (int i = 0; i < n_configs; i++) {
-        if (strcmp(configs[i].name, "report") == 0) {
-            nl_fail(err, NL_EUSAGE, configs[i].name, "no name for a config");
-            return nl_hint(err, "OUT/report is the folder of the report: rename the file");
-        }
+    for (int i = 0; i < n_configs; i++)
         for (int k = 0; k < i; k++)
             if (strcmp(configs[i].name, configs[k].name) == 0) {
                 nl_fail(err, NL_EUSAGE, configs[i].name, "two configs have this name");
                 return nl_hint(err, "runs are told apart by the config's file name: rename one");
             }
-    }
     const int per_config = n_seeds > 0 ? n_seeds : 1;
     study->n_runs = n_configs * per_config;
     study->runs = nl_alloc((size_t)study->n_runs, sizeof *study->runs, "runs");
@@ -135,10 +130,6 @@ static void announce(const nl_study *study, int i, nl_progress *progress) {
     const nl_study_run *item = &study->runs[i];
     const nl_train_options *o = &study->options;
     char text[96];
-    progress->name[0] = '\0';
-    if (study->n_runs > 1)
-        snprintf(progress->name, sizeof progress->name, "%s, seed %u |", item->config.name,
-                 item->config.train.seed);
     if (o->quiet) return;
     printf("%s, seed %u: run %d of %d", item->config.name, item->config.train.seed, i + 1,
            study->n_runs);
