@@ -89,20 +89,24 @@ static uint32_t count_equal(const uint32_t *a, const uint32_t *b, uint32_t n) {
     return equal;
 }
 
+/* So many images that some share the first word of their draw: the second decides between them. */
 Test(rng, order_is_a_permutation_sorted_by_draw) {
-    enum { N = 6000 };
+    enum { N = 300000 };
     uint32_t *order = order_of(N, 7, 2, true);
-    uint8_t seen[N] = {0};
+    uint8_t *seen = nl_alloc(N, 1, "test");
     uint64_t before = 0;
+    int ties = 0;
     for (uint32_t i = 0; i < N; i++) {
         cr_assert(order[i] < N && !seen[order[i]], "place %u", i);
         seen[order[i]] = 1;
         const nl_philox words = nl_philox4x32(order[i], 2, 0, 0, 7, NL_STREAM_ORDER);
         const uint64_t key = (uint64_t)words.v[0] << 32 | words.v[1];
         cr_assert(key >= before, "place %u", i);
+        ties += key >> 32 == before >> 32;
         before = key;
     }
-    free(order);
+    cr_assert(ties > 3, "%d", ties);
+    free(order), free(seen);
 }
 
 Test(rng, order_differs_between_epochs_and_seeds) {
@@ -147,7 +151,9 @@ Test(rng, dropout_threshold_and_scale) {
     cr_assert(nl_dropout_threshold(0.5) == 0x80000000u);
     cr_assert(nl_dropout_threshold(0.05) == 214748364u); /* 214748364.8 cut off */
     cr_assert(nl_dropout_scale(0) == 1.0f && nl_dropout_scale(0.5) == 2.0f);
-    cr_assert(nl_dropout_scale(0.05) == (float)(1 / 0.95));
+    for (double p = 0.05; p < 1; p += 0.05) {
+        cr_assert(nl_dropout_scale(p) == (float)(1 / (1 - p)), "rounded once at %g", p);
+    }
 }
 
 Test(rng, dropout_keeps_the_right_share) {
