@@ -116,7 +116,8 @@ Test(config_yaml, wrong_values) {
         {"train:\n  schedule:\n    kind: linear\n" SMALL_NET, ":3", "constant | step | cosine",
          NULL},
         {"train:\n  schedule:\n    every: 0\n" SMALL_NET, ":3", "train.schedule.every: '0'", NULL},
-        {"train:\n  nesterov: true\n  momentum: 0\n" SMALL_NET, "", "train.nesterov: needs", NULL},
+        {"train:\n  nesterov: true\n  momentum: 0\n" SMALL_NET, ":2", "train.nesterov: needs",
+         NULL},
         {"data:\n  batch: \"6\\n4\\e[0m\"\n" SMALL_NET, ":2", "data.batch: \"6?4?[0m\"", NULL},
         {"model:\n  dropout: 1\n  layers:\n    - {pool: average}\n", ":2", "below 1", NULL},
     };

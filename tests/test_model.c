@@ -7,6 +7,7 @@
 #include <string.h> // strcmp
 
 #include "normlab/model.h"
+#include "normlab/rng.h" // nl_init_uniform
 #include "support/config_text.h"
 #include "support/idx_set.h" // temp_dir_make
 
@@ -178,6 +179,16 @@ static void expect_all(const float *arena, int tensor, float value) {
         cr_assert_eq(arena[t->offset + i], value, "%s[%d]", t->name, (int)i);
 }
 
+/* Each tensor has a stream of its own: by ordinal, weight or bias, and element. */
+static void expect_drawn(const float *arena, const nl_layer *l, bool is_bias) {
+    const nl_tensor *t = &model.tensors[is_bias ? l->bias : l->weight];
+    float *drawn = nl_alloc((size_t)t->count, sizeof *drawn, "drawn");
+    nl_init_uniform(drawn, t->count, (int64_t)l->in_c * l->kernel * l->kernel, 1, (uint32_t)l->conv,
+                    is_bias);
+    cr_expect(!memcmp(drawn, arena + t->offset, (size_t)t->count * sizeof *drawn), "%s", t->name);
+    free(drawn);
+}
+
 static void expect_uniform(const float *arena, int tensor, double limit) {
     const nl_tensor *t = &model.tensors[tensor];
     double largest = 0, sum = 0;
@@ -202,6 +213,8 @@ Test(model, initial_values) {
         const double limit = 1 / sqrt((double)l->in_c * l->kernel * l->kernel);
         expect_uniform(a.params, l->weight, limit);
         expect_uniform(a.params, l->bias, limit);
+        expect_drawn(a.params, l, false);
+        expect_drawn(a.params, l, true);
         if (l->stats == NL_STATS_NONE) continue;
         expect_all(a.params, l->gamma, 1);
         expect_all(a.params, l->beta, 0);

@@ -197,8 +197,11 @@ int nl_config_check(const nl_config *config, nl_error *err) {
     if (code) return code;
     if (config->model.n_layers == 0)
         return nl_fail(err, NL_EUSAGE, where, "model.layers: missing; a network needs layers");
-    if (config->train.nesterov && config->train.momentum == 0)
-        return nl_fail(err, NL_EUSAGE, where, "train.nesterov: needs a train.momentum above 0");
+    if (config->train.nesterov && config->train.momentum == 0) {
+        char place[512];
+        nl_key_place(place, sizeof place, config, "train.nesterov", where);
+        return nl_fail(err, NL_EUSAGE, place, "train.nesterov: needs a train.momentum above 0");
+    }
     nl_model *model = nl_alloc(1, sizeof *model, "model");
     const int built = nl_model_build(model, config, 0, err);
     free(model);

@@ -152,6 +152,19 @@ int nl_key_fail(nl_error *err, const nl_scalar *at, const char *path, const char
     return nl_fail(err, at->code, where, "%s: %s", path, text);
 }
 
+void nl_key_place(char *where, size_t size, const nl_config *config, const char *name,
+                  const char *otherwise) {
+    const int key = nl_key_find(nl_config_keys, nl_config_key_count, name);
+    NL_ASSERT(key >= 0);
+    const int line = config->lines[key];
+    if (line == NL_FROM_SET)
+        snprintf(where, size, "--set");
+    else if (line > 0 && config->file[0])
+        snprintf(where, size, "%s:%d", config->file, line);
+    else
+        snprintf(where, size, "%s", otherwise);
+}
+
 /* A value in an error: one line, not too long. */
 static void show(char *shown, size_t size, const char *text) {
     size_t n = 0;

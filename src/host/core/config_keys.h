@@ -67,3 +67,8 @@ void nl_key_range(char *text, size_t size, const nl_key *key);
 /* nl_fail at the value's place: WHERE is FILE:LINE, WHAT begins with the path. */
 int nl_key_fail(nl_error *err, const nl_scalar *at, const char *path, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Where the value of a key came from, for errors: --set, or the line of the file, or, for a
+ * default, the text given. */
+void nl_key_place(char *where, size_t size, const nl_config *config, const char *name,
+                  const char *otherwise);

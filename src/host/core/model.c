@@ -10,7 +10,7 @@
 #include <stdio.h>  // snprintf
 #include <string.h> // memset
 
-#include "config_keys.h"      // nl_key_find
+#include "config_keys.h"      // nl_key_place
 #include "normlab/rng.h"      // nl_init_uniform
 #include "normlab/rotation.h" // NL_SIDE
 
@@ -79,18 +79,13 @@ static void add_tensors(nl_model *m, nl_layer *l) {
 
 /* --- Layers ---------------------------------------------------------------------------------- */
 
-/* Where a wrong group size comes from: --set, its line, or the layer's. */
 static int fail_group_size(builder *b, int index, const nl_layer *l) {
-    const nl_config *config = b->config;
-    const int line =
-        config->lines[nl_key_find(nl_config_keys, nl_config_key_count, "model.group_size")];
-    char where[512];
-    place(where, sizeof where, b, index);
-    if (line == NL_FROM_SET) snprintf(where, sizeof where, "--set");
-    if (line > 0 && config->file[0]) snprintf(where, sizeof where, "%s:%d", config->file, line);
+    char layer[512], where[512];
+    place(layer, sizeof layer, b, index);
+    nl_key_place(where, sizeof where, b->config, "model.group_size", layer);
     return nl_fail(b->err, NL_EUSAGE, where,
                    "model.group_size: %d does not divide the %d channels of %s",
-                   config->model.group_size, l->out_c, l->label);
+                   b->config->model.group_size, l->out_c, l->label);
 }
 
 static int build_norm(builder *b, int index, nl_layer *l) {
