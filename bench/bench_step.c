@@ -1,9 +1,12 @@
-/* Times training steps of the network, data and augmentation included, as `normlab train` runs them.
+/* Times training steps of the network, data and augmentation included, as `normlab train` runs
+ * them.
  *
- *     bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] [--steps N] CONFIG...
+ *     bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] [--steps N]
+ * CONFIG...
  *
- * A round is so many steps in a row; printed are milliseconds a step, one line a config: name, batch, then the time of
- * every round. bench/compare.sh reads this, alternates it with the peers and states medians. */
+ * A round is so many steps in a row; printed are milliseconds a step, one line a config: name,
+ * batch, then the time of every round. bench/compare.sh reads this, alternates it with the peers
+ * and states medians. */
 #include <stdio.h>  // printf
 #include <stdlib.h> // free, strtol
 #include <string.h> // strcmp
@@ -44,6 +47,14 @@ static void begin(bench *b, const nl_config *config, nl_epoch *epoch) {
     *epoch = (nl_epoch){0, config->train.lr, b->order, b->rotations};
 }
 
+/* Floats to doubles in place; the memory has room for them. */
+static void widen(void *values, int64_t count) {
+    for (int64_t i = count - 1; i >= 0; i--) {
+        const double wide = (double)((const float *)values)[i];
+        memcpy((double *)values + i, &wide, sizeof wide);
+    }
+}
+
 static int time_config(bench *b, const char *path, nl_error *err) {
     static nl_config config;
     static nl_model model;
@@ -54,13 +65,22 @@ static int time_config(bench *b, const char *path, nl_error *err) {
     if (code) return code;
     if (b->batch) config.data.batch = b->batch;
     if ((code = nl_model_build(&model, &config, config.data.batch, err))) return code;
-    const nl_engine_spec spec = {.config = &config, .model = &model, .data = &b->data, .seed = config.train.seed,
-                                 .threads = b->threads, .device = b->number, .autotune = true};
+    const nl_engine_spec spec = {.config = &config,
+                                 .model = &model,
+                                 .data = &b->data,
+                                 .seed = config.train.seed,
+                                 .threads = b->threads,
+                                 .device = b->number,
+                                 .autotune = true};
     if ((code = nl_backend_select(&backend, &b->number, b->device, err))) return code;
     float *params = nl_alloc((size_t)model.params_size, 8, "parameters");
     float *momentum = nl_alloc((size_t)model.params_size, 8, "momentum");
     float *buffers = nl_alloc((size_t)model.buffers_size, 8, "running values");
     nl_model_init(&model, params, buffers, config.train.seed);
+    if (backend->real_size == 8) {
+        widen(params, model.params_size);
+        widen(buffers, model.buffers_size);
+    }
     const nl_state state = {params, momentum, buffers};
     nl_step_record *records = nl_alloc((size_t)b->steps, sizeof *records, "records");
     if ((code = backend->open(&engine, &spec, err))) return code;
@@ -74,7 +94,7 @@ static int time_config(bench *b, const char *path, nl_error *err) {
         code = run_steps(backend, engine, (uint32_t)(r * b->steps), b->steps, records, err);
         printf(" %.3f", 1e3 * (seconds() - start) / b->steps);
     }
-    printf(" loss %.4f\n", records[b->steps - 1].loss);
+    printf("\n");
     fflush(stdout);
     backend->close(engine);
     free(params);
@@ -85,7 +105,8 @@ static int time_config(bench *b, const char *path, nl_error *err) {
 }
 
 static int usage(void) {
-    fputs("usage: bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] [--steps N] "
+    fputs("usage: bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] "
+          "[--steps N] "
           "CONFIG...\n",
           stderr);
     return NL_EUSAGE;
