@@ -8,7 +8,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # A package and how to see that it is there: a command, a file, or lib:NAME, a library by its
 # pkg-config name. g++ is the host compiler of nvcc and brings the C library's headers with it.
 build_packages=(cmake:cmake ninja-build:ninja gcc:gcc g++:g++ pkg-config:pkg-config
-  libyaml-dev:lib:yaml-0.1 libjansson-dev:lib:jansson zlib1g-dev:lib:zlib libssl-dev:lib:libcrypto)
+  libyaml-dev:lib:yaml-0.1 libjansson-dev:lib:jansson zlib1g-dev:lib:zlib libssl-dev:lib:libcrypto
+  libxlsxwriter-dev:lib:xlsxwriter)
 report_packages=(gnuplot-nox:gnuplot)
 test_packages=(libcriterion-dev:lib:criterion clang-format:clang-format curl:curl)
 

@@ -95,7 +95,7 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir) {
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
-    nl_gnuplot_head(out, name, width, height);
+    nl_gnuplot_head(out, name, "png svg", width, height);
     nl_gnuplot_title(out, height, "Final test accuracy, seed by seed",
                      parity ? "points: seeds, in the same order in each row; bar: mean with 95 % "
                               "interval; grey: parity with the original"

@@ -47,7 +47,7 @@ void nl_chart_train(const nl_summary *summary, const char *dir) {
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
-    nl_gnuplot_head(out, name, width, height);
+    nl_gnuplot_head(out, name, "png svg", width, height);
     nl_gnuplot_title(out, height, "Train against test",
                      "mean cross-entropy of an image, logarithmic; dashed: train (rotated, with "
                      "dropout), solid: test");

@@ -234,7 +234,7 @@ void nl_chart_curves(const nl_summary *summary, const char *dir, bool accuracy) 
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
-    nl_gnuplot_head(out, name, width, height);
+    nl_gnuplot_head(out, name, "png svg", width, height);
     write_title(out, summary, accuracy, height);
     fprintf(out, "set lmargin at screen 0.075\nset rmargin at screen %.4f\n",
             1 - (longest + 11) * 8.4 / width);

@@ -85,20 +85,20 @@ void nl_gnuplot_style(FILE *out, int number) {
     fprintf(out, " lc rgb '%s' dt %s pt %d", nl_colours[i], dashes[i], filled[i] - open);
 }
 
-void nl_gnuplot_head(FILE *out, const char *name, int width, int height) {
+void nl_gnuplot_head(FILE *out, const char *name, const char *kinds, int width, int height) {
     fprintf(
         out,
-        "# Drawn by: gnuplot plots/%s.gp, in the folder above this one.\n"
+        "# Drawn by `gnuplot plots/<this file>`, run in the folder above this one.\n"
         "set encoding utf8\n"
         "set datafile missing 'NaN'\n"
-        "do for [kind in 'png svg'] {\n"
+        "do for [kind in '%s'] {\n"
         "if (kind eq 'png') {\n"
         "  set terminal pngcairo noenhanced size %d,%d font 'Sans,10.5' fontscale 2 linewidth 2 "
         "pointscale 2 background '#ffffff'\n"
         "} else {\n"
         "  set terminal svg noenhanced size %d,%d font 'sans-serif,14' background '#ffffff'\n"
         "}\n",
-        name, 2 * width, 2 * height, width, height);
+        kinds, 2 * width, 2 * height, width, height);
     fputs("set output ", out);
     nl_gnuplot_quote(out, name);
     fputs(".'.'.kind\n"

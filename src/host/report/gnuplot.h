@@ -41,9 +41,9 @@ extern const char *const nl_text_colours[NL_COLOURS]; /* the same, dark enough f
 /* Everything of a line of that number: colour, dash, marker. ` lc rgb '...' dt ... pt N`. */
 void nl_gnuplot_style(FILE *out, int number);
 
-/* The head of a script: a loop over PNG and SVG of that size (PNG at twice the pixels), opened with
- * `{`, and what all charts look like. nl_gnuplot_tail closes it. */
-void nl_gnuplot_head(FILE *out, const char *name, int width, int height);
+/* The head of a script: a loop over kinds ("png svg" or "png") of that size (PNG at twice the
+ * pixels), opened with `{`, and what all charts look like. nl_gnuplot_tail closes it. */
+void nl_gnuplot_head(FILE *out, const char *name, const char *kinds, int width, int height);
 void nl_gnuplot_tail(FILE *out);
 /* Title and one line below, at the left, on a canvas of that height. */
 void nl_gnuplot_title(FILE *out, int height, const char *title, const char *subtitle);

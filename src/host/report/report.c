@@ -9,6 +9,7 @@
 
 #include "charts.h"
 #include "findings.h"
+#include "grids.h"
 
 static int make_folder(const char *path, nl_error *err) {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) return NL_OK;
@@ -28,10 +29,10 @@ static void remove_charts(const char *dir) {
     }
 }
 
-static int write_all(const nl_folder *study, const char *dir, nl_error *err) {
+static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
     nl_summary summary;
     nl_findings findings;
-    nl_summary_make(&summary, study);
+    nl_summary_make(&summary, folder);
     nl_findings_make(&findings, &summary);
     char *path = nl_path(dir, "findings.md");
     const int code = nl_findings_write(&findings, path, err);
@@ -39,6 +40,7 @@ static int write_all(const nl_folder *study, const char *dir, nl_error *err) {
     if (code == NL_OK) {
         remove_charts(dir);
         nl_charts_draw(&summary, dir);
+        nl_grids_draw(folder, dir);
     }
     nl_findings_free(&findings);
     nl_summary_free(&summary);
@@ -46,15 +48,15 @@ static int write_all(const nl_folder *study, const char *dir, nl_error *err) {
 }
 
 int nl_report(const char *out, nl_error *err) {
-    nl_folder study = {0};
-    int code = nl_folder_read(&study, out, err);
+    nl_folder folder = {0};
+    int code = nl_folder_read(&folder, out, err);
     if (code) return code;
     char *dir = nl_path(out, "report"), *plots = nl_path(dir, "plots");
     code = make_folder(dir, err);
     if (!code) code = make_folder(plots, err);
-    if (!code) code = write_all(&study, dir, err);
+    if (!code) code = write_all(&folder, dir, err);
     free(plots);
     free(dir);
-    nl_folder_free(&study);
+    nl_folder_free(&folder);
     return code;
 }

@@ -1,0 +1,194 @@
+/* Normalization_Calculations.xlsx: the three norms on a tensor small enough to check by hand, every
+ * number a live formula whose stored value is what the training code computes.
+ */
+#include <errno.h>  // errno
+#include <stdio.h>  // rename
+#include <stdlib.h> // free
+#include <string.h> // strerror
+#include <unistd.h> // unlink
+
+#include "normlab/report.h" // nl_worksheet
+#include "workbook_parts.h"
+
+const char *const nl_norm_sheets[EX_NORMS] = {"BN", "LN", "GN"};
+
+/* ---- the sets of a norm in a grid ---- */
+
+typedef struct rectangle {
+    int row, column, height, width;
+} rectangle;
+
+static rectangle set_rectangle(nl_example_norm norm, int set) {
+    if (norm == EX_BN) return (rectangle){0, 2 * set, SIDE, 2};
+    if (norm == EX_LN) return (rectangle){2 * set, 0, 2, SIDE};
+    const int width = SIDE / EX_GROUPS;
+    return (rectangle){set / EX_GROUPS * 2, set % EX_GROUPS * width, 2, width};
+}
+
+nl_ref nl_set_span(nl_example_norm norm, int set, int top) {
+    const rectangle s = set_rectangle(norm, set);
+    const int row = top + s.row, column = GRID + s.column;
+    return nl_span(row, column, row + s.height - 1, column + s.width - 1);
+}
+
+void nl_set_name(char text[40], nl_example_norm norm, int set) {
+    if (norm == EX_BN)
+        snprintf(text, 40, "channel %d", set + 1);
+    else if (norm == EX_LN)
+        snprintf(text, 40, "image %d", set + 1);
+    else
+        snprintf(text, 40, "image %d, group %d", set / EX_GROUPS + 1, set % EX_GROUPS + 1);
+}
+
+int nl_set_form(nl_example_norm norm, int r, int c) {
+    const rectangle s = set_rectangle(norm, nl_example_set(norm, r / 2, c / 2));
+    int form = (s.row / s.height + s.column / s.width) % 2 ? TINT : 0;
+    if (r == s.row) form |= EDGE_TOP;
+    if (r == s.row + s.height - 1) form |= EDGE_BOTTOM;
+    if (c == s.column) form |= EDGE_LEFT;
+    if (c == s.column + s.width - 1) form |= EDGE_RIGHT;
+    return form;
+}
+
+/* ---- heads ---- */
+
+void nl_grid_heads(nl_book *book, int top, const char *title) {
+    char text[40];
+    nl_cell_text(book, top - 2, 0, title, LOOK_LABEL);
+    for (int i = 0; i < EX_C; i++) {
+        snprintf(text, sizeof text, "channel %d", i + 1);
+        nl_cell_text(book, top - 1, GRID + 2 * i, text, LOOK_NOTE);
+        snprintf(text, sizeof text, "image %d", i + 1);
+        nl_cell_text(book, top + 2 * i, 0, text, LOOK_NOTE);
+    }
+}
+
+void nl_table_heads(nl_book *book, int top, const char *const *heads) {
+    for (int i = 0; heads[i]; i++) nl_cell_text(book, top - 1, TABLE + i, heads[i], LOOK_HEAD);
+}
+
+/* ---- the input ---- */
+
+static void input_grid(nl_book *book, int top, const double *values) {
+    for (int r = 0; r < SIDE; r++)
+        for (int c = 0; c < SIDE; c++) {
+            /* Outlined by image and channel, which no norm's sets are. */
+            const int form = (r % 2 ? EDGE_BOTTOM : EDGE_TOP) | (c % 2 ? EDGE_RIGHT : EDGE_LEFT);
+            nl_cell_number(book, top + r, GRID + c, values[nl_grid_index(r, c)], LOOK_GRID_INPUT,
+                           form);
+        }
+}
+
+static void parameter(nl_book *book, int row, const char *name, double value) {
+    nl_cell_text(book, row, TABLE, name, LOOK_LABEL);
+    nl_cell_number(book, row, TABLE + 1, value, LOOK_INPUT, 0);
+}
+
+void nl_sheet_input(nl_book *book) {
+    static const char *const channel_heads[] = {"channel", "gamma", "beta", "bias", NULL};
+    static const char *const weight_heads[] = {"weight, to / from", "1", "2", "3", "4", NULL};
+    nl_sheet_open(book, "Input", "Batch, layer and group norm by hand",
+                  "4 images of 4 channels of 2 x 2; group norm with 2 groups of 2 channels. Blue "
+                  "numbers may be changed: everything else is a formula.");
+    nl_grid_heads(book, TOP, "x, the input of layer 1");
+    input_grid(book, TOP, nl_example_x);
+    parameter(book, EPS, "eps", EX_EPS);
+    parameter(book, MOMENTUM, "momentum", EX_MOMENTUM);
+    parameter(book, RATE, "learning rate", EX_RATE);
+    nl_table_heads(book, CHANNELS, channel_heads);
+    for (int c = 0; c < EX_C; c++) {
+        nl_cell_number(book, CHANNELS + c, TABLE, c + 1, LOOK_COUNT, 0);
+        nl_cell_number(book, CHANNELS + c, TABLE + 1, nl_example_gamma[c], LOOK_INPUT, 0);
+        nl_cell_number(book, CHANNELS + c, TABLE + 2, nl_example_beta[c], LOOK_INPUT, 0);
+        nl_cell_number(book, CHANNELS + c, TABLE + 3, nl_example_bias[c], LOOK_INPUT, 0);
+    }
+    nl_grid_heads(book, GRADIENT, "dy, the gradient that arrives at y of layer 1");
+    input_grid(book, GRADIENT, nl_example_dy);
+    nl_table_heads(book, WEIGHT, weight_heads);
+    for (int o = 0; o < EX_C; o++) {
+        nl_cell_number(book, WEIGHT + o, TABLE, o + 1, LOOK_COUNT, 0);
+        for (int c = 0; c < EX_C; c++)
+            nl_cell_number(book, WEIGHT + o, TABLE + 1 + c, nl_example_weight[o * EX_C + c],
+                           LOOK_INPUT, 0);
+    }
+    nl_cell_text(book, WEIGHT + EX_C + 1, TABLE,
+                 "Layer 2 is a 1 x 1 convolution with these weights of ReLU(y), and a norm.",
+                 LOOK_NOTE);
+}
+
+/* ---- how many statistics ---- */
+
+void nl_sheet_counts(nl_book *book) {
+    static const char *const heads[] = {"N",         "C",           "H x W",     "groups",
+                                        "BN: pairs", "values each", "LN: pairs", "values each",
+                                        "GN: pairs", "values each"};
+    static const struct {
+        const char *name;
+        int n, c, hw, groups;
+    } rows[] = {{"here", EX_N, EX_C, EX_HW, EX_GROUPS},
+                {"norm1", 64, 96, 784, 24},
+                {"norm2", 64, 16, 784, 4},
+                {"norm3", 64, 16, 144, 4},
+                {"norm4", 64, 8, 144, 2},
+                {"norm5", 64, 16, 16, 4}};
+    nl_sheet_open(
+        book, "Counts", "How many pairs of mean and variance",
+        "BN takes one pair a channel (C), LN one an image (N), GN one a group of an image "
+        "(N x groups). Below 'here': the network at a batch of 64.");
+    worksheet_set_column(book->sheet, 1, 10, 12, NULL);
+    for (int i = 0; i < 10; i++) nl_cell_text(book, 3, 1 + i, heads[i], LOOK_HEAD);
+    for (int i = 0; i < (int)(sizeof rows / sizeof *rows); i++) {
+        const int row = 4 + i, n = rows[i].n, c = rows[i].c, hw = rows[i].hw, g = rows[i].groups;
+        nl_ref at[5];
+        for (int k = 1; k < 5; k++) at[k] = nl_at(row, k);
+        nl_cell_text(book, row, 0, rows[i].name, LOOK_LABEL);
+        const int inputs[] = {n, c, hw, g};
+        for (int k = 0; k < 4; k++) nl_cell_number(book, row, 1 + k, inputs[k], LOOK_INPUT, 0);
+        nl_cell_formula(book, row, 5, c, LOOK_COUNT, 0, "=%s", at[2].text);
+        nl_cell_formula(book, row, 6, n * hw, LOOK_COUNT, 0, "=%s*%s", at[1].text, at[3].text);
+        nl_cell_formula(book, row, 7, n, LOOK_COUNT, 0, "=%s", at[1].text);
+        nl_cell_formula(book, row, 8, c * hw, LOOK_COUNT, 0, "=%s*%s", at[2].text, at[3].text);
+        nl_cell_formula(book, row, 9, n * g, LOOK_COUNT, 0, "=%s*%s", at[1].text, at[4].text);
+        nl_cell_formula(book, row, 10, c / g * hw, LOOK_COUNT, 0, "=%s/%s*%s", at[2].text,
+                        at[4].text, at[3].text);
+    }
+}
+
+/* ---- the file ---- */
+
+static void fill(nl_book *book) {
+    /* A fixed date: the same workbook is the same file. */
+    lxw_doc_properties properties = {.title = "Normalization calculations", .created = 1577836800};
+    workbook_set_properties(book->book, &properties);
+    nl_sheet_input(book);
+    for (int norm = 0; norm < EX_NORMS; norm++) {
+        nl_example example;
+        nl_example_make(&example, (nl_example_norm)norm);
+        nl_sheet_norm(book, (nl_example_norm)norm, &example);
+    }
+    for (int norm = 0; norm < EX_NORMS; norm++) {
+        nl_example example;
+        nl_example_make(&example, (nl_example_norm)norm);
+        nl_sheet_gradient(book, (nl_example_norm)norm, &example);
+    }
+    nl_sheet_counts(book);
+}
+
+int nl_worksheet(const char *path, nl_error *err) {
+    char *temporary = NULL;
+    NL_ASSERT(asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) >= 0);
+    nl_book book = {.book = workbook_new(temporary)};
+    NL_ASSERT(book.book);
+    fill(&book);
+    int code = NL_OK;
+    errno = 0;
+    const lxw_error failed = workbook_close(book.book);
+    if (failed)
+        code = nl_fail(err, NL_EWRITE, path, "cannot write: %s",
+                       errno ? strerror(errno) : lxw_strerror(failed));
+    else if (rename(temporary, path) != 0)
+        code = nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+    if (code) unlink(temporary);
+    free(temporary);
+    return code;
+}
