@@ -124,7 +124,16 @@ Test(train_cli, files_log_and_records) {
 }
 
 Test(train_cli, limit_batches_counts_in_every_pass) {
-    expect_code(TRAIN("--limit-batches", "2", "--log-every", "1"), 0, NULL);
+    program_result r = TRAIN("--limit-batches", "2", "--log-every", "1");
+    cr_assert_eq(r.code, 0, "%s", r.err);
+    /* Of whole batches the original's figure is the mean loss divided by the batch. */
+    double loss = 0, figure = 0;
+    const char *line = strstr(r.out, "Average loss: ");
+    cr_assert(line && sscanf(line, "Average loss: %lf (by the original's formula %lf)", &loss,
+                             &figure) == 2);
+    cr_expect(loss > 0 && !(figure - loss / TOY_BATCH > 2e-5) && figure - loss / TOY_BATCH > -2e-5,
+              "%f and %f", loss, figure);
+    program_free(&r);
     char *text = content(t.out, "metrics.jsonl"), *csv = content(t.out, "predictions.csv");
     int steps = 0, images = -1; /* the header */
     for (const char *at = text; (at = strstr(at, "\"step\",")); at++) steps++;

@@ -5,7 +5,9 @@
 #include <signal.h> // raise
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
+#include <string.h> // strstr
 
+#include "normlab/rng.h" // nl_rotation_degrees
 #include "support/toy.h"
 
 /* Trains into `out`, with the exit code expected. */
@@ -45,6 +47,76 @@ Test(trainer, two_runs_are_identical) {
     toy_close(&t);
 }
 
+/* --- the best epoch, and the last look ----------------------------------------------------------
+ */
+
+/* The best epoch by the rule, from the records. */
+static int best_of(char *metrics) {
+    int best = -1, epoch;
+    double accuracy, loss, best_accuracy = 0, best_loss = 0;
+    for (char *line; (line = strsep(&metrics, "\n"));) {
+        const char *test = strstr(line, "\"test_loss\"");
+        if (sscanf(line, "{\"event\":\"epoch\",\"epoch\":%d,", &epoch) != 1) continue;
+        cr_assert(sscanf(test, "\"test_loss\":%lf,\"test_accuracy\":%lf", &loss, &accuracy) == 2);
+        if (best >= 0 &&
+            (accuracy < best_accuracy || (accuracy == best_accuracy && !(loss < best_loss))))
+            continue;
+        best = epoch;
+        best_accuracy = accuracy;
+        best_loss = loss;
+    }
+    return best;
+}
+
+Test(trainer, best_is_the_best_epoch) {
+    int seen_inside = 0;
+    for (uint32_t seed = 1; seed <= 6; seed++) {
+        toy t;
+        toy_open(&t);
+        char a[256], b[256];
+        size_t size;
+        t.config.train.seed = seed;
+        t.config.train.epochs = 8;
+        train(&t, folder(&t, a, "a"), NL_OK);
+        char *metrics = toy_read(&t, a, "metrics.jsonl", &size);
+        const int best = best_of(metrics);
+        cr_assert(best >= 0);
+        seen_inside += best < 7;
+        t.config.train.epochs = best + 1;
+        train(&t, folder(&t, b, "b"), NL_OK);
+        cr_expect(toy_same_weights(&t, a, "best.safetensors", b, "last.safetensors"));
+        free(metrics);
+        toy_close(&t);
+    }
+    cr_expect(seen_inside > 0, "no seed whose best epoch is not its last: the test is blind");
+}
+
+static nl_rotation seen_train, seen_test;
+
+static int look_at_rotations(nl_engine *engine, const nl_eval_pass *pass, nl_eval_result *result,
+                             nl_error *err) {
+    const nl_rotation none = {0, 0, 0, 0};
+    if (pass->split->count == TOY_TRAIN)
+        seen_train = pass->rotations ? pass->rotations[5] : none;
+    else
+        seen_test = pass->rotations ? pass->rotations[5] : none;
+    return nl_backend_cpu64.evaluate(engine, pass, result, err);
+}
+
+Test(trainer, final_rotates_by_the_epoch_after_the_last) {
+    toy t;
+    toy_open(&t);
+    char a[256];
+    nl_backend looking = nl_backend_cpu64;
+    looking.evaluate = look_at_rotations;
+    t.study.backend = &looking;
+    train(&t, folder(&t, a, "a"), NL_OK);
+    const nl_rotation expected = nl_rotation_make(nl_rotation_degrees(3, TOY_EPOCHS, 5, 7));
+    cr_expect(memcmp(&seen_train, &expected, sizeof expected) == 0);
+    cr_expect(seen_test.a == 0, "test images are never rotated");
+    toy_close(&t);
+}
+
 /* --- stopping and resuming ------------------------------------------------------------------- */
 
 static const nl_backend *real_backend;
@@ -63,6 +135,18 @@ static nl_backend stopping_backend(const nl_backend *backend, int step) {
     steps_left = step;
     stopping.enqueue = enqueue_then_signal;
     return stopping;
+}
+
+/* The records of a unit without their times. */
+static char *records(const toy *t, const char *out) {
+    size_t size;
+    char *text = toy_read(t, out, "metrics.jsonl", &size);
+    cr_assert(text);
+    for (char *at = text; (at = strstr(at, "\"seconds\":"));) {
+        char *end = strchr(at, '}');
+        memmove(at, end, strlen(end) + 1);
+    }
+    return text;
 }
 
 static void resume_after_every_step(const nl_backend *backend) {
@@ -85,6 +169,10 @@ static void resume_after_every_step(const nl_backend *backend) {
         cr_expect(toy_same(&t, whole, parts, "last.safetensors"), "last differs, step %d", step);
         cr_expect(toy_same(&t, whole, parts, "best.safetensors"), "best differs, step %d", step);
         cr_expect(toy_same(&t, whole, parts, "predictions.csv"), "predictions, step %d", step);
+        char *expected = records(&t, whole), *found = records(&t, parts);
+        cr_expect_str_eq(found, expected, "step %d", step);
+        free(expected);
+        free(found);
     }
     toy_close(&t);
 }
