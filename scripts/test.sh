@@ -28,8 +28,8 @@ heavy_tools() {
   done
 }
 
-# count FOLDER [OPTION...]: adds what the programs of one ctest run wrote into their TAP files. A program that
-# wrote none counts as one test; one that failed without a failing test counts as one failure.
+# count FOLDER [OPTION...]: adds what the programs of one ctest run wrote into their TAP files. A
+# program that wrote none counts as one test; one that failed without a failing test as one failure.
 count() {
   local name tap p f s folder=$1 failures=$1/Testing/Temporary/LastTestsFailed.log
   shift
