@@ -1,0 +1,288 @@
+/* support_stage.h
+ *
+ * The gradient jumps where two values of a window are nearly equal or an activation is nearly 0:
+ * there rounding decides who gets it. dy is set to 0 at such places (dodge), so that all three
+ * computations mean the same function; everywhere else they must agree. */
+#include "support_stage.h"
+
+#include <math.h>   // fabs
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+#include <string.h> // memcpy
+
+#include "normlab/ops.h"     // nl_norm_batch_forward_f64
+#include "normlab/rng.h"     // nl_dropout_threshold
+#include "support/compare.h" // CHECK_CLOSE
+#include "support/random.h"  // random_f64
+#include "support_device.h"  // device_copy
+
+enum { SEED = 3, EPOCH = 7, LAYER = 2, MOST_SLOTS = 128 };
+
+/* What a stage gives; y and dz among them are the images' tensors, the rest belongs to channels. */
+#define RESULTS(X) X(y) X(dz) X(dgamma) X(dbeta) X(dbias) X(fresh_mean) X(fresh_var)
+
+typedef struct results {
+#define X(name) double *name;
+    RESULTS(X)
+#undef X
+} results;
+
+typedef struct stage {
+    const stage_case *c;
+    int64_t in, out, pairs; /* elements of z and y; (mean, var) pairs */
+    nl_norm_shape norm;
+    nl_pool_shape pool;
+    nl_dropout_spec drop;
+    uint32_t slots[MOST_SLOTS];
+    double *z, *bias, *gamma, *beta, *dy; /* inputs */
+    double *r_mean, *r_var;
+} stage;
+
+static int64_t results_count(const stage *t, size_t i) {
+    return i == 0 ? t->out : i == 1 ? t->in : t->c->s.c;
+}
+
+// --- the plain operations, in both precisions ---------------------------------------------------
+
+#define REAL double
+#define PLAIN(name) name##_f64
+#define OPS(name) nl_##name##_f64
+#include "plain_stage.h"
+#undef REAL
+#undef PLAIN
+#undef OPS
+
+#define REAL float
+#define PLAIN(name) name##_f32
+#define OPS(name) nl_##name##_f32
+#include "plain_stage.h"
+#undef REAL
+#undef PLAIN
+#undef OPS
+
+// --- inputs -------------------------------------------------------------------------------------
+
+static stage make(const stage_case *c) {
+    const nl_k_shape s = c->s;
+    const int k = s.pool ? s.pool : 1, hw = s.h * s.w;
+    stage t = {.c = c, .in = (int64_t)s.n * s.c * hw};
+    t.out = (int64_t)s.n * s.c * (s.h / k) * (s.w / k);
+    t.norm = (nl_norm_shape){s.n, s.c, hw, c->norm == STAGE_GROUP ? s.groups : 0};
+    t.pairs = c->norm == STAGE_GROUP ? (int64_t)s.n * s.groups : s.c;
+    t.pool = (nl_pool_shape){s.n, s.c, s.h, s.w, k};
+    cr_assert(s.n <= MOST_SLOTS);
+    for (int i = 0; i < s.n; i++) t.slots[i] = (uint32_t)(i * 977 % 60000 + 11);
+    t.z = random_f64(t.in, 1, c->input.mean, c->input.sigma);
+    t.bias = random_f64(s.c, 2, 0, fabs(c->input.mean) > 100 || c->bare ? 0 : 0.3);
+    t.gamma = random_f64(s.c, 3, 1, 0.5);
+    t.beta = random_f64(s.c, 4, 0.1, 0.5);
+    t.dy = random_f64(t.out, 5, 0.2, 1);
+    t.r_mean = random_f64(s.c, 6, c->input.mean, c->input.sigma);
+    t.r_var = random_f64(s.c, 7, 1, 0.2);
+    return t;
+}
+
+static void drop_inputs(stage *t) {
+    double *all[] = {t->z, t->bias, t->gamma, t->beta, t->dy, t->r_mean, t->r_var};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) guarded_free(all[i]);
+}
+
+static results make_results(const stage *t) {
+    results r;
+    double **all = (double **)&r;
+    for (size_t i = 0; i < sizeof r / sizeof *all; i++) all[i] = guarded_f64(results_count(t, i));
+    return r;
+}
+
+static void drop_results(results *r) {
+    double **all = (double **)r;
+    for (size_t i = 0; i < sizeof *r / sizeof *all; i++) guarded_free(all[i]);
+}
+
+// --- near ties ----------------------------------------------------------------------------------
+
+/* Whether rounding may decide what becomes of output o of a plane: u is the plane before the ReLU.
+ */
+static bool undecided(const stage *t, const double *u, int o, double tolerance) {
+    const int k = t->pool.k, pw = t->pool.w / k, at = o / pw * k * t->pool.w + o % pw * k;
+    double best = u[at];
+    for (int i = 0; i < k * k; i++) best = fmax(best, u[at + i / k * t->pool.w + i % k]);
+    if (t->c->s.relu && fabs(best) < tolerance) return true;
+    if (t->c->s.relu && best < 0) return false;
+    for (int i = 0; i < k * k; i++) {
+        const double behind = best - u[at + i / k * t->pool.w + i % k];
+        if (behind > 0 && behind < tolerance) return true;
+    }
+    return false;
+}
+
+static void dodge(stage *t) {
+    double *u = guarded_f64(t->in);
+    normed_f64(t, u);
+    double largest = 0;
+    for (int64_t i = 0; i < t->in; i++) largest = fmax(largest, fabs(u[i]));
+    const int64_t planes = (int64_t)t->norm.n * t->norm.c, each = t->out / planes;
+    for (int64_t i = 0; i < t->out; i++) {
+        const double *plane = u + i / each * t->norm.hw;
+        if (undecided(t, plane, (int)(i % each), 2e-3 * largest)) t->dy[i] = 0;
+    }
+    guarded_free(u);
+}
+
+// --- the kernels --------------------------------------------------------------------------------
+
+typedef struct device {
+    float *z, *bias, *gamma, *beta, *dy, *r_mean, *r_var; /* inputs */
+    float *results[sizeof(results) / sizeof(double *)];
+    nl_k_moments *saved;
+    uint32_t *slots;
+    nl_k_state *state;
+    void *scratch;
+    uint32_t *counters;
+} device;
+
+static float *upload(const double *x, int64_t count, int shift) {
+    float *narrow = to_f32(x, count), *on_device = device_copy(narrow, count, sizeof(float), shift);
+    guarded_free(narrow);
+    return on_device;
+}
+
+static device device_make(const stage *t) {
+    const int c = t->c->s.c, shift = t->c->shift;
+    const nl_k_state state = {.seed = SEED, .epoch = EPOCH};
+    device d = {.z = upload(t->z, t->in, shift),
+                .bias = t->c->bare ? NULL : upload(t->bias, c, 0),
+                .gamma = upload(t->gamma, c, 0),
+                .beta = upload(t->beta, c, 0),
+                .dy = upload(t->dy, t->out, shift),
+                .r_mean = upload(t->r_mean, c, 0),
+                .r_var = upload(t->r_var, c, 0),
+                .saved = device_copy(NULL, t->pairs, sizeof(nl_k_moments), 0),
+                .slots = device_copy(t->slots, t->norm.n, sizeof *t->slots, 0),
+                .state = device_copy(&state, 1, sizeof state, 0),
+                .scratch = scratch_make(nl_k_scratch_size(&t->c->s)),
+                .counters = counters_make(nl_k_counters(&t->c->s))};
+    for (size_t i = 0; i < sizeof d.results / sizeof *d.results; i++)
+        d.results[i] = device_copy(NULL, results_count(t, i), sizeof(float), i < 2 ? shift : 0);
+    return d;
+}
+
+static void device_drop(const stage *t, device *d) {
+    void *all[] = {d->z,     d->bias,  d->gamma, d->beta,  d->dy,     d->r_mean,
+                   d->r_var, d->saved, d->slots, d->state, d->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) device_free(all[i]);
+    for (size_t i = 0; i < sizeof d->results / sizeof *d->results; i++) device_free(d->results[i]);
+    counters_free(d->counters, nl_k_counters(&t->c->s));
+}
+
+static void launch_forward(const stage *t, const device *d, const nl_k_dropout *drop) {
+    const nl_k_shape *s = &t->c->s;
+    const float eps = (float)NORM_EPS;
+    int error;
+    if (t->c->norm == STAGE_PLAIN) {
+        error = nl_k_relu_forward(d->results[0], d->z, d->bias, s, drop, NULL);
+    } else if (t->c->eval) {
+        error = nl_k_norm_batch_eval(d->results[0], d->z, d->bias, d->gamma, d->beta, d->r_mean,
+                                     d->r_var, s, eps, NULL);
+    } else if (t->c->norm == STAGE_BATCH) {
+        error = nl_k_norm_batch_forward(d->results[0], d->saved, d->results[5], d->results[6], d->z,
+                                        d->bias, d->gamma, d->beta, s, eps, drop, d->scratch, NULL);
+    } else {
+        error = nl_k_norm_group_forward(d->results[0], d->saved, d->z, d->bias, d->gamma, d->beta,
+                                        s, eps, drop, d->scratch, NULL);
+    }
+    cr_assert(error == 0, "forward: error %d", error);
+}
+
+static void launch_backward(const stage *t, const device *d, const nl_k_dropout *drop) {
+    const nl_k_shape *s = &t->c->s;
+    float *dz = d->results[1], *dgamma = d->results[2], *dbeta = d->results[3];
+    float *dbias = d->results[4];
+    int error;
+    if (t->c->norm == STAGE_PLAIN) {
+        error = nl_k_relu_backward(dz, t->c->bare ? NULL : dbias, d->dy, d->z, d->bias, s, drop,
+                                   d->scratch, d->counters, NULL);
+    } else if (t->c->norm == STAGE_BATCH) {
+        error = nl_k_norm_batch_backward(dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma,
+                                         d->beta, d->saved, s, drop, d->scratch, NULL);
+    } else {
+        error = nl_k_norm_group_backward(dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma,
+                                         d->beta, d->saved, s, drop, d->scratch, d->counters, NULL);
+    }
+    cr_assert(error == 0, "backward: error %d", error);
+}
+
+/* Runs forward and backward under every schedule; the results as floats, the caller frees each. */
+static void run_kernels(const stage *t, float *got[], const char *name) {
+    for (unsigned s = 0; s < schedules(); s++) {
+        schedule(s);
+        device d = device_make(t);
+        const nl_k_dropout drop = {d.slots, d.state, LAYER, nl_dropout_threshold(t->c->drop),
+                                   nl_dropout_scale(t->c->drop)};
+        const nl_k_dropout *const drops = t->c->drop > 0 ? &drop : NULL;
+        launch_forward(t, &d, drops);
+        if (!t->c->eval) launch_backward(t, &d, drops);
+        for (size_t i = 0; i < sizeof(results) / sizeof(double *); i++)
+            same_bits(got[i], d.results[i], results_count(t, i), sizeof(float), s, name);
+        device_drop(t, &d);
+    }
+}
+
+// --- comparison ---------------------------------------------------------------------------------
+
+static bool is_given(const stage *t, size_t i) {
+    const stage_case *c = t->c;
+    if (i == 0) return true;
+    if (c->eval) return false;
+    if (i == 1) return true;
+    if (c->norm == STAGE_PLAIN) return i == 4 && !c->bare;
+    return i < 5 || c->norm == STAGE_BATCH;
+}
+
+static double bound_of(const double *plain, const double *want, int64_t count) {
+    double error = 0, largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        error = fmax(error, fabs(plain[i] - want[i]));
+        largest = fmax(largest, fabs(want[i]));
+    }
+    const float top = (float)largest;
+    return 4 * error + 4 * ((double)nextafterf(top, INFINITY) - (double)top);
+}
+
+static void describe(const stage_case *c, char *text, size_t size) {
+    snprintf(text, size, "%dx%dx%dx%d groups %d pool %d relu %d drop %g at %g +- %g%s%s", c->s.n,
+             c->s.c, c->s.h, c->s.w, c->norm == STAGE_GROUP ? c->s.groups : 0, c->s.pool, c->s.relu,
+             c->drop, c->input.mean, c->input.sigma, c->shift ? " unaligned" : "",
+             c->bare ? " bare" : "");
+}
+
+void check_stage(const stage_case *c) {
+    static const char *const names[] = {"relu", "norm_batch", "norm_group"};
+#define X(name) #name,
+    static const char *const result_names[] = {RESULTS(X)};
+#undef X
+    char name[160], text[COMPARE_TEXT];
+    describe(c, name, sizeof name);
+    covered(c->eval ? "norm_batch_eval" : names[c->norm], name);
+    stage t = make(c);
+    if (!c->eval) dodge(&t);
+    results want = make_results(&t), plain = make_results(&t);
+    plain_f64(&t, &want);
+    plain_f32(&t, &plain);
+    float *got[sizeof(results) / sizeof(double *)];
+    for (size_t i = 0; i < sizeof got / sizeof *got; i++)
+        got[i] = guarded_f32(results_count(&t, i));
+    run_kernels(&t, got, name);
+    for (size_t i = 0; i < sizeof got / sizeof *got; i++) {
+        const int64_t count = results_count(&t, i);
+        const double *w = ((double **)&want)[i];
+        const double bound = is_given(&t, i) ? bound_of(((double **)&plain)[i], w, count) : 0;
+        if (is_given(&t, i))
+            cr_assert(compare_f32(text, got[i], w, count, bound, 0), "%s: %s: %s", name,
+                      result_names[i], text);
+        guarded_free(got[i]);
+    }
+    drop_results(&want);
+    drop_results(&plain);
+    drop_inputs(&t);
+}
