@@ -165,13 +165,6 @@ void nl_key_place(char *where, size_t size, const nl_config *config, const char 
         snprintf(where, size, "%s", otherwise);
 }
 
-/* A value in an error: one line, not too long. */
-static void show(char *shown, size_t size, const char *text) {
-    size_t n = 0;
-    for (; text[n] && n < size - 4; n++) shown[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
-    strcpy(shown + n, text[n] ? "..." : "");
-}
-
 static void help_lines(FILE *stream, const nl_key *keys, int count) {
     char range[128];
     for (int i = 0; i < count; i++) {
@@ -253,11 +246,11 @@ static int find_word(const char *const *words, const char *text) {
 
 static int wrong(nl_error *err, const nl_key *key, const char *path, const nl_scalar *value,
                  const char *what) {
-    char shown[48], range[128];
-    show(shown, sizeof shown, value->text);
+    char range[128];
+    const char *quote = value->quoted ? "\"" : "'";
     nl_key_range(range, sizeof range, key);
-    return nl_key_fail(err, value, path, "%s%s%s is %s; allowed: %s", value->quoted ? "\"" : "'",
-                       shown, value->quoted ? "\"" : "'", what, range);
+    return nl_key_fail(err, value, path, "%s%.40s%s%s is %s; allowed: %s", quote, value->text,
+                       strlen(value->text) > 40 ? "..." : "", quote, what, range);
 }
 
 static int parse_word(void *at, const nl_key *key, const char *path, const nl_scalar *value,

@@ -1,11 +1,18 @@
 /* Reporting failures; see normlab/error.h for the two classes. */
 #include "normlab/error.h"
 
+#include <ctype.h>  // iscntrl
 #include <stdarg.h> // va_list
 #include <stdint.h> // SIZE_MAX
 #include <stdio.h>  // fprintf
 #include <stdlib.h> // aligned_alloc, abort
 #include <string.h> // memset
+
+/* A message is one line, whatever names and values of the user's it quotes. */
+static void make_one_line(char *text) {
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text)) *text = '?';
+}
 
 int nl_fail(nl_error *err, int code, const char *where, const char *what, ...) {
     if (!err) return code;
@@ -15,6 +22,8 @@ int nl_fail(nl_error *err, int code, const char *where, const char *what, ...) {
     va_start(args, what);
     vsnprintf(err->what, sizeof err->what, what, args);
     va_end(args);
+    make_one_line(err->where);
+    make_one_line(err->what);
     err->hint[0] = '\0';
     return code;
 }
