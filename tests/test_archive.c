@@ -6,6 +6,7 @@
 #include <stdio.h>   // FILE
 #include <stdlib.h>  // free
 #include <string.h>  // memcmp
+#include <unistd.h>  // truncate
 
 #include "normlab/checkpoint.h"
 #include "support/idx_set.h"
@@ -162,11 +163,14 @@ Test(archive, survives_each_flipped_bit) {
 #define ENTRY(dtype, shape, offsets)                                                               \
     "{" META ",\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
-/* Headers before 8 zero bytes of data; the first is good. */
+/* Headers before 8 zero bytes of data; the first two are good. */
 static const struct {
     const char *header, *what;
 } HEADERS[] = {
     {ENTRY("\"F32\"", "[2]", "[0,8]"), NULL},
+    {"{" META ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},"
+     "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+     NULL}, /* the order of the names is free */
     {"", "header, byte"},
     {"[]", "not a JSON object"},
     {" " ENTRY("\"F32\"", "[2]", "[0,8]"), "not a JSON object"},
@@ -270,6 +274,25 @@ Test(archive, refuses_each_bad_header_length) {
     expect_failure(path, "header length", "one past the end");
     save_with_header(path, good, 0);
     expect_failure(path, "header, byte", "no header");
+    temp_dir_remove(dir);
+}
+
+/* Well-formed, but larger than any header or checkpoint of ours. */
+Test(archive, refuses_what_is_far_too_large) {
+    enum { LENGTH = (1 << 20) + 8 };
+    char *dir = temp_dir_make(), path[512];
+    snprintf(path, sizeof path, "%s/large.safetensors", dir);
+    char *bytes = nl_alloc(16 + LENGTH, 1, "test");
+    const uint64_t length = LENGTH;
+    const char *good = HEADERS[0].header;
+    memcpy(bytes, &length, 8);
+    memset(bytes + 8, ' ', LENGTH);
+    memcpy(bytes + 8, good, strlen(good));
+    idx_set_save(path, bytes, 16 + LENGTH, false);
+    expect_failure(path, "header length 1048584", "large header");
+    cr_assert(truncate(path, ((off_t)1 << 32) + 1) == 0); /* takes no room on the disk */
+    expect_failure(path, "4294967297 bytes: not a checkpoint", "large file");
+    free(bytes);
     temp_dir_remove(dir);
 }
 
