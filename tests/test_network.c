@@ -219,24 +219,24 @@ static void check_partial(const char *config, uint32_t left) {
 }
 
 Test(network, partial_batches) {
-    const char *const configs[] = {"bn_l1", "ln", "gn", "none"};
-    const uint32_t sizes[] = {1, 3, 16, 32, 63};
-    for (int c = 0; c < 4; c++)
-        for (int i = 0; i < 5; i++) check_partial(configs[c], sizes[i]);
+    const char *const configs[] = {"bn_l1", "gn"};
+    const uint32_t sizes[] = {1, 16, 32};
+    for (int c = 0; c < 2; c++)
+        for (int i = 0; i < 3; i++) check_partial(configs[c], sizes[i]);
 }
 
 Test(network, one_batch_can_be_overfitted) {
     const char *const configs[] = {"bn", "ln", "gn"};
     for (int c = 0; c < 3; c++) {
         memory_run r;
-        memory_run_open(&r, configs[c], 16, "data.batch=16", "train.lr=0.05", "model.dropout=0",
+        memory_run_open(&r, configs[c], 10, "data.batch=10", "train.lr=0.05", "model.dropout=0",
                         (char *)NULL);
         shrink(&r);
         memory_engine e = memory_engine_open(&r, &nl_backend_cpu64);
         nl_step_record record = {0};
-        for (int i = 0; i < 150; i++) memory_engine_steps(&e, 0, 1, &record);
+        for (int i = 0; i < 100; i++) memory_engine_steps(&e, 0, 1, &record);
         cr_assert(record.loss <= 0.02, "%s: loss %g", configs[c], record.loss);
-        cr_assert_eq(record.hits, 16u);
+        cr_assert_eq(record.hits, 10u);
         memory_engine_close(&e);
         memory_run_close(&r);
     }

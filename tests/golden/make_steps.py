@@ -16,7 +16,7 @@ import torch_net
 import torch_steps
 
 HERE = pathlib.Path(__file__).parent
-IMAGES, BATCH, STEPS, SEED = 76, 8, 20, 1
+IMAGES, BATCH, STEPS, SEED = 28, 3, 20, 1
 CASES = [("bn_l1", {}), ("ln", {}), ("gn", {}), ("bn", {}), ("none", {}), ("instance", {}),
          ("nesterov", {"nesterov": True, "weight_decay": 0.01, "l1": 0.0005})]
 FILES = {"instance": "gn", "nesterov": "gn"}
