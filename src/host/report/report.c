@@ -10,6 +10,7 @@
 #include "charts.h"
 #include "findings.h"
 #include "grids.h"
+#include "page.h"
 
 static int make_folder(const char *path, nl_error *err) {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) return NL_OK;
@@ -29,18 +30,32 @@ static void remove_charts(const char *dir) {
     }
 }
 
+static int write_workbook(const char *dir, nl_error *err) {
+    char *path = nl_path(dir, "Normalization_Calculations.xlsx");
+    const int code = nl_worksheet(path, err);
+    free(path);
+    return code;
+}
+
+static int write_findings(const nl_findings *findings, const char *dir, nl_error *err) {
+    char *path = nl_path(dir, "findings.md");
+    const int code = nl_findings_write(findings, path, err);
+    free(path);
+    return code;
+}
+
 static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
     nl_summary summary;
     nl_findings findings;
     nl_summary_make(&summary, folder);
     nl_findings_make(&findings, &summary);
-    char *path = nl_path(dir, "findings.md");
-    const int code = nl_findings_write(&findings, path, err);
-    free(path);
-    if (code == NL_OK) {
-        remove_charts(dir);
+    remove_charts(dir);
+    int code = write_findings(&findings, dir, err);
+    if (!code) code = write_workbook(dir, err);
+    if (!code) {
         nl_charts_draw(&summary, dir);
         nl_grids_draw(folder, dir);
+        code = nl_page_write(folder, &summary, &findings, dir, err);
     }
     nl_findings_free(&findings);
     nl_summary_free(&summary);

@@ -32,21 +32,18 @@ static void set_edges(lxw_format *f, int form) {
 }
 
 static void set_look(lxw_format *f, nl_look look) {
-    static const char *const numbers[LOOKS] = {[LOOK_FINE] = "0.00000000",
-                                               [LOOK_COUNT] = "#,##0",
-                                               [LOOK_INPUT] = "General",
-                                               [LOOK_GRID] = "0.0000",
-                                               [LOOK_GRID_INPUT] = "General"};
+    static const char *const numbers[LOOKS] = {
+        [LOOK_FINE] = "0.00000000", [LOOK_COUNT] = "#,##0",        [LOOK_INPUT] = "General",
+        [LOOK_GRID] = "0.0000",     [LOOK_GRID_INPUT] = "General", [LOOK_GRID_PLAIN] = "General"};
     format_set_font_color(f, look == LOOK_NOTE                               ? SOFT
                              : look == LOOK_INPUT || look == LOOK_GRID_INPUT ? 0x0000C0
                                                                              : INK);
     if (look == LOOK_TITLE) format_set_font_size(f, 16);
-    if (look == LOOK_HEAD) {
+    if (look == LOOK_HEAD || look == LOOK_HEAD_LEFT) {
         format_set_bold(f);
         format_set_bottom(f, LXW_BORDER_THIN);
-        format_set_align(f, LXW_ALIGN_RIGHT);
     }
-    if (look == LOOK_CHECK) format_set_align(f, LXW_ALIGN_RIGHT);
+    if (look == LOOK_HEAD || look == LOOK_CHECK) format_set_align(f, LXW_ALIGN_RIGHT);
     if (numbers[look]) format_set_num_format(f, numbers[look]);
 }
 
@@ -56,7 +53,8 @@ lxw_format *nl_book_format(nl_book *book, nl_look look, int form) {
     *slot = workbook_add_format(book->book);
     NL_ASSERT(*slot);
     set_look(*slot, look);
-    if (look == LOOK_GRID || look == LOOK_GRID_INPUT) set_edges(*slot, form);
+    if (look == LOOK_GRID || look == LOOK_GRID_INPUT || look == LOOK_GRID_PLAIN)
+        set_edges(*slot, form);
     return *slot;
 }
 
@@ -66,7 +64,7 @@ void nl_sheet_open(nl_book *book, const char *name, const char *title, const cha
     worksheet_set_column(book->sheet, 0, 0, 10, NULL);
     worksheet_set_column(book->sheet, 1, 8, 8.5, NULL);
     worksheet_set_column(book->sheet, 9, 9, 3, NULL);
-    worksheet_set_column(book->sheet, 10, 20, 14.5, NULL);
+    worksheet_set_column(book->sheet, 10, 20, 18, NULL);
     worksheet_set_landscape(book->sheet);
     worksheet_set_paper(book->sheet, 9); /* A4 */
     worksheet_fit_to_pages(book->sheet, 1, 0);

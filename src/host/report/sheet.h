@@ -8,13 +8,15 @@ typedef enum nl_look {
     LOOK_TITLE,
     LOOK_NOTE,
     LOOK_HEAD,
+    LOOK_HEAD_LEFT,
     LOOK_LABEL,
     LOOK_INPUT, /* a number that a reader may change */
     LOOK_FINE,  /* a number with eight decimals */
     LOOK_COUNT,
     LOOK_CHECK,
     LOOK_GRID_INPUT,
-    LOOK_GRID, /* four decimals */
+    LOOK_GRID_PLAIN, /* as many decimals as it takes */
+    LOOK_GRID,       /* four decimals */
     LOOKS
 } nl_look;
 

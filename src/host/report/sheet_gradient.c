@@ -28,7 +28,7 @@ static void sets(nl_book *book, nl_example_norm norm, const nl_example_gradient 
 /* A norm's output does not change when a constant is added to a set: its gradient there sums to 0.
  */
 static void checks(nl_book *book, nl_example_norm norm, int top, const nl_example_gradient *g) {
-    static const char *const heads[] = {"over", "sum of dx", "sum 0 ?", NULL};
+    static const char *const heads[] = {"over", "sum of dx", "sum 0?", NULL};
     nl_table_heads(book, top, heads);
     for (int s = 0; s < nl_example_sets(norm); s++) {
         char name[40];

@@ -161,10 +161,12 @@ void nl_sheet_norm(nl_book *book, nl_example_norm norm, const nl_example *e) {
     nl_grid_heads(book, TOP, "x");
     for (int r = 0; r < SIDE; r++)
         for (int c = 0; c < SIDE; c++)
-            nl_cell_formula(book, TOP + r, GRID + c, e->one.x[nl_grid_index(r, c)], LOOK_GRID_INPUT,
+            nl_cell_formula(book, TOP + r, GRID + c, e->one.x[nl_grid_index(r, c)], LOOK_GRID_PLAIN,
                             nl_set_form(norm, r, c), "=Input!%s", nl_at(TOP + r, GRID + c).text);
     layer(book, norm, TOP, &e->one);
     if (norm == EX_BN) running(book, TOP + 2 * NEXT, TOP, &e->one);
+    lxw_row_t page_break[] = {SECOND - NEXT - 3, 0};
+    worksheet_set_h_pagebreaks(book->sheet, page_break);
     second_input(book, norm, e);
     layer(book, norm, SECOND, &e->two);
 }

@@ -64,7 +64,8 @@ void nl_grid_heads(nl_book *book, int top, const char *title) {
 }
 
 void nl_table_heads(nl_book *book, int top, const char *const *heads) {
-    for (int i = 0; heads[i]; i++) nl_cell_text(book, top - 1, TABLE + i, heads[i], LOOK_HEAD);
+    for (int i = 0; heads[i]; i++)
+        nl_cell_text(book, top - 1, TABLE + i, heads[i], i ? LOOK_HEAD : LOOK_HEAD_LEFT);
 }
 
 /* ---- the input ---- */
