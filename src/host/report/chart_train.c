@@ -6,7 +6,7 @@
 
 #include "gnuplot.h"
 
-enum { width = 920, panel_height = 250, head_height = 78 };
+enum { width = 920, panel_height = 250, head_height = 78, foot_height = 8 };
 
 static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, int i, int columns,
                   int height) {
@@ -42,7 +42,7 @@ static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, i
 void nl_chart_train(const nl_summary *summary, const char *dir) {
     const char *name = nl_chart_names[2];
     const int n = summary->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
-    const int height = head_height + panel_height * ((n + columns - 1) / columns);
+    const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
     const nl_scale scale = nl_scale_of(summary, false, true);
     nl_script script;
     nl_script_open(&script);

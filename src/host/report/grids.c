@@ -10,6 +10,7 @@
 #include <unistd.h>  // unlink
 
 #include "gnuplot.h"
+#include "text.h"            // nl_thousands
 #include "normlab/dataset.h" // nl_dataset_load
 
 enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cell_height = 258 };
@@ -147,8 +148,8 @@ static void draw(const nl_folder *folder, const nl_variant *variant, const nl_se
     char title[400], subtitle[200];
     snprintf(title, sizeof title, "Misclassified by %s", nl_short(variant->name).text);
     snprintf(subtitle, sizeof subtitle,
-             "seed %u: %d of %u test images; the %d it was surest of, and who errs on them too",
-             run->seed, n, run->n_guesses, shown);
+             "seed %u: %d of %s test images; the %d it was surest of, and who errs on them too",
+             run->seed, n, nl_thousands(run->n_guesses).text, shown);
     write_pixels(variant, errors, shown, data, dir);
     nl_script script;
     nl_script_open(&script);

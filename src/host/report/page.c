@@ -143,7 +143,6 @@ static void write_page(const page *p) {
     part(p, NL_TABLE_PAIRS);
     part(p, NL_TABLE_IMAGES);
     part(p, NL_TABLE_TIME);
-    fputs("<h2>Train against test</h2>\n", p->out);
     chart(p, 2, "Train against test loss by epoch");
     grids(p);
     part(p, NL_TABLE_PARITY);
