@@ -236,6 +236,8 @@ Test(train_cli, a_broken_state_is_refused) {
     snprintf(path, sizeof path, "%s/toy/seed-3/run.json", t.out);
     cr_assert(truncate(path, 10) == 0);
     expect_code(TRAIN("--resume"), 3, "run.json");
+    cr_assert(unlink(path) == 0);
+    expect_code(TRAIN("--resume"), 3, "run.json");
     expect_code(TRAIN("--overwrite"), 0, NULL);
 }
 

@@ -47,6 +47,27 @@ Test(trainer, two_runs_are_identical) {
     toy_close(&t);
 }
 
+Test(trainer, train_loss_is_the_mean_over_images) {
+    toy t;
+    toy_open(&t);
+    t.study.options.log_every = 1;
+    char a[256];
+    size_t size;
+    train(&t, folder(&t, a, "a"), NL_OK);
+    char *text = toy_read(&t, a, "metrics.jsonl", &size), *at = text;
+    double sum = 0, loss = 0;
+    for (int step = 0; step < TOY_STEPS; step++) { /* 5 batches of 8 images and one of 4 */
+        cr_assert((at = strstr(at, "\"loss\":")) && sscanf(at, "\"loss\":%lf", &loss) == 1);
+        at++;
+        sum += loss * (step < TOY_STEPS - 1 ? TOY_BATCH : TOY_TRAIN % TOY_BATCH);
+    }
+    cr_assert((at = strstr(at, "\"train_loss\":")) && sscanf(at, "\"train_loss\":%lf", &loss) == 1);
+    cr_expect(!(loss - sum / TOY_TRAIN > 1e-12) && loss - sum / TOY_TRAIN > -1e-12, "%.15g, %.15g",
+              loss, sum / TOY_TRAIN);
+    free(text);
+    toy_close(&t);
+}
+
 /* --- the best epoch, and the last look ----------------------------------------------------------
  */
 
@@ -77,6 +98,8 @@ Test(trainer, best_is_the_best_epoch) {
         size_t size;
         t.config.train.seed = seed;
         t.config.train.epochs = 8;
+        t.config.train.lr = 0.3; /* restless: ties and losses that rise again */
+        t.config.train.schedule.factor = 0.9;
         train(&t, folder(&t, a, "a"), NL_OK);
         char *metrics = toy_read(&t, a, "metrics.jsonl", &size);
         const int best = best_of(metrics);

@@ -2,11 +2,12 @@
  * where an earlier one with that record stopped. */
 #include "trainer.h"
 
-#include <inttypes.h> // PRIu32
-#include <jansson.h>  // json_pack
-#include <stdlib.h>   // free
-#include <string.h>   // strcmp
-#include <time.h>     // gmtime_r
+#include <errno.h>   // errno
+#include <jansson.h> // json_pack
+#include <stdlib.h>  // free
+#include <string.h>  // strcmp
+#include <time.h>    // gmtime_r
+#include <unistd.h>  // access
 
 #include "normlab/checkpoint.h" // nl_file_write
 
@@ -85,11 +86,20 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 
 /* --- reading and comparing ------------------------------------------------------------------ */
 
+/* Without run.json there is no run, unless something else of one is there. */
+static int check_no_run(const nl_unit *unit, const char *record, int failure, nl_error *err) {
+    char state[NL_PATH_SIZE];
+    const bool saved = access(nl_unit_file(unit, state, "state.safetensors"), F_OK) == 0;
+    if (failure == ENOENT && !saved) return NL_OK;
+    nl_fail(err, NL_EDATA, record, "cannot read: %s", strerror(failure));
+    return nl_hint(err, "--overwrite starts the run anew");
+}
+
 int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     char path[NL_PATH_SIZE];
     *record = NULL;
     FILE *file = fopen(nl_unit_file(unit, path, "run.json"), "re");
-    if (!file) return NL_OK;
+    if (!file) return check_no_run(unit, path, errno, err);
     json_error_t error;
     *record = json_loadf(file, 0, &error);
     fclose(file);
