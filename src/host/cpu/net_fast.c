@@ -128,7 +128,9 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     const nl_model *model = spec->model;
     *e = (nl_engine){.spec = *spec, .model = model};
     e->threads = nl_threads_open(spec->threads > 0 ? spec->threads : nl_threads_cores());
-    const int workers = nl_threads_count(e->threads), batch = spec->config->data.batch;
+    const uint32_t train = spec->data->train.count, test = spec->data->test.count;
+    const int workers = nl_threads_count(e->threads), wanted = spec->config->data.batch;
+    const int batch = (uint32_t)wanted < train ? wanted : (int)train; /* no batch is larger */
     e->rows = batch > workers ? batch : workers;
     for (int i = 0; i < model->n_layers; i++) e->phased = e->phased || is_batch(&model->layers[i]);
     e->input = place(e, NL_PIXELS, e->phased);
@@ -150,7 +152,6 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     e->gradient = nl_alloc((size_t)model->params_size, sizeof(float), "gradient");
     e->buffers = nl_alloc((size_t)model->buffers_size, sizeof(float), "running values");
     e->fresh = nl_alloc((size_t)model->buffers_size, sizeof(float), "running values");
-    const uint32_t train = spec->data->train.count, test = spec->data->test.count;
     const size_t most = train > test ? train : test;
     e->order = nl_alloc(train, sizeof *e->order, "order");
     e->rotations = nl_alloc(train, sizeof *e->rotations, "rotations");
