@@ -95,10 +95,13 @@ static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store
         return;
     }
     real *mean = AT(buffers, net, layer->r_mean), *var = AT(buffers, net, layer->r_var);
-    if (b.train) OP(norm_batch_forward)
-    (store->y, store->mean, store->rstd, mean, var, store->z, gamma, beta, s, eps,
-     net->model->norm_momentum);
-    else OP(norm_batch_eval)(store->y, store->z, gamma, beta, mean, var, s, eps);
+    if (b.train) {
+        OP(norm_batch_forward)
+        (store->y, store->mean, store->rstd, mean, var, store->z, gamma, beta, s, eps,
+         net->model->norm_momentum);
+    } else {
+        OP(norm_batch_eval)(store->y, store->z, gamma, beta, mean, var, s, eps);
+    }
 }
 
 static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
