@@ -48,17 +48,18 @@ static void make_split(nl_split *split, uint32_t first) {
     }
 }
 
-/* A config with overrides; sets ends with NULL. */
-static run *make_run(const char *name, const char *const *sets) {
+/* The small network with a norm and further overrides, which end with NULL. */
+static run *make_run(const char *norm, const char *const *sets) {
     run *r = nl_alloc(1, sizeof *r, "run");
     nl_error err = {0};
-    char path[512], batch[32];
-    snprintf(path, sizeof path, "%s/configs/%s.yaml", NL_SOURCE_DIR, name);
-    snprintf(batch, sizeof batch, "data.batch=%d", BATCH);
-    cr_assert(nl_config_load(&r->config, path, &err) == NL_OK, "%s", err.what);
-    cr_assert(nl_config_set(&r->config, batch, &err) == NL_OK, "%s", err.what);
+    char set[32];
+    snprintf(set, sizeof set, "model.norm=%s", norm);
+    cr_assert(!nl_config_load(&r->config, NL_SOURCE_DIR "/tests/gpu/small.yaml", &err), "%s: %s",
+              err.where, err.what);
+    cr_assert(nl_config_set(&r->config, set, &err) == NL_OK, "%s", err.what);
     for (; sets && *sets; sets++)
         cr_assert(!nl_config_set(&r->config, *sets, &err), "%s", err.what);
+    cr_assert(nl_config_check(&r->config, &err) == NL_OK, "%s", err.what);
     cr_assert(nl_model_build(&r->model, &r->config, 1, &err) == NL_OK, "%s", err.what);
     make_split(&r->data.train, 0);
     make_split(&r->data.test, 1000);
@@ -175,18 +176,19 @@ static void check_losses(const char *name, const char *const *sets) {
 
 Test(engine_cuda, losses_of_batch_norm_with_l1) {
     NEED_DEVICE();
-    check_losses("bn_l1", NULL);
+    static const char *const sets[] = {"train.l1=0.001", NULL};
+    check_losses("batch", sets);
 }
 
 Test(engine_cuda, losses_of_layer_norm) {
     NEED_DEVICE();
-    check_losses("ln", NULL);
+    check_losses("layer", NULL);
 }
 
 Test(engine_cuda, losses_of_group_norm_with_nesterov_and_decay) {
     NEED_DEVICE();
     static const char *const sets[] = {"train.nesterov=true", "train.weight_decay=0.01", NULL};
-    check_losses("gn", sets);
+    check_losses("group", sets);
 }
 
 Test(engine_cuda, losses_without_a_norm_rotation_and_dropout) {
@@ -202,7 +204,7 @@ Test(engine_cuda, losses_without_a_norm_rotation_and_dropout) {
  * time never the long one. */
 Test(engine_cuda, any_cut_into_enqueues_gives_the_same_bits) {
     NEED_DEVICE();
-    run *r = make_run("bn_l1", NULL);
+    run *r = make_run("batch", NULL);
     nl_step_record one[STEPS], many[STEPS];
     nl_state a, b;
     train(&nl_backend_cuda, r, one, &a, STEPS);
@@ -216,7 +218,7 @@ Test(engine_cuda, any_cut_into_enqueues_gives_the_same_bits) {
 
 Test(engine_cuda, a_run_resumed_in_the_epoch_gives_the_same_bits) {
     NEED_DEVICE();
-    run *r = make_run("gn", NULL);
+    run *r = make_run("group", NULL);
     nl_step_record whole[STEPS], parts[STEPS];
     nl_state a, b = make_state(r);
     train(&nl_backend_cuda, r, whole, &a, STEPS);
@@ -240,7 +242,7 @@ Test(engine_cuda, a_run_resumed_in_the_epoch_gives_the_same_bits) {
 
 Test(engine_cuda, a_loss_that_is_not_finite_changes_nothing) {
     NEED_DEVICE();
-    run *r = make_run("bn_l1", NULL);
+    run *r = make_run("batch", NULL);
     nl_step_record records[STEPS];
     nl_state before = make_state(r), after = make_state(r), good = make_state(r);
     ((float *)before.params)[r->model.tensors[r->model.layers[1].weight].offset] = NAN;
@@ -320,10 +322,10 @@ static void check_evaluation(const char *name) {
 
 Test(engine_cuda, evaluation_of_batch_norm) {
     NEED_DEVICE();
-    check_evaluation("bn");
+    check_evaluation("batch");
 }
 
 Test(engine_cuda, evaluation_of_group_norm) {
     NEED_DEVICE();
-    check_evaluation("gn");
+    check_evaluation("group");
 }

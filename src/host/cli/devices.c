@@ -7,6 +7,19 @@
 #include "normlab/backend.h"
 #include "options.h" // nl_option_int
 
+#ifdef NORMLAB_WITH_CUDA
+
+const char *nl_backends_built(void) {
+    return "cpu cpu64 cuda";
+}
+
+static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
+    *backend = &nl_backend_cuda;
+    return nl_cuda_probe(*device, err);
+}
+
+#else
+
 const char *nl_backends_built(void) {
     return "cpu cpu64";
 }
@@ -17,6 +30,8 @@ static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
     nl_fail(err, NL_EDEVICE, "--device", "this program was built without CUDA");
     return nl_hint(err, "install the CUDA toolkit and cuDNN, then build with -DNORMLAB_CUDA=ON");
 }
+
+#endif
 
 int nl_backend_select(const nl_backend **backend, int *device, const char *name, nl_error *err) {
     *device = 0;
