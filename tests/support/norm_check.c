@@ -187,6 +187,7 @@ static void check_poison(const problem *p, const problem *clean, int64_t at) {
         CHECK_EQUAL(&p->y[i], &clean->y[i], 1);
         CHECK_EQUAL(&p->dx[i], &clean->dx[i], 1);
     }
+    cr_assert(isnan(p->rstd[hit]));
     cr_assert(isnan(p->dgamma[at / p->s.hw % p->s.c]));
 }
 
