@@ -133,9 +133,11 @@ test_fetch_nothing_to_reach() {
 }
 
 test_fetch_two_at_once() {
-  "$fetch" "$tmp/data" 2>/dev/null &
+  mkdir "$tmp/data"
+  flock "$tmp/data" bash -c "touch '$tmp/held'; sleep 1" &
+  while [ ! -e "$tmp/held" ]; do sleep 0.02; done
   expect 0 "$fetch" "$tmp/data"
-  wait $! || fail "the other one failed"
+  says "another process is fetching"
   all_right "$tmp/data"
 }
 
