@@ -81,17 +81,31 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
 #define NL_TILE_CASE(rows, vecs, TILE)                                                             \
     case (rows)*4 + (vecs):                                                                        \
         TILE(rows, vecs);                                                                          \
-        break;
+        break
 #define NL_TILE_DISPATCH(rows, vecs, TILE)                                                         \
     switch ((rows)*4 + (vecs)) {                                                                   \
-        NL_TILE_CASE(1, 1, TILE)                                                                   \
-        NL_TILE_CASE(2, 1, TILE) NL_TILE_CASE(3, 1, TILE) NL_TILE_CASE(4, 1, TILE)                 \
-            NL_TILE_CASE(5, 1, TILE) NL_TILE_CASE(6, 1, TILE) NL_TILE_CASE(7, 1, TILE)             \
-                NL_TILE_CASE(8, 1, TILE) NL_TILE_CASE(9, 1, TILE) NL_TILE_CASE(10, 1, TILE)        \
-                    NL_TILE_CASE(11, 1, TILE) NL_TILE_CASE(12, 1, TILE) NL_TILE_CASE(1, 2, TILE)   \
-                        NL_TILE_CASE(2, 2, TILE) NL_TILE_CASE(3, 2, TILE) NL_TILE_CASE(4, 2, TILE) \
-                            NL_TILE_CASE(5, 2, TILE) NL_TILE_CASE(6, 2, TILE)                      \
-                                NL_TILE_CASE(1, 3, TILE) NL_TILE_CASE(2, 3, TILE)                  \
-                                    NL_TILE_CASE(3, 3, TILE) NL_TILE_CASE(4, 3, TILE) default      \
-            : NL_ASSERT(!"tile size");                                                             \
+        NL_TILE_CASE(1, 1, TILE);                                                                  \
+        NL_TILE_CASE(2, 1, TILE);                                                                  \
+        NL_TILE_CASE(3, 1, TILE);                                                                  \
+        NL_TILE_CASE(4, 1, TILE);                                                                  \
+        NL_TILE_CASE(5, 1, TILE);                                                                  \
+        NL_TILE_CASE(6, 1, TILE);                                                                  \
+        NL_TILE_CASE(7, 1, TILE);                                                                  \
+        NL_TILE_CASE(8, 1, TILE);                                                                  \
+        NL_TILE_CASE(9, 1, TILE);                                                                  \
+        NL_TILE_CASE(10, 1, TILE);                                                                 \
+        NL_TILE_CASE(11, 1, TILE);                                                                 \
+        NL_TILE_CASE(12, 1, TILE);                                                                 \
+        NL_TILE_CASE(1, 2, TILE);                                                                  \
+        NL_TILE_CASE(2, 2, TILE);                                                                  \
+        NL_TILE_CASE(3, 2, TILE);                                                                  \
+        NL_TILE_CASE(4, 2, TILE);                                                                  \
+        NL_TILE_CASE(5, 2, TILE);                                                                  \
+        NL_TILE_CASE(6, 2, TILE);                                                                  \
+        NL_TILE_CASE(1, 3, TILE);                                                                  \
+        NL_TILE_CASE(2, 3, TILE);                                                                  \
+        NL_TILE_CASE(3, 3, TILE);                                                                  \
+        NL_TILE_CASE(4, 3, TILE);                                                                  \
+    default:                                                                                       \
+        NL_ASSERT(!"tile size");                                                                   \
     }
