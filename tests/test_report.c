@@ -1,0 +1,320 @@
+/* The report on run folders as they really are: one seed, several, interrupted, broken, diverged,
+ * with names that mean something to HTML, gnuplot and Markdown, on a machine without gnuplot. */
+#include <criterion/criterion.h>
+
+#include <math.h>     // isnan
+#include <stdarg.h>   // va_list
+#include <stdio.h>    // fopen
+#include <stdlib.h>   // setenv
+#include <string.h>   // strstr
+#include <sys/stat.h> // mkdir, stat
+
+#include "../src/host/report/runs.h"
+#include "normlab/report.h"
+#include "support/idx_set.h"
+
+static const char hostile[] = "a&b<c>\"d'`$|*_%s";
+
+/* ---- run folders ---- */
+
+static void write_text(const char *dir, const char *file, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void write_text(const char *dir, const char *file, const char *format, ...) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    FILE *out = fopen(path, "w");
+    cr_assert(out, "%s", path);
+    va_list args;
+    va_start(args, format);
+    vfprintf(out, format, args);
+    va_end(args);
+    fclose(out);
+}
+
+/* The folder of a run, made; its metrics are `metrics`. */
+static void make_run(char unit[500], const char *out, const char *name, unsigned seed,
+                     const char *metrics) {
+    snprintf(unit, 500, "%s/%s", out, name);
+    mkdir(unit, 0777);
+    snprintf(unit, 500, "%s/%s/seed-%u", out, name, seed);
+    cr_assert_eq(mkdir(unit, 0777), 0, "%s", unit);
+    write_text(unit, "metrics.jsonl", "%s", metrics);
+}
+
+static const char two_epochs[] =
+    "{\"event\":\"epoch\",\"epoch\":0,\"lr\":0.01,\"train_loss\":0.5,\"train_accuracy\":90,"
+    "\"test_loss\":0.1,\"test_accuracy\":97,\"seconds\":10,\"images_per_second\":6000}\n"
+    "{\"event\":\"epoch\",\"epoch\":1,\"lr\":0.001,\"train_loss\":0.2,\"train_accuracy\":95,"
+    "\"test_loss\":0.05,\"test_accuracy\":99.1,\"seconds\":12,\"images_per_second\":5000}\n";
+
+static void finished_run(const char *out, const char *name, unsigned seed, double accuracy) {
+    char unit[500], metrics[2000];
+    snprintf(metrics, sizeof metrics,
+             "%s{\"event\":\"final\",\"train_loss\":0.1,\"train_accuracy\":98,\"test_loss\":0.04,"
+             "\"test_accuracy\":%g}\n",
+             two_epochs, accuracy);
+    make_run(unit, out, name, seed, metrics);
+}
+
+/* ---- what came of it ---- */
+
+static char *read_report(const char *out, const char *file) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    FILE *in = fopen(path, "rb");
+    if (!in) return NULL;
+    char *text = NULL;
+    size_t size = 0;
+    cr_assert(getdelim(&text, &size, EOF, in) > 0, "%s is empty", path);
+    fclose(in);
+    return text;
+}
+
+static void expect_in(const char *out, const char *file, const char *words, bool there) {
+    char *text = read_report(out, file);
+    cr_assert(text, "no %s", file);
+    cr_assert_eq(strstr(text, words) != NULL, there, "%s %s '%s':\n%.3000s", file,
+                 there ? "does not hold" : "holds", words, text);
+    free(text);
+}
+
+static bool drawn(const char *out, const char *file) {
+    char path[600];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    return stat(path, &status) == 0 && status.st_size > 100;
+}
+
+static void report(const char *out, int expected) {
+    nl_error err = {0};
+    const int code = nl_report(out, &err);
+    cr_assert_eq(code, expected, "code %d: %s: %s", code, err.where, err.what);
+}
+
+/* ---- tests ---- */
+
+Test(report, one_seed) {
+    char *out = temp_dir_make();
+    finished_run(out, "bn", 1, 99.4);
+    finished_run(out, "ln", 1, 99.2);
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "Nothing is settled", true);
+    expect_in(out, "findings.md", "| bn | 1 | 99.40 | – | 99.23 to 99.53 | images |", true);
+    expect_in(out, "index.html", "99.40 %", true);
+    static const char *const files[] = {"validation_loss.png",
+                                        "validation_loss.svg",
+                                        "validation_accuracy.png",
+                                        "validation_accuracy.svg",
+                                        "accuracy_by_seed.png",
+                                        "train_against_test.png",
+                                        "plots/curves.dat",
+                                        "plots/seeds.dat",
+                                        "plots/validation_loss.gp",
+                                        "index.html",
+                                        "Normalization_Calculations.xlsx"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        cr_expect(drawn(out, files[i]), "%s", files[i]);
+    temp_dir_remove(out);
+}
+
+/* bn - ln over three seeds: 0.2, 0.3, 0.1: mean 0.2, sd 0.1, t = 2 sqrt 3, p = 0.0742. */
+Test(report, paired_over_seeds) {
+    char *out = temp_dir_make();
+    const double bn[] = {99.4, 99.5, 99.3}, ln[] = {99.2, 99.2, 99.2};
+    for (unsigned s = 0; s < 3; s++) {
+        finished_run(out, "bn", s + 1, bn[s]);
+        finished_run(out, "ln", s + 1, ln[s]);
+    }
+    finished_run(out, "ln", 10, 98.7); /* a seed that bn does not have is in no pair */
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "| bn | 3 | 99.40 | 0.100 | 99.15 to 99.65 | seeds |", true);
+    expect_in(out, "findings.md", "| bn − ln | 3 | +0.200 | -0.048 to 0.448 | 0.074 | 0.074 |",
+              true);
+    expect_in(out, "findings.md", "Not settled: bn against ln", true);
+    expect_in(out, "findings.md", "| bn | 3 of 3 | 2.0 | 22.0 |", true);
+    temp_dir_remove(out);
+}
+
+Test(report, settled) {
+    char *out = temp_dir_make();
+    for (unsigned s = 1; s <= 4; s++) {
+        finished_run(out, "bn", s, 99.4 + 0.008 * s);
+        finished_run(out, "ln", s, 99.2);
+    }
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "Settled: bn is ahead of ln by 0.22 points", true);
+    temp_dir_remove(out);
+}
+
+Test(report, interrupted_and_broken) {
+    char *out = temp_dir_make(), unit[500], metrics[2000];
+    snprintf(metrics, sizeof metrics, "%s{\"event\":\"ep", two_epochs);
+    make_run(unit, out, "gn", 1, metrics);
+    snprintf(metrics, sizeof metrics, "not a record\n\n[1]\n{\"event\":\"epoch\"}\n%s", two_epochs);
+    make_run(unit, out, "gn", 2, metrics);
+    write_text(unit, "run.json", "%s", "{ broken");
+    make_run(unit, out, "empty", 1, "");
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "No run has come to its end yet", true);
+    expect_in(out, "findings.md", "| gn | 1 | 2 | 99.10 | 0.0500 | 95.00 | 0.2000 | interrupted |",
+              true);
+    expect_in(out, "findings.md", "| gn | 2 | 2 | 99.10 |", true);
+    expect_in(out, "findings.md", "empty", false);
+    cr_expect(drawn(out, "validation_loss.png"));
+    finished_run(out, "gn", 3, 99.3); /* from now on the others do not count */
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "| gn | 1 of 3 | 99.30 |", true);
+    expect_in(out, "findings.md", "2 runs were interrupted", true);
+    temp_dir_remove(out);
+}
+
+Test(report, not_a_number) {
+    char *out = temp_dir_make(), unit[500];
+    make_run(unit, out, "bn", 1,
+             "{\"event\":\"epoch\",\"epoch\":0,\"lr\":0.01,\"train_loss\":null,\"train_accuracy\":"
+             "null,\"test_loss\":null,\"test_accuracy\":10,\"seconds\":1,\"images_per_second\":"
+             "null}\n{\"event\":\"final\",\"train_loss\":null,\"train_accuracy\":9.8,\"test_loss\":"
+             "null,\"test_accuracy\":null}\n");
+    finished_run(out, "bn", 2, 99.4);
+    finished_run(out, "ln", 1, 99.2);
+    finished_run(out, "ln", 2, 99.2);
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "| bn | 1 of 2 | 99.40 |", true);
+    expect_in(out, "findings.md", "| bn | 1 | 1 | – | – | 9.80 | – | finished |", true);
+    expect_in(out, "findings.md", "nan", false);
+    expect_in(out, "index.html", ">nan<", false);
+    cr_expect(drawn(out, "validation_accuracy.png"));
+    temp_dir_remove(out);
+}
+
+Test(report, hostile_name) {
+    char *out = temp_dir_make();
+    finished_run(out, hostile, 1, 99.4);
+    finished_run(out, "-|rm", 1, 99.2);
+    report(out, NL_OK);
+    expect_in(out, "index.html", "<c>", false);
+    expect_in(out, "index.html", "a&amp;b&lt;c&gt;&quot;d&#39;`$|*_%s", true);
+    expect_in(out, "findings.md", "a\\&b\\<c\\>\"d'\\`\\$\\|\\*\\_%s", true);
+    cr_expect(drawn(out, "validation_loss.svg"));
+    cr_expect(drawn(out, "accuracy_by_seed.svg"));
+    temp_dir_remove(out);
+}
+
+/* Predictions of images 0, 1 and 2, of which the first `wrong` are wrong. */
+static void predict(const char *out, const char *name, unsigned seed, int wrong, const char *data) {
+    char unit[500], text[300] = "image,label,prediction,probability\n";
+    snprintf(unit, sizeof unit, "%s/%s/seed-%u", out, name, seed);
+    for (int i = 0; i < 3; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%d,%d,0.9%d\n", i, i,
+                 i < wrong ? 9 : i, i);
+    write_text(unit, "predictions.csv", "%s", text);
+    write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\"}}", data);
+}
+
+Test(report, grids) {
+    char *out = temp_dir_make(), *data = temp_dir_make();
+    idx_set_write(data, 10, 10, false);
+    finished_run(out, hostile, 1, 33.3);
+    finished_run(out, "ln", 1, 66.6);
+    predict(out, hostile, 1, 2, data);
+    predict(out, "ln", 1, 1, data);
+    report(out, NL_OK);
+    char file[200];
+    snprintf(file, sizeof file, "misclassified_%s.png", hostile);
+    cr_expect(drawn(out, file));
+    cr_expect(drawn(out, "misclassified_ln.png"));
+    expect_in(out, "plots/misclassified_ln.gp", "'true 0, read as 9'", true);
+    snprintf(file, sizeof file, "plots/misclassified_%s.gp", hostile);
+    expect_in(out, file, "'also: ln'", true);
+    expect_in(out, file, "'no other variant'", true);
+    expect_in(out, "findings.md", ", ln | 1 | 1 | 0 | 1.00 | 0.50 |", true);
+    /* Another data set than the one the runs saw. */
+    predict(out, "ln", 1, 1, "/nonexistent");
+    setenv("NORMLAB_DATA", "/nonexistent", 1);
+    char unit[500];
+    snprintf(unit, sizeof unit, "%s/%s/seed-1", out, hostile);
+    write_text(unit, "run.json",
+               "{\"options\": {\"data\": \"%s\"}, \"data\": {\"sha256\": "
+               "{\"t10k-images-idx3-ubyte\": \"00\"}}}",
+               data);
+    report(out, NL_OK);
+    cr_expect_not(drawn(out, "misclassified_ln.png"));
+    temp_dir_remove(out);
+    temp_dir_remove(data);
+}
+
+Test(report, without_gnuplot) {
+    char *out = temp_dir_make();
+    finished_run(out, "bn", 1, 99.4);
+    report(out, NL_OK);
+    cr_assert(drawn(out, "validation_loss.png"));
+    setenv("PATH", "/nonexistent", 1);
+    report(out, NL_OK);
+    cr_expect_not(drawn(out, "validation_loss.png"), "an old picture was left");
+    cr_expect(drawn(out, "plots/validation_loss.gp"));
+    cr_expect(drawn(out, "plots/curves.dat"));
+    cr_expect(drawn(out, "Normalization_Calculations.xlsx"));
+    expect_in(out, "index.html", "not drawn yet", true);
+    expect_in(out, "index.html", "<svg", false);
+    temp_dir_remove(out);
+}
+
+Test(report, refusals) {
+    char *out = temp_dir_make(), path[500];
+    report(out, NL_EDATA);
+    snprintf(path, sizeof path, "%s/absent", out);
+    report(path, NL_EDATA);
+    finished_run(out, "bn", 1, 99.4);
+    write_text(out, "report", "in the way");
+    report(out, NL_EWRITE);
+    snprintf(path, sizeof path, "%s/absent/x.xlsx", out);
+    nl_error err = {0};
+    cr_expect_eq(nl_worksheet(path, &err), NL_EWRITE);
+    cr_expect_str_eq(err.where, path);
+    temp_dir_remove(out);
+}
+
+/* ---- reading ---- */
+
+Test(report, metrics_of_a_resumed_run) {
+    char *dir = temp_dir_make(), path[500];
+    write_text(dir, "metrics.jsonl",
+               "{\"event\":\"step\",\"epoch\":0,\"step\":0,\"loss\":2.3,\"penalty\":0}\n"
+               "{\"event\":\"epoch\",\"epoch\":1,\"test_loss\":0.3}\n"
+               "{\"event\":\"epoch\",\"epoch\":0,\"test_loss\":0.2}\n"
+               "{\"event\":\"epoch\",\"epoch\":1,\"test_loss\":0.1}\n"
+               "{\"event\":\"epoch\",\"epoch\":-1}\n");
+    snprintf(path, sizeof path, "%s/metrics.jsonl", dir);
+    nl_seed_run run = {0};
+    nl_seed_run_read_metrics(&run, path);
+    cr_assert_eq(run.n_points, 2);
+    cr_expect(run.points[0].epoch == 0 && run.points[0].test_loss == 0.2);
+    cr_expect(run.points[1].epoch == 1 && run.points[1].test_loss == 0.1);
+    cr_expect(isnan(run.points[1].lr) && !run.finished);
+    free(run.points);
+    temp_dir_remove(dir);
+}
+
+Test(report, predictions_whole_or_not_at_all) {
+    static const char head[] = "image,label,prediction,probability\n";
+    static const char *const bad[] = {"0,1,2\n",      "0,1,10,0.5\n", "0,1,2,1.5\n",
+                                      "0,1,2,nan\n",  "0,1,2,0.5x\n", "1,1,2,0.5\n0,1,2,0.5\n",
+                                      "0,1,2,0.5\n\n"};
+    char *dir = temp_dir_make(), path[500];
+    snprintf(path, sizeof path, "%s/predictions.csv", dir);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        nl_seed_run run = {0};
+        write_text(dir, "predictions.csv", "%s%s", head, bad[i]);
+        nl_seed_run_read_guesses(&run, path);
+        cr_expect(run.n_guesses == 0 && !run.guesses, "%s", bad[i]);
+    }
+    nl_seed_run run = {0};
+    write_text(dir, "predictions.csv", "%s0,1,2,0.5\n7,3,3,1\n", head);
+    nl_seed_run_read_guesses(&run, path);
+    cr_assert_eq(run.n_guesses, 2);
+    cr_expect(run.guesses[1].image == 7 && run.guesses[1].label == 3);
+    cr_expect(run.guesses[0].prediction == 2 && run.guesses[0].probability == 0.5);
+    free(run.guesses);
+    temp_dir_remove(dir);
+}
