@@ -11,7 +11,8 @@ build_packages=(cmake:cmake ninja-build:ninja gcc:gcc g++:g++ pkg-config:pkg-con
   libyaml-dev:lib:yaml-0.1 libjansson-dev:lib:jansson zlib1g-dev:lib:zlib libssl-dev:lib:libcrypto
   libxlsxwriter-dev:lib:xlsxwriter)
 report_packages=(gnuplot-nox:gnuplot)
-test_packages=(libcriterion-dev:lib:criterion clang-format:clang-format curl:curl)
+test_packages=(libcriterion-dev:lib:criterion clang-format:clang-format curl:curl
+  python3:/usr/bin/python3 python3-openpyxl:/usr/lib/python3/dist-packages/openpyxl/__init__.py)
 
 say() { printf 'normlab: %s\n' "$*" >&2; }
 

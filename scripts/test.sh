@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
 
-heavy_packages=(libreoffice-calc:soffice chromium:chromium)
+heavy_packages=(libreoffice-calc-nogui:soffice chromium:chromium)
 all='' passed=0 failed=0 skipped=0
 for arg in "$@"; do
   case $arg in
@@ -22,7 +22,7 @@ heavy_tools() {
   local pair tool
   for pair in "${heavy_packages[@]}"; do
     tool=${pair#*:}
-    grep -rqw --include='*.c' --include='*.sh' "$tool" "$top/tests" || continue
+    grep -rqw --include='*.c' --include='*.sh' --include='*.py' "$tool" "$top/tests" || continue
     if [ -n "$all" ]; then need "$pair"; fi
     there "$tool" || echo "skipped: checks with $tool, which is not installed (--all installs it)"
   done
