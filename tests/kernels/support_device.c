@@ -16,6 +16,12 @@ static void ok(cudaError_t error, const char *what) {
     cr_assert(error == cudaSuccess, "%s: %s", what, cudaGetErrorString(error));
 }
 
+/* Without a GPU the test is skipped. */
+static void need_device(void) {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) cr_skip_test("no CUDA device");
+}
+
 // --- memory -------------------------------------------------------------------------------------
 
 enum { MOST_BUFFERS = 64 };
@@ -24,6 +30,7 @@ enum { MOST_BUFFERS = 64 };
 static struct { void *buffer, *memory; } buffers[MOST_BUFFERS];
 
 void *device_copy(const void *host, int64_t count, size_t size, int shift) {
+    need_device();
     int slot = 0;
     while (slot < MOST_BUFFERS && buffers[slot].buffer) slot++;
     cr_assert(slot < MOST_BUFFERS);
