@@ -24,6 +24,7 @@ static const command commands[] = {
     {"report", nl_cmd_report, "plots, grids, workbook, findings and page of a run folder"},
     {"worksheet", nl_cmd_worksheet, "a workbook that computes the norms by live formulas"},
     {"summary", nl_cmd_summary, "shapes, receptive fields, parameters and work of each layer"},
+    {"verify", nl_cmd_verify, "every operation of this machine's device against double precision"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -8,6 +8,7 @@ int nl_cmd_train(int argc, char **argv);
 int nl_cmd_eval(int argc, char **argv);
 int nl_cmd_summary(int argc, char **argv);
 int nl_cmd_report(int argc, char **argv);
+int nl_cmd_verify(int argc, char **argv);
 int nl_cmd_worksheet(int argc, char **argv);
 
 /* The backends of this build, for --version: "cpu cpu64". */

@@ -62,7 +62,7 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
     const float *at[12];
     for (int r = 0; r < rows; r++) {
         at[r] = in + tap[r];
-        for (int j = 0; j < vecs; j++) sum[r][j] = nl_load(out + r * ldo + 8 * j);
+        for (int j = 0; j < vecs; j++) sum[r][j] = (v8){0};
     }
     for (int y = 0; y < lines; y++) {
         ptrdiff_t offset = y * line;
@@ -73,8 +73,12 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
                 for (int j = 0; j < vecs; j++) sum[r][j] += at[r][offset] * column[j];
         }
     }
+    /* the piece by itself, then added: one running sum over a whole image loses more digits */
     for (int r = 0; r < rows; r++)
-        for (int j = 0; j < vecs; j++) nl_store(out + r * ldo + 8 * j, sum[r][j]);
+        for (int j = 0; j < vecs; j++) {
+            float *to = out + r * ldo + 8 * j;
+            nl_store(to, nl_load(to) + sum[r][j]);
+        }
 }
 
 /* Calls TILE(rows, vecs) with both as constants, so that the sums stay in registers. */

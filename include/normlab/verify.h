@@ -1,0 +1,78 @@
+/* Verification on the machine at hand: the operations of a device against the plain ones in double,
+ * over a table of shapes and hard inputs (`normlab verify`). The measure is the plain operation
+ * compiled for float: an error may be 4 times its error, and 4 ulp of the largest value more.
+ */
+#pragma once
+
+#include <stdint.h> // int64_t
+
+#include "normlab/error.h" // nl_error
+#include "normlab/model.h" // nl_stats
+#include "normlab/ops.h"   // nl_conv_shape
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Inputs and outputs of each operation, in this order:
+ *   BLOCK   z, bias, gamma, beta, dy     y, dz, dgamma, dbeta, dbias, mean, variance (of the batch)
+ *   CONV    x, w, dy                     y, dx, dw
+ *   LOSS    z, bias                      dz, dbias, loss, hits
+ *   UPDATE  w, v, dw                     w, v, penalty */
+typedef enum nl_verify_op { NL_V_BLOCK, NL_V_CONV, NL_V_LOSS, NL_V_UPDATE, NL_V_OPS } nl_verify_op;
+
+enum { NL_V_INPUTS = 5, NL_V_OUTPUTS = 7, NL_V_SEED = 3, NL_V_EPOCH = 7, NL_V_LAYER = 2 };
+
+/* One case. A block is what stands behind a convolution: bias, norm, ReLU, max pool, dropout. */
+typedef struct nl_verify_case {
+    nl_verify_op op;
+    nl_stats stats;
+    int n, c, h, w, groups;
+    int pool, relu; /* pool 0: none */
+    double dropout;
+    nl_conv_shape conv;
+    float *in[NL_V_INPUTS];
+    int64_t in_count[NL_V_INPUTS], out_count[NL_V_OUTPUTS]; /* 0: none */
+} nl_verify_case;
+
+static inline uint32_t nl_verify_image(int slot) {
+    return (uint32_t)slot * 977 % 60000 + 11;
+}
+
+static inline uint8_t nl_verify_label(int slot) {
+    return (uint8_t)(slot * 7 % 10);
+}
+
+/* The rule of the update, and its learning rate. */
+static inline nl_sgd nl_verify_rule(void) {
+    return (nl_sgd){
+        .lr = 0.125, .momentum = 0.9, .weight_decay = 0.01, .l1 = 0.001, .nesterov = true};
+}
+
+enum { NL_V_EPS_INVERSE = 100000 }; /* eps of the norms is 1e-5 */
+
+/* Something that computes a case: out[i] has out_count[i] places. */
+typedef int (*nl_verify_run)(double *const out[], const nl_verify_case *c, void *context,
+                             nl_error *err);
+
+/* The plain operations; context is not used. */
+int nl_verify_plain_f32(double *const out[], const nl_verify_case *c, void *context, nl_error *err);
+int nl_verify_plain_f64(double *const out[], const nl_verify_case *c, void *context, nl_error *err);
+
+/* The CPU's fused operations; the plain float ones where it uses those. */
+int nl_verify_cpu(double *const out[], const nl_verify_case *c, void *context, nl_error *err);
+
+/* The kernels and cuDNN; only where the program is built with CUDA. The context is an
+ * nl_verify_gpu. */
+typedef struct nl_verify_gpu nl_verify_gpu;
+int nl_verify_gpu_open(nl_verify_gpu **gpu, int device, nl_error *err);
+void nl_verify_gpu_close(nl_verify_gpu *gpu);
+int nl_verify_cuda(double *const out[], const nl_verify_case *c, void *context, nl_error *err);
+
+/* Runs the whole table and prints it. `name` says what is verified. Errors: NL_EINTERNAL when an
+ * output is too far off, or what `run` returned. */
+int nl_verify(const char *name, nl_verify_run run, void *context, nl_error *err);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,152 @@
+/* The cases of `normlab verify` by the plain operations: in double the truth, in float the measure
+ * of what rounding costs.
+ */
+#include <stdlib.h> // free
+#include <string.h> // memcpy
+
+#include "normlab/verify.h"
+#include "real.h"
+
+#define EPS (1.0 / NL_V_EPS_INVERSE)
+
+static real *buffer(int64_t count) {
+    return nl_alloc((size_t)count, sizeof(real), "verify");
+}
+
+static real *input(const nl_verify_case *c, int index) {
+    real *values = buffer(c->in_count[index]);
+    for (int64_t i = 0; i < c->in_count[index]; i++) values[i] = (real)c->in[index][i];
+    return values;
+}
+
+/* Widens into out[index] and frees. */
+static void give(double *const out[], const nl_verify_case *c, int index, real *values) {
+    for (int64_t i = 0; i < c->out_count[index]; i++) out[index][i] = (double)values[i];
+    free(values);
+}
+
+/* ---- block -------------------------------------------------------------------------------------
+ */
+
+/* x = z + bias, its norm u, and what backward needs. */
+typedef struct normed {
+    real *x, *u, *mean, *rstd, *gamma, *beta, *fresh_mean, *fresh_var;
+    nl_norm_shape s;
+} normed;
+
+static normed norm_forward(const nl_verify_case *c) {
+    const int64_t count = c->in_count[0], pairs = (int64_t)c->n * c->c;
+    normed f = {.x = input(c, 0),
+                .u = buffer(count),
+                .mean = buffer(pairs),
+                .rstd = buffer(pairs),
+                .gamma = input(c, 2),
+                .beta = input(c, 3),
+                .fresh_mean = buffer(c->c),
+                .fresh_var = buffer(c->c),
+                .s = {c->n, c->c, c->h * c->w, c->groups}};
+    for (int64_t i = 0; i < count; i++) f.x[i] += (real)c->in[1][i / f.s.hw % c->c];
+    if (c->stats == NL_STATS_BATCH) {
+        OP(norm_batch_forward)
+        (f.u, f.mean, f.rstd, f.fresh_mean, f.fresh_var, f.x, f.gamma, f.beta, f.s, EPS, 1);
+    } else if (c->stats == NL_STATS_GROUP) {
+        OP(norm_group_forward)(f.u, f.mean, f.rstd, f.x, f.gamma, f.beta, f.s, EPS);
+    } else {
+        memcpy(f.u, f.x, (size_t)count * sizeof *f.u);
+    }
+    return f;
+}
+
+static void norm_backward(double *const out[], const nl_verify_case *c, const normed *f, real *du) {
+    const int64_t count = c->in_count[0];
+    real *dz = buffer(count), *dgamma = buffer(c->c), *dbeta = buffer(c->c), *dbias = buffer(c->c);
+    if (c->stats == NL_STATS_BATCH)
+        OP(norm_batch_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
+    else if (c->stats == NL_STATS_GROUP)
+        OP(norm_group_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
+    else
+        memcpy(dz, du, (size_t)count * sizeof *dz);
+    for (int64_t i = 0; i < count; i++) dbias[i / f->s.hw % c->c] += dz[i];
+    give(out, c, 1, dz);
+    give(out, c, 2, dgamma);
+    give(out, c, 3, dbeta);
+    give(out, c, 4, dbias);
+}
+
+static void block(double *const out[], const nl_verify_case *c) {
+    const nl_pool_shape pool = {c->n, c->c, c->h, c->w, c->pool ? c->pool : 1};
+    uint32_t *images = nl_alloc((size_t)c->n, sizeof *images, "verify");
+    for (int i = 0; i < c->n; i++) images[i] = nl_verify_image(i);
+    const nl_dropout_spec drop = {
+        c->dropout, NL_V_SEED, NL_V_EPOCH, NL_V_LAYER, images, c->n, c->out_count[0] / c->n};
+    const int64_t count = c->in_count[0];
+    normed f = norm_forward(c);
+    real *v = buffer(count), *y = buffer(c->out_count[0]), *g = input(c, 4), *du = buffer(count);
+    int32_t *arg = nl_alloc((size_t)c->out_count[0], sizeof *arg, "verify");
+    memcpy(v, f.u, (size_t)count * sizeof *v);
+    if (c->relu) OP(relu_forward)(v, f.u, count);
+    OP(pool_max_forward)(y, arg, v, pool);
+    if (c->dropout > 0) OP(dropout)(y, y, drop);
+    if (c->dropout > 0) OP(dropout)(g, g, drop);
+    OP(pool_max_backward)(du, g, arg, pool);
+    if (c->relu) OP(relu_backward)(du, du, v, count);
+    norm_backward(out, c, &f, du);
+    give(out, c, 0, y);
+    give(out, c, 5, f.fresh_mean);
+    give(out, c, 6, f.fresh_var);
+    void *rest[] = {images, v, g, du, arg, f.x, f.u, f.mean, f.rstd, f.gamma, f.beta};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) free(rest[i]);
+}
+
+/* ---- the others --------------------------------------------------------------------------------
+ */
+
+static void conv(double *const out[], const nl_verify_case *c) {
+    real *x = input(c, 0), *w = input(c, 1), *dy = input(c, 2), *zero = buffer(c->conv.o);
+    real *y = buffer(c->out_count[0]), *dx = buffer(c->in_count[0]), *dw = buffer(c->out_count[2]);
+    OP(conv_forward)(y, x, w, zero, c->conv);
+    OP(conv_backward_data)(dx, dy, w, c->conv);
+    OP(conv_backward_filter)(dw, zero, dy, x, c->conv);
+    give(out, c, 0, y);
+    give(out, c, 1, dx);
+    give(out, c, 2, dw);
+    free(x), free(w), free(dy), free(zero);
+}
+
+static void loss(double *const out[], const nl_verify_case *c) {
+    const int hw = c->h * c->w;
+    const int64_t logits_count = (int64_t)c->n * c->c;
+    real *z = input(c, 0), *logits = buffer(logits_count), *dlogits = buffer(logits_count);
+    real *dz = buffer(c->out_count[0]), *dbias = buffer(c->c);
+    uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
+    uint32_t hits = 0;
+    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i);
+    for (int64_t i = 0; i < c->in_count[0]; i++) z[i] += (real)c->in[1][i / hw % c->c];
+    OP(pool_avg_forward)(logits, z, c->n, c->c, hw);
+    const double sum = OP(softmax_loss)(NULL, dlogits, NULL, &hits, logits, labels, c->n, c->c);
+    OP(pool_avg_backward)(dz, dlogits, c->n, c->c, hw);
+    for (int64_t i = 0; i < logits_count; i++) dbias[i % c->c] += dlogits[i];
+    out[2][0] = sum;
+    out[3][0] = hits;
+    give(out, c, 0, dz);
+    give(out, c, 1, dbias);
+    free(z), free(logits), free(dlogits), free(labels);
+}
+
+static void update(double *const out[], const nl_verify_case *c) {
+    real *w = input(c, 0), *v = input(c, 1), *dw = input(c, 2);
+    out[2][0] = nl_verify_rule().l1 * OP(sum_abs)(w, c->in_count[0]);
+    OP(sgd_update)(w, v, dw, c->in_count[0], nl_verify_rule());
+    give(out, c, 0, w);
+    give(out, c, 1, v);
+    free(dw);
+}
+
+int OP(verify_plain)(double *const out[], const nl_verify_case *c, void *context, nl_error *err) {
+    static void (*const runs[NL_V_OPS])(double *const[], const nl_verify_case *) = {
+        [NL_V_BLOCK] = block, [NL_V_CONV] = conv, [NL_V_LOSS] = loss, [NL_V_UPDATE] = update};
+    (void)context;
+    (void)err;
+    runs[c->op](out, c);
+    return NL_OK;
+}

@@ -1,0 +1,262 @@
+/* The cases of `normlab verify` on the device: the kernels' launchers, and the convolutions' plans
+ * (the first deterministic one of each direction).
+ */
+#include "normlab/verify.h"
+
+#include <stdlib.h> // free
+
+#include "conv_plan.h" // nl_convs
+#include "device.h"    // nl_device_alloc
+#include "normlab/kernels.h"
+#include "normlab/rng.h" // nl_dropout_threshold
+
+struct nl_verify_gpu {
+    cudaStream_t stream;
+    nl_convs *convs;
+};
+
+/* ---- device memory of one case: everything is freed at its end ---- */
+
+enum { MOST = 32 };
+
+typedef struct arena {
+    void *owned[MOST];
+    int count, code;
+    cudaStream_t stream;
+    nl_error *err;
+} arena;
+
+static void *take(arena *a, size_t bytes, const void *host) {
+    NL_ASSERT(a->count < MOST);
+    void *memory = NULL;
+    if (!a->code) a->code = nl_device_alloc(&memory, bytes, "verify", a->err);
+    if (!a->code) a->owned[a->count++] = memory;
+    if (!a->code && host && bytes)
+        a->code = nl_cuda_check(cudaMemcpy(memory, host, bytes, cudaMemcpyHostToDevice), "verify",
+                                a->err);
+    return memory;
+}
+
+static float *take_floats(arena *a, int64_t count, const float *host) {
+    return take(a, (size_t)count * sizeof(float), host);
+}
+
+static void launched(arena *a, int status, const char *what) {
+    if (!a->code) a->code = nl_cuda_check((cudaError_t)status, what, a->err);
+}
+
+/* Waits, and widens what the device holds into out. */
+static void give(arena *a, double *out, const float *device, int64_t count) {
+    float *host = nl_alloc((size_t)count, sizeof *host, "verify");
+    launched(a, cudaStreamSynchronize(a->stream), "verify");
+    launched(a, cudaMemcpy(host, device, (size_t)count * sizeof *host, cudaMemcpyDeviceToHost),
+             "verify");
+    for (int64_t i = 0; i < count && !a->code; i++) out[i] = (double)host[i];
+    free(host);
+}
+
+static int finish(arena *a) {
+    for (int i = 0; i < a->count; i++) cudaFree(a->owned[i]);
+    return a->code;
+}
+
+/* ---- block -------------------------------------------------------------------------------------
+ */
+
+typedef struct block {
+    nl_k_shape s;
+    float *in[NL_V_INPUTS], *out[NL_V_OUTPUTS];
+    nl_k_moments *saved;
+    nl_k_dropout drop;
+    const nl_k_dropout *drops;
+    void *scratch;
+    uint32_t *counters;
+} block;
+
+static void take_dropout(arena *a, block *b, const nl_verify_case *c) {
+    uint32_t *images = nl_alloc((size_t)c->n, sizeof *images, "verify");
+    const nl_k_state state = {.seed = NL_V_SEED, .epoch = NL_V_EPOCH};
+    for (int i = 0; i < c->n; i++) images[i] = nl_verify_image(i);
+    b->drop = (nl_k_dropout){.slots = take(a, (size_t)c->n * sizeof *images, images),
+                             .state = take(a, sizeof state, &state),
+                             .layer = NL_V_LAYER,
+                             .threshold = nl_dropout_threshold(c->dropout),
+                             .scale = nl_dropout_scale(c->dropout)};
+    b->drops = c->dropout > 0 ? &b->drop : NULL;
+    free(images);
+}
+
+static void forward(arena *a, const block *b, nl_stats stats) {
+    const float eps = 1.0F / NL_V_EPS_INVERSE;
+    float *const *in = b->in, *const *out = b->out;
+    int status;
+    if (a->code) return;
+    if (stats == NL_STATS_BATCH)
+        status = nl_k_norm_batch_forward(out[0], b->saved, out[5], out[6], in[0], in[1], in[2],
+                                         in[3], &b->s, eps, b->drops, b->scratch, a->stream);
+    else if (stats == NL_STATS_GROUP)
+        status = nl_k_norm_group_forward(out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, eps,
+                                         b->drops, b->scratch, a->stream);
+    else
+        status = nl_k_relu_forward(out[0], in[0], in[1], &b->s, b->drops, a->stream);
+    launched(a, status, "forward");
+}
+
+static void backward(arena *a, const block *b, nl_stats stats) {
+    float *const *in = b->in, *const *out = b->out;
+    int status;
+    if (a->code) return;
+    if (stats == NL_STATS_BATCH)
+        status =
+            nl_k_norm_batch_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
+                                     in[3], b->saved, &b->s, b->drops, b->scratch, a->stream);
+    else if (stats == NL_STATS_GROUP)
+        status = nl_k_norm_group_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1],
+                                          in[2], in[3], b->saved, &b->s, b->drops, b->scratch,
+                                          b->counters, a->stream);
+    else
+        status = nl_k_relu_backward(out[1], out[4], in[4], in[0], in[1], &b->s, b->drops,
+                                    b->scratch, b->counters, a->stream);
+    launched(a, status, "backward");
+}
+
+static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
+    block b = {.s = {.n = c->n,
+                     .c = c->c,
+                     .h = c->h,
+                     .w = c->w,
+                     .groups = c->groups,
+                     .pool = c->pool,
+                     .relu = c->relu}};
+    for (int i = 0; i < NL_V_INPUTS; i++) b.in[i] = take_floats(a, c->in_count[i], c->in[i]);
+    for (int i = 0; i < NL_V_OUTPUTS; i++) b.out[i] = take_floats(a, c->out_count[i], NULL);
+    b.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *b.saved, NULL);
+    b.scratch = take(a, nl_k_scratch_size(&b.s), NULL);
+    b.counters = take(a, (size_t)nl_k_counters(&b.s) * sizeof *b.counters, NULL);
+    take_dropout(a, &b, c);
+    forward(a, &b, c->stats);
+    backward(a, &b, c->stats);
+    for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], b.out[i], c->out_count[i]);
+}
+
+/* ---- the others --------------------------------------------------------------------------------
+ */
+
+static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_convs *convs) {
+    float *x = take_floats(a, c->in_count[0], c->in[0]);
+    float *w = take_floats(a, c->in_count[1], c->in[1]);
+    float *dy = take_floats(a, c->in_count[2], c->in[2]);
+    const float *const from[NL_CONV_DIRS][2] = {
+        [NL_CONV_FORWARD] = {x, w}, [NL_CONV_DATA] = {dy, w}, [NL_CONV_FILTER] = {dy, x}};
+    for (int dir = 0; dir < NL_CONV_DIRS && !a->code; dir++) {
+        if (c->out_count[dir] == 0) continue;
+        float *to = take_floats(a, c->out_count[dir], NULL);
+        int index;
+        if (!a->code)
+            a->code = nl_convs_plan(&index, convs, (nl_conv_problem){(nl_conv_dir)dir, c->conv},
+                                    "verify", a->err);
+        if (!a->code)
+            a->code =
+                nl_convs_run(convs, index, 0, a->stream, to, from[dir][0], from[dir][1], a->err);
+        give(a, out[dir], to, c->out_count[dir]);
+    }
+}
+
+static nl_k_record read_record(arena *a, const nl_k_record *device) {
+    nl_k_record record = {0};
+    launched(a, cudaStreamSynchronize(a->stream), "verify");
+    launched(a, cudaMemcpy(&record, device, sizeof record, cudaMemcpyDeviceToHost), "verify");
+    return record;
+}
+
+static void run_loss(arena *a, double *const out[], const nl_verify_case *c) {
+    uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
+    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i);
+    float *z = take_floats(a, c->in_count[0], c->in[0]);
+    float *bias = take_floats(a, c->in_count[1], c->in[1]);
+    float *dz = take_floats(a, c->out_count[0], NULL), *dbias = take_floats(a, c->c, NULL);
+    nl_k_record *record = take(a, sizeof *record, NULL);
+    nl_k_state *state = take(a, sizeof *state, NULL);
+    uint8_t *on_device = take(a, (size_t)c->n, labels);
+    void *scratch = take(a, nl_k_softmax_loss_scratch(c->n), NULL);
+    uint32_t *counters = take(a, sizeof *counters, NULL);
+    free(labels);
+    if (a->code) return;
+    launched(a,
+             nl_k_softmax_loss(dz, dbias, NULL, record, state, z, bias, on_device, c->n, c->n, c->c,
+                               c->h * c->w, scratch, counters, a->stream),
+             "loss");
+    const nl_k_record r = read_record(a, record);
+    give(a, out[0], dz, c->out_count[0]);
+    give(a, out[1], dbias, c->c);
+    out[2][0] = r.loss;
+    out[3][0] = r.hits;
+}
+
+static void run_update(arena *a, double *const out[], const nl_verify_case *c) {
+    const int64_t count = c->in_count[0];
+    const nl_sgd rule = nl_verify_rule();
+    const nl_k_state start = {.lr = (float)rule.lr};
+    nl_k_arenas arenas = {.params = take_floats(a, count, c->in[0]),
+                          .momentum = take_floats(a, count, c->in[1]),
+                          .grads = take_floats(a, count, c->in[2]),
+                          .params_size = count,
+                          .buffers = take_floats(a, 0, NULL),
+                          .fresh = take_floats(a, 0, NULL)};
+    const nl_k_sgd step = {.momentum = (float)rule.momentum,
+                           .weight_decay = (float)rule.weight_decay,
+                           .l1 = rule.l1,
+                           .nesterov = rule.nesterov,
+                           .norm_momentum = 0.1F};
+    nl_k_record *record = take(a, sizeof *record, NULL);
+    nl_k_state *state = take(a, sizeof *state, &start);
+    void *scratch = take(a, nl_k_update_scratch(count, 0), NULL);
+    uint32_t *counters = take(a, sizeof *counters, NULL);
+    if (a->code) return;
+    launched(a, nl_k_update(&arenas, step, record, state, scratch, counters, a->stream), "update");
+    out[2][0] = read_record(a, record).penalty;
+    give(a, out[0], arenas.params, count);
+    give(a, out[1], arenas.momentum, count);
+}
+
+/* ---- the device --------------------------------------------------------------------------------
+ */
+
+int nl_verify_gpu_open(nl_verify_gpu **gpu, int device, nl_error *err) {
+    nl_device found;
+    nl_verify_gpu *g = nl_alloc(1, sizeof *g, "verify");
+    *gpu = g;
+    int code = nl_device_open(&found, device, err);
+    if (!code)
+        code = nl_cuda_check(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "stream",
+                             err);
+    const nl_convs_options options = {.stream = g->stream, .device = found.name};
+    if (!code) code = nl_convs_open(&g->convs, &options, err);
+    if (code) nl_verify_gpu_close(g);
+    return code;
+}
+
+void nl_verify_gpu_close(nl_verify_gpu *g) {
+    nl_convs_close(g->convs);
+    if (g->stream) cudaStreamDestroy(g->stream);
+    free(g);
+}
+
+int nl_verify_cuda(double *const out[], const nl_verify_case *c, void *context, nl_error *err) {
+    nl_verify_gpu *g = context;
+    arena a = {.stream = g->stream, .err = err};
+    switch (c->op) {
+    case NL_V_BLOCK:
+        run_block(&a, out, c);
+        break;
+    case NL_V_CONV:
+        run_conv(&a, out, c, g->convs);
+        break;
+    case NL_V_LOSS:
+        run_loss(&a, out, c);
+        break;
+    default:
+        run_update(&a, out, c);
+    }
+    return finish(&a);
+}

@@ -1,0 +1,75 @@
+/* normlab verify: the CPU passes, and something that is wrong does not. */
+#include <criterion/criterion.h>
+#include <math.h>   // NAN
+#include <string.h> // strstr
+
+#include "normlab/verify.h"
+#include "support/program.h"
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+Test(verify, the_cpu_is_as_it_should_be) {
+    program_result r = RUN_NORMLAB("verify", "--device", "cpu");
+    cr_assert(r.code == 0, "exit %d: %s%s", r.code, r.out, r.err);
+    static const char *const all[] = {"norm_batch",   "norm_group", "relu",   "conv",
+                                      "softmax_loss", "sgd_update", "dgamma", "0 failed"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        cr_assert(strstr(r.out, all[i]), "%s is missing in %s", all[i], r.out);
+    program_free(&r);
+}
+
+Test(verify, usage) {
+    static const char *const wrong[] = {"cpu64", "banana", "cuda:x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        program_result r = RUN_NORMLAB("verify", "--device", wrong[i]);
+        cr_assert(r.code == 2 && r.err[0], "%s: exit %d: %s", wrong[i], r.code, r.err);
+        program_free(&r);
+    }
+    program_result r = RUN_NORMLAB("verify", "something");
+    cr_assert(r.code == 2, "exit %d", r.code);
+    program_free(&r);
+}
+
+/* ---- what it finds -----------------------------------------------------------------------------
+ */
+
+typedef struct fault {
+    nl_verify_op op;
+    int output;
+    double factor; /* of the output's first element */
+    bool seen;
+} fault;
+
+/* The plain float operations with one wrong number. */
+static int spoiled(double *const out[], const nl_verify_case *c, void *context, nl_error *err) {
+    fault *f = context;
+    const int code = nl_verify_plain_f32(out, c, NULL, err);
+    if (c->op == f->op && c->out_count[f->output] > 0) {
+        double largest = 0;
+        for (int64_t i = 0; i < c->out_count[f->output]; i++)
+            largest = fmax(largest, fabs(out[f->output][i]));
+        out[f->output][0] += f->factor * largest;
+        f->seen = true;
+    }
+    return code;
+}
+
+Test(verify, every_output_counts) {
+    static const int outputs[NL_V_OPS] = {7, 3, 4, 3};
+    for (int op = 0; op < NL_V_OPS; op++)
+        for (int k = 0; k < outputs[op]; k++) {
+            fault f = {.op = (nl_verify_op)op, .output = k, .factor = 1e-2};
+            nl_error err = {0};
+            const int code = nl_verify("A spoiled device", spoiled, &f, &err);
+            cr_assert(f.seen && code == NL_EINTERNAL, "operation %d, output %d", op, k);
+        }
+}
+
+Test(verify, nan_is_a_failure_and_plain_float_is_none) {
+    fault f = {.op = NL_V_BLOCK, .output = 0, .factor = NAN};
+    nl_error err = {0};
+    cr_assert(nl_verify("NaN", spoiled, &f, &err) == NL_EINTERNAL);
+    f.factor = 0;
+    cr_assert(nl_verify("The plain operations in float", spoiled, &f, &err) == NL_OK);
+}
