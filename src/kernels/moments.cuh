@@ -85,7 +85,7 @@ __device__ inline nl_k_moments moments_of(const Part &p, float eps) {
     m.mean = static_cast<float>(p.mean);
     m.rest = static_cast<float>(p.mean - m.mean);
     m.var = static_cast<float>(p.m2 / p.count);
-    m.rstd = 1.0f / sqrtf(m.var + eps);
+    m.rstd = 1.0f / sqrtf(m.var + eps) + 0.0f * m.var; // NaN, not 0, for a variance past all floats
     return m;
 }
 

@@ -10,7 +10,7 @@ void nl_norm_batch_fast_forward(nl_norm_map *map, float *running_mean, float *ru
     for (int i = 0; i < c; i++) {
         nl_moments all = {0};
         for (int image = 0; image < n; image++) nl_moments_add(&all, &cells[image], i, hw);
-        nl_map_forward(map, i, all.mean, 1 / sqrt(all.m2 / all.count + eps), gamma[i], beta[i]);
+        nl_map_forward(map, i, all.mean, nl_moments_rstd(&all, eps), gamma[i], beta[i]);
         const double unbiased = all.m2 / (all.count - 1);
         running_mean[i] = (float)((1 - momentum) * running_mean[i] + momentum * all.mean);
         running_var[i] = (float)((1 - momentum) * running_var[i] + momentum * unbiased);

@@ -1,7 +1,5 @@
 /* Group norm over the cells of norm_cells_fast.c: the cells of a group of channels of one image are
  * pooled (Wu, He 2018, equation 7). One group is layer norm, one channel a group instance norm. */
-#include <math.h> // sqrt
-
 #include "norm_pool_fast.h" // nl_moments
 
 void nl_norm_group_fast_forward(nl_norm_map *map, const nl_cells *cells, const float *gamma,
@@ -10,7 +8,7 @@ void nl_norm_group_fast_forward(nl_norm_map *map, const nl_cells *cells, const f
     for (int first = 0; first < c; first += size) {
         nl_moments all = {0};
         for (int i = first; i < first + size; i++) nl_moments_add(&all, cells, i, hw);
-        const double rstd = 1 / sqrt(all.m2 / all.count + eps);
+        const double rstd = nl_moments_rstd(&all, eps);
         for (int i = first; i < first + size; i++)
             nl_map_forward(map, i, all.mean, rstd, gamma[i], beta[i]);
     }

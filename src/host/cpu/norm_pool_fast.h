@@ -2,6 +2,8 @@
  * double. */
 #pragma once
 
+#include <math.h> // sqrt
+
 #include "fast.h" // nl_cells
 
 /* Count, mean and sum of squared deviations of the values pooled so far. */
@@ -16,6 +18,13 @@ static inline void nl_moments_add(nl_moments *all, const nl_cells *cells, int ch
     all->m2 += cells->m2[channel] + delta * delta * (all->count * count / total);
     all->mean += delta * (count / total);
     all->count = total;
+}
+
+/* 1 / sqrt(var + eps); NaN if the variance was too large for a float: 0 would make every value
+ * beta, and a diverged run would go on. */
+static inline double nl_moments_rstd(const nl_moments *all, double eps) {
+    const double var = all->m2 / all->count;
+    return 1 / sqrt(var + eps) + 0 * (double)(float)var;
 }
 
 /* The forward map of one channel: mean split in two floats. */

@@ -93,7 +93,9 @@ static inline moments moments_of(const real *x, rows r) {
     const sums s = sum_centred_rows(x, r, m);
     const real c = s.a / count;
     const real var = s.b / count - c * c;
-    return (moments){m, c, var < 0 ? 0 : var}; /* keeps NaN, which fmax would hide */
+    /* Keeps NaN, which fmax would hide. A variance too large for a real becomes one: rstd would be
+     * 0 and a diverged run would go on, every value beta. */
+    return (moments){m, c, var < 0 ? 0 : var + 0 * var};
 }
 
 /* mean(x) - m: what a mean that was rounded to `real` has lost. */
