@@ -1,20 +1,19 @@
 /* The passes over pixels that all norms share, for one image; see fast.h.
  *
- * Statistics of a cell x[0 .. hw - 1], lane by lane: m = mean(x), then d = x - m gives rest =
- * mean(d) and m2 = sum d^2 - hw rest^2. m + rest is the mean to about twice a float's digits, and
- * m2 has no cancellation (Chan, Golub, LeVeque 1983, the corrected two-pass algorithm).
+ * Statistics of a cell x[0 .. hw - 1], lane by lane: m = x[0] + mean(x - x[0]), exact for constant
+ * data; then d = x - m gives rest = mean(d) and m2 = sum d^2 - hw rest^2. m + rest is the mean to
+ * about twice a float's digits, and m2 has no cancellation (Chan, Golub, LeVeque 1983, the
+ * corrected two-pass algorithm).
  *
  * Gradient of y = xhat gamma + beta, xhat = (x - mean) rstd, over the M values that share a mean
  * (Ioffe, Szegedy 2015, section 3): dx = rstd (dy gamma - mean(dy gamma) - xhat mean(dy gamma
  * xhat)), which is linear in dy and x for each channel: the map's scale, by_x and shift. */
 #include "fast.h"
 
-#include "normlab/error.h" // NL_ASSERT
-#include "tile.h"          // nl_load, nl_store
+#include "tile.h" // nl_load, nl_store
 
-enum {
-    BLOCK = 4
-}; /* vectors that a pass sums at once: four independent sums hide the adder's latency */
+/* Vectors that a pass sums at once: four independent sums hide the adder's latency. */
+enum { BLOCK = 4 };
 
 /* Calls PASS(first channel, vectors) over all channels, the vectors a constant. */
 #define FOR_BLOCKS(cp, PASS)                                                                       \
@@ -34,11 +33,14 @@ enum {
 
 NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
     v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
-    const float inverse = 1.0F / (float)hw;
-    for (int p = 0; p < hw; p++)
-        for (int j = 0; j < vecs; j++) sum[j] += nl_load(x + (ptrdiff_t)p * cp + first + 8 * j);
+    const float count =
+        (float)hw; /* divided by, not multiplied with 1 / hw: exact where it can be */
+    for (int j = 0; j < vecs; j++) mean[j] = nl_load(x + first + 8 * j);
+    for (int p = 1; p < hw; p++)
+        for (int j = 0; j < vecs; j++)
+            sum[j] += nl_load(x + (ptrdiff_t)p * cp + first + 8 * j) - mean[j];
     for (int j = 0; j < vecs; j++) {
-        mean[j] = sum[j] * inverse;
+        mean[j] += sum[j] / count;
         sum[j] = (v8){0};
     }
     for (int p = 0; p < hw; p++)
@@ -48,7 +50,7 @@ NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int 
             square[j] += d * d;
         }
     for (int j = 0; j < vecs; j++) {
-        const v8 rest = sum[j] * inverse, m2 = square[j] - sum[j] * rest;
+        const v8 rest = sum[j] / count, m2 = square[j] - sum[j] * rest;
         nl_store(cells->mean + first + 8 * j, mean[j]);
         nl_store(cells->rest + first + 8 * j, rest);
         nl_store(cells->m2 + first + 8 * j, nl_zero_where(m2 < 0, m2)); /* NaN stays */
