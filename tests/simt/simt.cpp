@@ -18,20 +18,10 @@
 #include <utility> // std::swap
 #include <vector>  // std::vector
 
-#include <dlfcn.h>    // dlsym
-#include <fcntl.h>    // open
-#include <sys/mman.h> // mmap
-#include <ucontext.h> // swapcontext
-#include <unistd.h>   // write
+#include <fcntl.h>  // open
+#include <unistd.h> // write
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h> // __sanitizer_start_switch_fiber
-#else
-static void __sanitizer_start_switch_fiber(void **, const void *, size_t) {
-}
-static void __sanitizer_finish_switch_fiber(void *, const void **, size_t *) {
-}
-#endif
+#include "fiber.h" // fiber_resume
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -40,14 +30,12 @@ namespace simt {
 namespace {
 
 constexpr unsigned kWarp = 32, kMaxThreads = 1024;
-constexpr size_t kStack = 128 * 1024, kGuard = 4096, kMaxShared = 48 * 1024;
+constexpr size_t kMaxShared = 48 * 1024;
 
 enum class State { ready, waiting, done };
 
 struct Fiber {
-    ucontext_t context;
-    char *stack = nullptr;
-    void *fake = nullptr; // AddressSanitizer's
+    Stack stack;
     State state = State::done;
     Op op;
     unsigned mask;
@@ -59,9 +47,6 @@ struct Fiber {
 
 Fiber fibers[kMaxThreads];
 unsigned threads, live, at_barrier, current;
-ucontext_t scheduler;
-const void *scheduler_stack;
-size_t scheduler_size;
 bool inside;           // a kernel is running
 const Launch *running; // which
 uint64_t block_number; // counts all blocks ever run, from 1
@@ -92,63 +77,28 @@ void make_order(std::vector<unsigned> &order, unsigned n) {
     for (unsigned i = n; i > 1; i--) std::swap(order[i - 1], order[random_below(i)]);
 }
 
-// --- fibers ---
-
-void set_thread(unsigned t) {
-    current = t;
-    threadIdx.x = t % blockDim.x;
-    threadIdx.y = t / blockDim.x % blockDim.y;
-    threadIdx.z = t / blockDim.x / blockDim.y;
-}
-
-/* libc's own swapcontext: the sanitizer's wrapper warns of what the annotations here put right. */
-void change(ucontext_t *from, const ucontext_t *to) {
-    using Swap = int (*)(ucontext_t *, const ucontext_t *);
-    static const Swap swap =
-        reinterpret_cast<Swap>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
-    if (!swap || swap(from, to) != 0) report("cannot switch to another fiber");
-}
-
-void to_scheduler(Fiber &f) {
-    __sanitizer_start_switch_fiber(&f.fake, scheduler_stack, scheduler_size);
-    change(&f.context, &scheduler);
-    __sanitizer_finish_switch_fiber(f.fake, &scheduler_stack, &scheduler_size);
-}
+// --- threads ---
 
 void try_release_barrier();
 
 /* A fiber lives as long as the program: one thread of one block after another. */
-void fiber_main() {
-    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_size);
+void thread_main() {
+    fiber_begin();
     for (;;) {
         running->body();
         fibers[current].state = State::done;
         live--;
         try_release_barrier();
-        to_scheduler(fibers[current]);
+        fiber_yield(fibers[current].stack);
     }
 }
 
-void make_fiber(Fiber &f) {
-    void *memory = mmap(nullptr, kStack + kGuard, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory, kGuard, PROT_NONE) != 0) report("no stack");
-    f.stack = static_cast<char *>(memory) + kGuard;
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack;
-    f.context.uc_stack.ss_size = kStack;
-    f.context.uc_link = nullptr;
-    makecontext(&f.context, fiber_main, 0);
-}
-
 void resume(unsigned t) {
-    Fiber &f = fibers[t];
-    if (!f.stack) make_fiber(f);
-    set_thread(t);
-    void *fake = nullptr;
-    __sanitizer_start_switch_fiber(&fake, f.stack, kStack);
-    change(&scheduler, &f.context);
-    __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+    current = t;
+    threadIdx.x = t % blockDim.x;
+    threadIdx.y = t / blockDim.x % blockDim.y;
+    threadIdx.z = t / blockDim.x / blockDim.y;
+    fiber_resume(fibers[t].stack, thread_main);
 }
 
 // --- meeting ---
@@ -316,7 +266,7 @@ uint64_t meet(Op op, unsigned mask, uint64_t value, int argument, const char *fi
     } else {
         try_release_warp(current);
     }
-    to_scheduler(f);
+    fiber_yield(f.stack);
     return f.result;
 }
 

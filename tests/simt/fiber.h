@@ -1,0 +1,27 @@
+/* Fibers: stacks between which one thread of the host switches, and of whose changes
+ * AddressSanitizer is told. There is one scheduler, the stack that resumes fibers.
+ */
+#pragma once
+
+#include <cstddef> // size_t
+
+#include <ucontext.h> // ucontext_t
+
+namespace simt {
+
+struct Stack {
+    ucontext_t context;
+    char *memory = nullptr;
+    void *fake = nullptr; // AddressSanitizer's
+};
+
+/* Runs the fiber until it yields. The first time it begins with `entry`, which never returns. */
+void fiber_resume(Stack &fiber, void (*entry)());
+
+/* First thing of an entry. */
+void fiber_begin();
+
+/* Goes back to the scheduler; returns when the fiber is resumed. */
+void fiber_yield(Stack &fiber);
+
+} // namespace simt
