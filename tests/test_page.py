@@ -141,6 +141,16 @@ def tables_hold_the_metrics():
     assert tables["origins"][1][3] == "a <device> & more"
 
 
+def results_hold_the_metrics():
+    with open(os.path.join(out, "report/results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    assert list(results) == sorted(ACCURACY)
+    for name, finals in ACCURACY.items():
+        assert [r["seed"] for r in results[name]] == [1, 2, 3]
+        assert [r["final"]["test_accuracy"] for r in results[name]] == finals
+        assert [p["test_loss"] for p in results[name][0]["epochs"]] == [0.2, 0.1, 0.066666667]
+
+
 def confusion_counts():
     tables = read_tables()
     rows = [r[1:] for r in tables["confusion1"][1:]]
@@ -232,7 +242,7 @@ def chromium_light_and_dark():
 
 
 tap = Tap("page", sys.argv)
-for test in (report, tables_hold_the_metrics, confusion_counts, architecture,
+for test in (report, tables_hold_the_metrics, results_hold_the_metrics, confusion_counts, architecture,
              nothing_from_elsewhere, pictures_are_xml):
     tap.test(test)
 for test in (chromium_shows_all, chromium_light_and_dark):

@@ -51,7 +51,7 @@ void nl_chart_train(const nl_summary *summary, const char *dir) {
     nl_gnuplot_title(out, height, "Train against test",
                      "mean cross-entropy of an image, logarithmic; dashed: train (rotated, with "
                      "dropout), solid: test");
-    nl_epochs_write(out, summary);
+    nl_epochs_write(out, summary, columns);
     fputs("set multiplot\n", out);
     for (int i = 0; i < n; i++) panel(out, summary, &scale, i, columns, height);
     fputs("unset multiplot\n", out);

@@ -105,7 +105,8 @@ static void spread(nl_end *ends, int n, double gap) {
             ends[i].y -= push;
             ends[i + 1].y += push;
         }
-        if (n > 0 && ends[0].y < 0.02) ends[0].y = 0.02;
+        ends[0].y = fmax(ends[0].y, 0.02);
+        ends[n - 1].y = fmin(ends[n - 1].y, 1);
     }
 }
 
@@ -134,7 +135,7 @@ static int find_ends(nl_end *ends, const nl_summary *summary, const nl_scale *sc
 static void write_labels(FILE *out, const nl_summary *summary, const nl_scale *scale, int height) {
     nl_end *ends = nl_alloc((size_t)summary->n_rows, sizeof *ends, "labels");
     const int n = find_ends(ends, summary, scale);
-    spread(ends, n, 20.0 / (0.76 * height));
+    if (n > 0) spread(ends, n, 20.0 / (0.76 * height));
     for (int i = 0; i < n; i++) {
         const int hue = ends[i].row % NL_COLOURS;
         const nl_label name = nl_short(summary->rows[ends[i].row].variant->name);
@@ -204,6 +205,11 @@ static void most_seeds(const nl_summary *summary, int *low, int *high) {
     }
 }
 
+/* Of more variants than colours, bands would only hide one another. */
+static bool has_bands(const nl_summary *summary) {
+    return summary->n_rows <= NL_COLOURS;
+}
+
 static void write_title(FILE *out, const nl_summary *summary, bool accuracy, int height) {
     int low, high;
     most_seeds(summary, &low, &high);
@@ -211,21 +217,36 @@ static void write_title(FILE *out, const nl_summary *summary, bool accuracy, int
     if (high <= 1)
         snprintf(seeds, sizeof seeds, "one seed each");
     else if (low == high)
-        snprintf(seeds, sizeof seeds, "mean of %d seeds, band: lowest to highest", high);
+        snprintf(seeds, sizeof seeds, "mean of %d seeds", high);
     else
-        snprintf(seeds, sizeof seeds, "mean of %d to %d seeds, band: lowest to highest", low, high);
-    snprintf(subtitle, sizeof subtitle, "%s; %s",
+        snprintf(seeds, sizeof seeds, "mean of %d to %d seeds", low, high);
+    snprintf(subtitle, sizeof subtitle, "%s; %s%s",
              accuracy ? "per cent of the test images, logarithmic in the error"
                       : "mean cross-entropy of a test image, logarithmic",
-             seeds);
+             seeds, high > 1 && has_bands(summary) ? ", band: lowest to highest" : "");
     nl_gnuplot_title(out, height, accuracy ? "Validation accuracy" : "Validation loss", subtitle);
+}
+
+static void write_lines(FILE *out, const nl_summary *summary, int column) {
+    const char *before = "plot ";
+    for (int i = 0; i < summary->n_rows && has_bands(summary); i++) {
+        fprintf(out, "%s'plots/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
+                before, i, column + 1, column + 2, nl_colours[i]);
+        before = ", \\\n     ";
+    }
+    for (int i = 0; i < summary->n_rows; i++) {
+        fprintf(out, "%s'plots/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6",
+                before, i, column);
+        nl_gnuplot_style(out, i);
+        before = ", \\\n     ";
+    }
+    fputc('\n', out);
 }
 
 void nl_chart_curves(const nl_summary *summary, const char *dir, bool accuracy) {
     enum { width = 920, height = 540 };
     const char *name = nl_chart_names[accuracy];
     const nl_scale scale = nl_scale_of(summary, accuracy, false);
-    const int column = accuracy ? 6 : 3;
     int longest = 0;
     for (int i = 0; i < summary->n_rows; i++) {
         const nl_label label = nl_short(summary->rows[i].variant->name);
@@ -242,19 +263,10 @@ void nl_chart_curves(const nl_summary *summary, const char *dir, bool accuracy) 
           "set xlabel 'epochs trained' offset 0,0.3 textcolor rgb '" NL_INK "'\n",
           out);
     nl_scale_write(out, &scale, true);
-    nl_epochs_write(out, summary);
+    nl_epochs_write(out, summary, 1);
     write_rates(out, summary, accuracy ? 0.04 : 0.97);
     write_labels(out, summary, &scale, height);
-    for (int i = 0; i < summary->n_rows; i++)
-        fprintf(out, "%s'plots/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
-                i ? ", \\\n     " : "plot ", i, column + 1, column + 2, nl_colours[i % NL_COLOURS]);
-    for (int i = 0; i < summary->n_rows; i++) {
-        fprintf(out,
-                ", \\\n     'plots/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6", i,
-                column);
-        nl_gnuplot_style(out, i);
-    }
-    fputc('\n', out);
+    write_lines(out, summary, accuracy ? 6 : 3);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name);
 }

@@ -37,6 +37,7 @@ typedef struct nl_scale {
 nl_scale nl_scale_of(const nl_summary *summary, bool accuracy, bool train);
 double nl_scale_fraction(const nl_scale *scale, double value);      /* 0 to 1 up the axis */
 void nl_scale_write(FILE *out, const nl_scale *scale, bool labels); /* set yrange, ytics ... */
-void nl_epochs_write(FILE *out, const nl_summary *summary);         /* set xrange, xtics */
+/* set xrange, xtics; for one of so many charts side by side. */
+void nl_epochs_write(FILE *out, const nl_summary *summary, int columns);
 /* An accuracy of 100 % has no logarithm of its error: half an image in 10,000 stands for none. */
 double nl_scale_clip(bool accuracy, double value);

@@ -36,5 +36,8 @@ void nl_findings_words(nl_lines *words, const nl_summary *summary);
 void nl_findings_parity(nl_table *table, const nl_summary *summary);
 extern const char *const nl_original_mistakes[];
 
+/* results.json: the curve and the final figures of every run. Errors: NL_EWRITE. */
+int nl_results_write(const nl_folder *folder, const char *path, nl_error *err);
+
 /* findings.md. Errors: NL_EWRITE. */
 int nl_findings_write(const nl_findings *findings, const char *path, nl_error *err);

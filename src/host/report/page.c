@@ -152,11 +152,11 @@ static void write_page(const page *p) {
     part(p, NL_TABLE_RUNS);
     fputs("<h2 id=\"origin\">Configs and versions</h2>\n", p->out);
     nl_page_origin(p->out, p->folder);
-    fputs(
-        "<p class=\"note\">Beside this page: <code>Normalization_Calculations.xlsx</code>, the "
-        "three norms by hand; <code>findings.md</code>; the charts as PNG and SVG; their data and "
-        "scripts in <code>plots/</code>.</p>\n</main>\n</body>\n</html>\n",
-        p->out);
+    fputs("<p class=\"note\">Beside this page: <code>Normalization_Calculations.xlsx</code>, the "
+          "three norms by hand; <code>findings.md</code>; <code>results.json</code>, every run's "
+          "figures; the charts as PNG and SVG; their data and "
+          "scripts in <code>plots/</code>.</p>\n</main>\n</body>\n</html>\n",
+          p->out);
 }
 
 int nl_page_write(const nl_folder *folder, const nl_summary *summary, const nl_findings *findings,

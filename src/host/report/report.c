@@ -37,6 +37,13 @@ static int write_workbook(const char *dir, nl_error *err) {
     return code;
 }
 
+static int write_results(const nl_folder *folder, const char *dir, nl_error *err) {
+    char *path = nl_path(dir, "results.json");
+    const int code = nl_results_write(folder, path, err);
+    free(path);
+    return code;
+}
+
 static int write_findings(const nl_findings *findings, const char *dir, nl_error *err) {
     char *path = nl_path(dir, "findings.md");
     const int code = nl_findings_write(findings, path, err);
@@ -51,6 +58,7 @@ static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
     nl_findings_make(&findings, &summary);
     remove_charts(dir);
     int code = write_findings(&findings, dir, err);
+    if (!code) code = write_results(folder, dir, err);
     if (!code) code = write_workbook(dir, err);
     if (!code) {
         nl_charts_draw(&summary, dir);

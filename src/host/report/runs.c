@@ -171,10 +171,13 @@ static bool read_variant(nl_variant *variant, const char *folder, const char *na
     return variant->n_runs > 0;
 }
 
+/* Whether a name can stand in HTML, SVG and JSON: UTF-8 without control characters. */
 static bool printable(const char *name) {
-    for (; *name; name++)
-        if ((unsigned char)*name < ' ' || *name == 0x7f) return false;
-    return true;
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) return false;
+    json_t *text = json_string(name); /* refuses what is no UTF-8 */
+    json_decref(text);
+    return text != NULL;
 }
 
 int nl_folder_read(nl_folder *study, const char *out, nl_error *err) {
@@ -186,7 +189,7 @@ int nl_folder_read(nl_folder *study, const char *out, nl_error *err) {
         char *folder = nl_path(out, entries[i]->d_name);
         nl_variant *variant = &study->variants[study->n_variants];
         if (!printable(entries[i]->d_name))
-            nl_warn(out, "a folder with control characters in its name is left out");
+            nl_warn(out, "a folder is left out: its name is no UTF-8 or has control characters");
         else if (read_variant(variant, folder, entries[i]->d_name))
             study->n_variants++;
         else {

@@ -86,19 +86,17 @@ void nl_scale_write(FILE *out, const nl_scale *scale, bool labels) {
     fputs(")\n", out);
 }
 
-void nl_epochs_write(FILE *out, const nl_summary *summary) {
-    int last = 1;
+void nl_epochs_write(FILE *out, const nl_summary *summary, int columns) {
+    static const int steps[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+    int last = 1, step = 0;
     for (int i = 0; i < summary->n_rows; i++) {
         int n;
         nl_band *bands = nl_variant_bands(summary->rows[i].variant, &n);
         if (n > 0 && bands[n - 1].epoch > last) last = bands[n - 1].epoch;
         free(bands);
     }
-    const int step = last <= 10    ? 1
-                     : last <= 24  ? 2
-                     : last <= 60  ? 5
-                     : last <= 120 ? 10
-                                   : last / 10;
+    const int most = columns > 2 ? 5 : columns > 1 ? 10 : 12; /* labels that fit */
+    while (last / steps[step] > most && step < 9) step++;
     fprintf(out, "set xrange [%.3f:%.3f]\nset xtics %d,%d\n", last == 1 ? 0.4 : 1 - 0.02 * last,
-            last == 1 ? 1.02 : 1.01 * last, step, step);
+            last == 1 ? 1.02 : 1.01 * last, steps[step], steps[step]);
 }

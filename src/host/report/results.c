@@ -1,0 +1,62 @@
+/* results.json: every run's curve and final figures in one file, to be kept with a study when its
+ * run folder, with the weights, is not. More seeds are added by training into the same folder.
+ */
+#include <jansson.h> // json_pack
+#include <math.h>    // isfinite
+#include <stdio.h>   // open_memstream
+#include <stdlib.h>  // free
+
+#include "findings.h"
+#include "normlab/checkpoint.h" // nl_file_write
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *figures(const nl_point *p) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "train_loss", number(p->train_loss), "train_accuracy",
+                     number(p->train_accuracy), "test_loss", number(p->test_loss), "test_accuracy",
+                     number(p->test_accuracy));
+}
+
+static json_t *one_run(const nl_seed_run *run) {
+    json_t *epochs = json_array();
+    for (int i = 0; i < run->n_points; i++) {
+        json_t *point = figures(&run->points[i]);
+        json_object_set_new(point, "seconds", number(run->points[i].seconds));
+        json_array_append_new(epochs, point);
+    }
+    return json_pack("{s:I, s:o, s:o}", "seed", (json_int_t)run->seed, "final",
+                     run->finished ? figures(&run->final) : json_null(), "epochs", epochs);
+}
+
+/* One line a run: easy to read, and a line more for a seed more. */
+static void write_runs(FILE *out, const nl_variant *variant) {
+    json_t *name = json_string(variant->name);
+    json_dumpf(name, out, JSON_ENCODE_ANY);
+    json_decref(name);
+    fputs(": [", out);
+    for (int i = 0; i < variant->n_runs; i++) {
+        json_t *run = one_run(&variant->runs[i]);
+        fputs(i ? ",\n  " : "\n  ", out);
+        NL_ASSERT(json_dumpf(run, out, JSON_COMPACT | JSON_REAL_PRECISION(8)) == 0);
+        json_decref(run);
+    }
+    fputs("\n]", out);
+}
+
+int nl_results_write(const nl_folder *folder, const char *path, nl_error *err) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    NL_ASSERT(out);
+    for (int i = 0; i < folder->n_variants; i++) {
+        fputs(i ? ",\n" : "{", out);
+        write_runs(out, &folder->variants[i]);
+    }
+    fputs("}\n", out);
+    NL_ASSERT(fclose(out) == 0);
+    const int code = nl_file_write(path, text, size, err);
+    free(text);
+    return code;
+}
