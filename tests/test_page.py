@@ -37,7 +37,7 @@ def write_data():
         idx(name + "-labels-idx1-ubyte", [40], bytes(i % 10 for i in range(40)))
 
 
-def config(norm):
+def config(norm, epochs):
     layers = [{"conv": 8, "kernel": 5, "pad": 2, "norm": True, "relu": True},
               {"pool": "max", "size": 2, "dropout": True},
               {"conv": 10, "kernel": 3, "pad": 0, "norm": False, "relu": False},
@@ -46,7 +46,7 @@ def config(norm):
                                    "batch": 64},
             "model": {"norm": norm, "group_size": 4, "eps": 1e-5, "dropout": 0.05,
                       "layers": layers},
-            "train": {"epochs": 3, "lr": 0.01, "momentum": 0.9, "nesterov": False, "l1": 0.0,
+            "train": {"epochs": epochs, "lr": 0.01, "momentum": 0.9, "nesterov": False, "l1": 0.0,
                       "weight_decay": 0.0, "norm_momentum": 0.1,
                       "schedule": {"kind": "step", "every": 2, "factor": 0.1}, "seed": 1,
                       "math": "fp32"}}
@@ -67,7 +67,7 @@ def write_runs():
                 file.write("".join(json.dumps(r) + "\n" for r in records))
             with open(os.path.join(unit, "run.json"), "w") as file:
                 norm = "group" if name == "gn" else "batch"
-                json.dump({"config": config(norm), "seed": seed, "status": "finished",
+                json.dump({"config": config(norm, 20 if name == "bn" else 3), "seed": seed, "status": "finished",
                            "device": {"description": "a <device> & more"},
                            "versions": {"normlab": "0"}, "options": {"data": data}}, file)
             with open(os.path.join(unit, "predictions.csv"), "w") as file:
@@ -138,6 +138,9 @@ def tables_hold_the_metrics():
             assert run[3:] == [f"{accuracy:.2f}", f"{0.0123 + seed / 1000:.4f}", "99.01", "0.0301",
                                "finished"], run
     assert [r[0] for r in tables["pairs"][1:]] == [f"{HOSTILE} − bn", f"{HOSTILE} − gn", "bn − gn"]
+    assert [r[-1] for r in tables["pairs"][1:]] == ["epochs", "norm", "norm, epochs"]
+    verdicts = [r[4] for r in tables["parity"][1:]]
+    assert verdicts == ["inside (3 of 10 seeds)", "not comparable: the original has 20 epochs"]
     assert tables["origins"][1][3] == "a <device> & more"
 
 

@@ -91,7 +91,7 @@ Test(stats, paired) {
     cr_assert(single.n == 1 && isnan(single.p));
     NEAR(nl_stats_paired(a, a, 10).p, 1, 0);
     const double shifted[] = {1.5, 2.5}, plain[] = {1, 2};
-    NEAR(nl_stats_paired(shifted, plain, 2).p, 0, 0);
+    cr_assert(isnan(nl_stats_paired(shifted, plain, 2).p)); /* no spread: no test */
 }
 
 /* Fagerland and others (2013): 1 against 7 and 6 against 16 discordant pairs. */

@@ -21,7 +21,8 @@ typedef struct nl_interval {
     double low, high;
 } nl_interval;
 
-/* The paired t test of a - b over seeds. With n < 2, t and p are NaN. */
+/* The paired t test of a - b over seeds. With n < 2, or where all differences are the same and not
+ * 0, there is nothing to test against: t and p are NaN. */
 typedef struct nl_paired {
     int n;
     double mean, sd, low, high; /* of the differences */

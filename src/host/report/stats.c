@@ -113,10 +113,10 @@ nl_paired nl_stats_paired(const double *a, const double *b, int n) {
     if (s.sd > 0) {
         r.t = s.mean / (s.sd / sqrt(s.n));
         r.p = 2 * nl_stats_t_cdf(-fabs(r.t), s.n - 1);
-    } else { /* all differences alike: equal, or without any spread to doubt them by */
-        r.t = s.mean == 0 ? 0 : copysign(INFINITY, s.mean);
-        r.p = s.mean == 0 ? 1 : 0;
-    }
+    } else if (s.mean == 0) {
+        r.t = 0;
+        r.p = 1;
+    } /* else: alike, but that is their granularity's doing, not a spread of 0 */
     return r;
 }
 

@@ -74,11 +74,19 @@ static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
                  nl_p(p->holm).text, need);
 }
 
-/* One seed, or none, in common. */
+/* No test over seeds: one seed in common, or none, or no spread. */
 static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
     if (p->paired.n == 0) {
         nl_lines_add(words, "Open: %s against %s have no finished seed in common.", a, b);
+        return;
+    }
+    if (p->paired.n > 1) {
+        nl_lines_add(
+            words,
+            "Open: %s against %s: the same difference of %.2f points with each of %d seeds, "
+            "so that no spread is known to test it against; more seeds will tell.",
+            a, b, fabs(p->paired.mean), p->paired.n);
         return;
     }
     if (!p->has_images) {
