@@ -126,7 +126,7 @@ Test(report, paired_over_seeds) {
         finished_run(out, "bn", s + 1, bn[s]);
         finished_run(out, "ln", s + 1, ln[s]);
     }
-    finished_run(out, "ln", 10, 98.7); /* a seed that bn does not have is in no pair */
+    finished_run(out, "ln", 0, 98.7); /* a seed that bn does not have is in no pair */
     report(out, NL_OK);
     expect_in(out, "findings.md", "| bn | 3 | 99.40 | 0.100 | 99.15 to 99.65 | seeds |", true);
     expect_in(out, "findings.md", "| bn − ln | 3 | +0.200 | -0.048 to 0.448 | 0.074 | 0.074 |",
@@ -183,6 +183,7 @@ Test(report, interrupted_and_broken) {
     report(out, NL_OK);
     expect_in(out, "findings.md", "| gn | 1 of 3 | 99.30 |", true);
     expect_in(out, "findings.md", "2 runs were interrupted", true);
+    expect_in(out, "plots/curves.dat", "\n1 1 0.1 0.1 0.1 97 ", true);
     temp_dir_remove(out);
 }
 
