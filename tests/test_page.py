@@ -67,7 +67,8 @@ def write_runs():
                 file.write("".join(json.dumps(r) + "\n" for r in records))
             with open(os.path.join(unit, "run.json"), "w") as file:
                 norm = "group" if name == "gn" else "batch"
-                json.dump({"config": config(norm, 20 if name == "bn" else 3), "seed": seed, "status": "finished",
+                epochs = 20 if name == "bn" else 3
+                json.dump({"config": config(norm, epochs), "seed": seed, "status": "finished",
                            "device": {"description": "a <device> & more"},
                            "versions": {"normlab": "0"}, "options": {"data": data}}, file)
             with open(os.path.join(unit, "predictions.csv"), "w") as file:
@@ -137,7 +138,8 @@ def tables_hold_the_metrics():
             run = [r for r in tables["runs"] if r[:2] == [name, str(seed)]][0]
             assert run[3:] == [f"{accuracy:.2f}", f"{0.0123 + seed / 1000:.4f}", "99.01", "0.0301",
                                "finished"], run
-    assert [r[0] for r in tables["pairs"][1:]] == [f"{HOSTILE} − bn", f"{HOSTILE} − gn", "bn − gn"]
+    pairs = [r[0] for r in tables["pairs"][1:]]
+    assert pairs == [f"{HOSTILE} − bn", f"{HOSTILE} − gn", "bn − gn"], pairs
     assert [r[-1] for r in tables["pairs"][1:]] == ["epochs", "norm", "norm, epochs"]
     verdicts = [r[4] for r in tables["parity"][1:]]
     assert verdicts == ["inside (3 of 10 seeds)", "not comparable: the original has 20 epochs"]
@@ -245,8 +247,8 @@ def chromium_light_and_dark():
 
 
 tap = Tap("page", sys.argv)
-for test in (report, tables_hold_the_metrics, results_hold_the_metrics, confusion_counts, architecture,
-             nothing_from_elsewhere, pictures_are_xml):
+for test in (report, tables_hold_the_metrics, results_hold_the_metrics, confusion_counts,
+             architecture, nothing_from_elsewhere, pictures_are_xml):
     tap.test(test)
 for test in (chromium_shows_all, chromium_light_and_dark):
     if shutil.which("chromium"):

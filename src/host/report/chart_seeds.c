@@ -79,6 +79,28 @@ static void write_rows(FILE *out, const nl_summary *summary) {
     }
 }
 
+/* Points, and below them the interval with the mean as a thick stroke. */
+static void write_plot(FILE *out, int n) {
+    for (int i = 0; i < n; i++) {
+        const char *colour = nl_colours[i % NL_COLOURS];
+        fprintf(
+            out,
+            "%s'plots/seeds.dat' index 0 using ($1 == %d ? $3 : NaN):(-$1 + $4) with points ps 0.8",
+            i ? ", \\\n     " : "plot ", i);
+        nl_gnuplot_style(out, i);
+        fprintf(
+            out,
+            ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):3:4 with xerrorbars "
+            "lw 2 pt 7 ps 0.01 lc rgb '%s', \\\n"
+            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(0.11) with vectors "
+            "nohead lw 5 lc rgb '%s', \\\n"
+            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(-0.11) with vectors "
+            "nohead lw 5 lc rgb '%s'",
+            i, colour, i, colour, i, colour);
+    }
+    fputc('\n', out);
+}
+
 void nl_chart_seeds(const nl_summary *summary, const char *dir) {
     const char *name = nl_chart_names[3];
     const int n = summary->n_rows, height = head_height + foot_height + row_height * n;
@@ -112,24 +134,7 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir) {
             "set xlabel 'per cent of the test images' offset 0,0.3 textcolor rgb '" NL_INK "'\n",
             low, high, 0.5 - n);
     write_rows(out, summary);
-    for (int i = 0; i < n; i++) {
-        const char *colour = nl_colours[i % NL_COLOURS];
-        fprintf(
-            out,
-            "%s'plots/seeds.dat' index 0 using ($1 == %d ? $3 : NaN):(-$1 + $4) with points ps 0.8",
-            i ? ", \\\n     " : "plot ", i);
-        nl_gnuplot_style(out, i);
-        fprintf(
-            out,
-            ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):3:4 with xerrorbars "
-            "lw 2 pt 7 ps 0.01 lc rgb '%s', \\\n"
-            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(0.11) with vectors "
-            "nohead lw 5 lc rgb '%s', \\\n"
-            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(-0.11) with vectors "
-            "nohead lw 5 lc rgb '%s'",
-            i, colour, i, colour, i, colour);
-    }
-    fputc('\n', out);
+    write_plot(out, n);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name);
 }

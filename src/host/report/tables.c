@@ -127,44 +127,45 @@ static void images(nl_table *table, const nl_summary *s) {
 
 /* ---- all of them ---- */
 
+static const nl_finding parts[NL_TABLE_COUNT] = {
+    {"results",
+     "Results",
+     "The last weights of each run, in evaluation mode; the train images rotated as in "
+     "training. With several seeds the interval is Student's, for the mean over seeds; with "
+     "one seed it is Wilson's, for the chance of the drawn test images alone.",
+     {0}},
+    {"time",
+     "Time to 99 %",
+     "Until the first epoch with 99 % test accuracy, as the mean of the seeds that came there; "
+     "seconds of training alone, without evaluation.",
+     {0}},
+    {"pairs",
+     "Comparisons over seeds",
+     "Differences of the final test accuracy, paired by seed; p of the paired t test, and "
+     "adjusted for the number of pairs (Holm). 'Seeds to settle' would show a true difference "
+     "of the size seen here in four of five studies, with the level shared among the pairs; it "
+     "is only as good as the seeds it is computed from.",
+     {0}},
+    {"images",
+     "Comparisons by image",
+     "McNemar's test on the test images that exactly one of the two gets wrong, on one seed. "
+     "It "
+     "says something about these two sets of weights, nothing about another seed.",
+     {0}},
+    {"parity",
+     "Parity with the original",
+     "The original's figures are single runs; the range is what the mean of ten seeds of the "
+     "same recipe has to meet.",
+     {0}},
+    {"runs",
+     "All runs",
+     "Of an interrupted run: its newest epoch, with the train figures of that epoch's training "
+     "mode. It counts in no figure above, unless its variant has no finished run, and then "
+     "only "
+     "in the curves.",
+     {0}}};
+
 void nl_findings_tables(nl_findings *findings, const nl_summary *summary) {
-    static const nl_finding parts[NL_TABLE_COUNT] = {
-        {"results",
-         "Results",
-         "The last weights of each run, in evaluation mode; the train images rotated as in "
-         "training. With several seeds the interval is Student's, for the mean over seeds; with "
-         "one seed it is Wilson's, for the chance of the drawn test images alone.",
-         {0}},
-        {"time",
-         "Time to 99 %",
-         "Until the first epoch with 99 % test accuracy, as the mean of the seeds that came there; "
-         "seconds of training alone, without evaluation.",
-         {0}},
-        {"pairs",
-         "Comparisons over seeds",
-         "Differences of the final test accuracy, paired by seed; p of the paired t test, and "
-         "adjusted for the number of pairs (Holm). 'Seeds to settle' would show a true difference "
-         "of the size seen here in four of five studies, with the level shared among the pairs; it "
-         "is only as good as the seeds it is computed from.",
-         {0}},
-        {"images",
-         "Comparisons by image",
-         "McNemar's test on the test images that exactly one of the two gets wrong, on one seed. "
-         "It "
-         "says something about these two sets of weights, nothing about another seed.",
-         {0}},
-        {"parity",
-         "Parity with the original",
-         "The original's figures are single runs; the range is what the mean of ten seeds of the "
-         "same recipe has to meet.",
-         {0}},
-        {"runs",
-         "All runs",
-         "Of an interrupted run: its newest epoch, with the train figures of that epoch's training "
-         "mode. It counts in no figure above, unless its variant has no finished run, and then "
-         "only "
-         "in the curves.",
-         {0}}};
     for (int i = 0; i < NL_TABLE_COUNT; i++) findings->parts[i] = parts[i];
     results(&findings->parts[NL_TABLE_RESULTS].table, summary);
     times(&findings->parts[NL_TABLE_TIME].table, summary);
