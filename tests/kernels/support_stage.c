@@ -73,6 +73,7 @@ static stage make(const stage_case *c) {
     cr_assert(s.n <= MOST_SLOTS);
     for (int i = 0; i < s.n; i++) t.slots[i] = (uint32_t)(i * 977 % 60000 + 11);
     t.z = random_f64(t.in, 1, c->input.mean, c->input.sigma);
+    if (c->poison) t.z[t.in / 2] = NAN;
     t.bias = random_f64(s.c, 2, 0, fabs(c->input.mean) > 100 || c->bare ? 0 : 0.3);
     t.gamma = random_f64(s.c, 3, 1, 0.5);
     t.beta = random_f64(s.c, 4, 0.1, 0.5);
@@ -250,7 +251,7 @@ static double bound_of(const double *plain, const double *want, int64_t count) {
 }
 
 static void describe(const stage_case *c, char *text, size_t size) {
-    snprintf(text, size, "%dx%dx%dx%d groups %d pool %d relu %d drop %g at %g +- %g%s%s", c->s.n,
+    snprintf(text, size, "%dx%dx%dx%d groups %d pool %d relu %d drop %g at %g +- %g%s%s%s", c->s.n,
              c->s.c, c->s.h, c->s.w, c->norm == STAGE_GROUP ? c->s.groups : 0, c->s.pool, c->s.relu,
              c->drop, c->input.mean, c->input.sigma, c->shift ? " unaligned" : "",
              c->bare ? " bare" : "");

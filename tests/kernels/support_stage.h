@@ -16,6 +16,7 @@ typedef struct stage_case {
     int shift;        /* 1: tensors whose addresses allow no vector access */
     bool eval;        /* batch norm with running values, forward alone */
     bool bare;        /* no bias (STAGE_PLAIN) */
+    bool poison;      /* one value of z is NaN */
 } stage_case;
 
 void check_stage(const stage_case *c);

@@ -4,20 +4,23 @@
 
 /* n, c, h, w, groups, pool, relu */
 static const stage_case cases[] = {
-    {STAGE_PLAIN, {1, 1, 1, 1, 0, 0, 1}, 0, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {3, 5, 7, 9, 0, 0, 1}, 0, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {4, 3, 4, 4, 0, 0, 1}, 0, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {4, 3, 4, 4, 0, 0, 1}, 0, {0, 1}, 1, false, false},
-    {STAGE_PLAIN, {2, 3, 4, 4, 0, 0, 0}, 0, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {2, 96, 28, 28, 0, 0, 1}, 0, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {33, 2, 1, 5, 0, 0, 1}, 0, {-2.3, 1}, 0, false, false},
-    {STAGE_PLAIN, {11, 2, 28, 28, 0, 2, 1}, 0.05, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {3, 5, 7, 9, 0, 2, 1}, 0.5, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {3, 5, 7, 9, 0, 3, 1}, 0.3, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {3, 5, 7, 9, 0, 1, 1}, 0.3, {0, 1}, 0, false, false},
-    {STAGE_PLAIN, {2, 8, 12, 12, 0, 2, 0}, 0, {0, 1}, 1, false, false},
-    {STAGE_PLAIN, {2, 7, 5, 4, 0, 2, 0}, 0, {0, 1}, 0, false, true},
-    {STAGE_PLAIN, {1, 3, 4, 4, 0, 4, 1}, 0.9, {0, 1}, 0, false, false},
+    {STAGE_PLAIN, {1, 1, 1, 1, 0, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {3, 5, 7, 9, 0, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {4, 3, 4, 4, 0, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {4, 3, 4, 4, 0, 0, 1}, 0, {0, 1}, 1, false, false, false},
+    {STAGE_PLAIN, {2, 3, 4, 4, 0, 0, 0}, 0, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {2, 96, 28, 28, 0, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {33, 2, 1, 5, 0, 0, 1}, 0, {-2.3, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {11, 2, 28, 28, 0, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {3, 5, 7, 9, 0, 2, 1}, 0.5, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {3, 5, 7, 9, 0, 3, 1}, 0.3, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {3, 5, 7, 9, 0, 1, 1}, 0.3, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {2, 8, 12, 12, 0, 2, 0}, 0, {0, 1}, 1, false, false, false},
+    {STAGE_PLAIN, {2, 7, 5, 4, 0, 2, 0}, 0, {0, 1}, 0, false, true, false},
+    {STAGE_PLAIN, {1, 3, 4, 4, 0, 4, 1}, 0.9, {0, 1}, 0, false, false, false},
+    {STAGE_PLAIN, {2, 3, 4, 6, 0, 2, 1}, 0, {1, 0}, 0, false, false, false},
+    {STAGE_PLAIN, {2, 3, 4, 6, 0, 2, 1}, 0, {0, 1}, 0, false, false, true},
+    {STAGE_PLAIN, {2, 3, 4, 6, 0, 0, 1}, 0, {0, 1}, 0, false, false, true},
 };
 
 Test(k_relu, every_shape) {

@@ -1,12 +1,11 @@
 /* See broken.h. Each kernel is as small as its fault allows. */
 #include "broken.h"
 
-#include "cuda_runtime.h" // the executor
+#include "reduce.cuh" // what the kernels sum with; with it the executor
 
 namespace {
 
-constexpr int kThreads = BROKEN_THREADS;
-constexpr unsigned kAll = 0xffffffffu;
+constexpr int kCount = BROKEN_THREADS;
 
 enum class Fault {
     none,
@@ -23,7 +22,7 @@ enum class Fault {
 };
 
 template <Fault fault> __global__ void reverse(float *out, const float *in) {
-    NL_SHARED(float, tile, kThreads);
+    NL_SHARED(float, tile, kCount);
     const unsigned i = threadIdx.x;
     if (fault != Fault::unwritten || i != 5) tile[fault == Fault::past_shared ? i + 1 : i] = in[i];
     if (fault == Fault::divergent && i < 32) {
@@ -31,11 +30,11 @@ template <Fault fault> __global__ void reverse(float *out, const float *in) {
     } else if (fault != Fault::no_barrier) {
         __syncthreads();
     }
-    out[i] = tile[kThreads - 1 - i];
+    out[i] = tile[kCount - 1 - i];
 }
 
 __global__ void neighbours(float *out, const float *in) {
-    NL_SHARED(float, tile, kThreads);
+    NL_SHARED(float, tile, kCount);
     tile[threadIdx.x] = in[threadIdx.x];
     out[threadIdx.x] = tile[threadIdx.x ^ 1u];
 }
@@ -45,15 +44,15 @@ __global__ void dynamic(float *out, const float *in, int first, int shift) {
     const int i = static_cast<int>(threadIdx.x);
     if (i >= first) tile[i + shift] = in[i];
     __syncthreads();
-    out[i] = tile[kThreads - 1 - i];
+    out[i] = tile[kCount - 1 - i];
 }
 
 template <Fault fault> __global__ void warps(float *out, const float *in) {
     const unsigned i = threadIdx.x, lane = i % 32;
-    unsigned mask = kAll;
+    unsigned mask = kAllLanes;
     if (fault == Fault::missing_lane && lane == 7) return;
     if (fault == Fault::barrier_and_warp && lane < 16) __syncthreads();
-    if (fault == Fault::wrong_mask && lane == 3) mask = kAll & ~8u;
+    if (fault == Fault::wrong_mask && lane == 3) mask = kAllLanes & ~8u;
     if (fault == Fault::other_mask && lane == 3) mask = 15u;
     if (fault == Fault::outsider) mask = lane < 16 ? 0xffffu : 0xffff0000u;
     float v = in[i];
@@ -69,7 +68,7 @@ template <Fault fault> __global__ void warps(float *out, const float *in) {
 __global__ void sum_of_blocks(float *out, float *partial, unsigned *counter, const float *in) {
     NL_SHARED(bool, last, 1);
     float v = in[blockIdx.x * 32 + threadIdx.x];
-    for (int delta = 16; delta > 0; delta /= 2) v += __shfl_down_sync(kAll, v, delta);
+    for (int delta = 16; delta > 0; delta /= 2) v += __shfl_down_sync(kAllLanes, v, delta);
     if (threadIdx.x == 0) {
         partial[blockIdx.x] = v;
         __threadfence();
@@ -79,6 +78,16 @@ __global__ void sum_of_blocks(float *out, float *partial, unsigned *counter, con
     if (!last[0]) return;
     const float sum = __ldcg(partial) + __ldcg(partial + 1);
     out[threadIdx.x] = out[threadIdx.x + 32] = sum;
+}
+
+/* Sums one right after the other, through the same shared array. */
+__global__ void sums_in_a_row(float *out, const float *in) {
+    Sums<float, 1> a, b;
+    a.v[0] = in[threadIdx.x];
+    block_sum(a);
+    b.v[0] = a.v[0] + in[threadIdx.x];
+    block_sum(b);
+    out[threadIdx.x] = b.v[0] - kCount * a.v[0];
 }
 
 __global__ void past_end(float *out, const float *in) {
@@ -103,11 +112,11 @@ __global__ void large_shared(float *out) {
 
 #define REVERSE(name, fault)                                                                       \
     void name(float *out, const float *in) {                                                       \
-        NL_LAUNCH(reverse<fault>, 1, kThreads, 0, nullptr, out, in);                               \
+        NL_LAUNCH(reverse<fault>, 1, kCount, 0, nullptr, out, in);                                 \
     }
 #define WARPS(name, fault)                                                                         \
     void name(float *out, const float *in) {                                                       \
-        NL_LAUNCH(warps<fault>, 1, kThreads, 0, nullptr, out, in);                                 \
+        NL_LAUNCH(warps<fault>, 1, kCount, 0, nullptr, out, in);                                   \
     }
 
 REVERSE(sound_reverse, Fault::none)
@@ -127,36 +136,39 @@ void sound_sum(float *out, const float *in) {
     static float partial[2];
     NL_LAUNCH(sum_of_blocks, 2, 32, 0, nullptr, out, partial, &counter, in);
 }
+void sound_sums(float *out, const float *in) {
+    NL_LAUNCH(sums_in_a_row, 1, kCount, 0, nullptr, out, in);
+}
 void missing_syncwarp(float *out, const float *in) {
-    NL_LAUNCH(neighbours, 1, kThreads, 0, nullptr, out, in);
+    NL_LAUNCH(neighbours, 1, kCount, 0, nullptr, out, in);
 }
 void dynamic_unwritten(float *out, const float *in) {
-    NL_LAUNCH(dynamic, 1, kThreads, kThreads * sizeof(float), nullptr, out, in, 1, 0);
+    NL_LAUNCH(dynamic, 1, kCount, kCount * sizeof(float), nullptr, out, in, 1, 0);
 }
 void past_dynamic(float *out, const float *in) {
-    NL_LAUNCH(dynamic, 1, kThreads, kThreads * sizeof(float), nullptr, out, in, 0, 1);
+    NL_LAUNCH(dynamic, 1, kCount, kCount * sizeof(float), nullptr, out, in, 0, 1);
 }
 void past_global(float *out, const float *in) {
-    NL_LAUNCH(past_end, 1, kThreads, 0, nullptr, out, in);
+    NL_LAUNCH(past_end, 1, kCount, 0, nullptr, out, in);
 }
 void race_of_blocks(float *out, const float *in) {
-    NL_LAUNCH(same_place, 2, kThreads, 0, nullptr, out, in);
+    NL_LAUNCH(same_place, 2, kCount, 0, nullptr, out, in);
 }
 void too_many_threads(float *out, const float *in) {
     NL_LAUNCH(past_end, 1, 1056, 0, nullptr, out, in);
 }
 void too_many_blocks(float *out, const float *in) {
-    NL_LAUNCH(past_end, dim3(1, 65536), kThreads, 0, nullptr, out, in);
+    NL_LAUNCH(past_end, dim3(1, 65536), kCount, 0, nullptr, out, in);
 }
 void nothing_to_do(float *out, const float *in) {
-    NL_LAUNCH(past_end, 0, kThreads, 0, nullptr, out, in);
+    NL_LAUNCH(past_end, 0, kCount, 0, nullptr, out, in);
 }
 void too_much_shared(float *out, const float *) {
-    NL_LAUNCH(large_shared, 1, kThreads, 0, nullptr, out);
+    NL_LAUNCH(large_shared, 1, kCount, 0, nullptr, out);
 }
 void counts_down(float *out, const float *) {
     unsigned counter = 0;
-    NL_LAUNCH(next_number, 1, kThreads, 0, nullptr, out, &counter);
+    NL_LAUNCH(next_number, 1, kCount, 0, nullptr, out, &counter);
 }
 void waits_in_capture(float *, const float *) {
     cudaStream_t stream;

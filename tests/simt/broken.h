@@ -12,6 +12,7 @@ typedef void broken_kernel(float *out, const float *in);
 
 broken_kernel sound_reverse;      /* out[i] = in[63 - i], through shared memory */
 broken_kernel sound_sum;          /* every out[i] = sum of in, warp by warp, last block's finish */
+broken_kernel sound_sums;         /* the same by two block sums in a row */
 broken_kernel missing_barrier;    /* reverse without the barrier */
 broken_kernel missing_syncwarp;   /* neighbours exchange through shared memory without __syncwarp */
 broken_kernel uninitialised;      /* reads a shared element that nobody wrote */

@@ -116,7 +116,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument);
 
 /* The orders in which blocks and threads run: 0 ascending, 1 descending, 2 and above shuffled by
- * that seed. */
+ * that seed. Each warp goes as far as it can before the next one begins, but under 2 they go side
+ * by side. */
 void simt_schedule(unsigned schedule);
 
 /* One line for the summary of what the tests covered: "shape norm_batch 3x5x7" and the like. */

@@ -31,6 +31,7 @@ namespace {
 
 constexpr unsigned kWarp = 32, kMaxThreads = 1024;
 constexpr size_t kMaxShared = 48 * 1024;
+constexpr unsigned kSideBySide = 2; // the schedule in which warps do not run ahead
 
 enum class State { ready, waiting, done };
 
@@ -197,20 +198,50 @@ void try_release_warp(unsigned t) {
 
 // --- blocks ---
 
-void run_block() {
+/* Runs what is ready of the warp, until nothing is; false if nothing was. */
+bool run_warp(unsigned warp, const std::vector<unsigned> &lanes) {
+    bool moved = false;
+    for (bool again = true; again;) {
+        again = false;
+        for (const unsigned lane : lanes) {
+            const unsigned t = warp * kWarp + lane;
+            if (t >= threads || fibers[t].state != State::ready) continue;
+            again = moved = true;
+            resume(t);
+        }
+    }
+    return moved;
+}
+
+/* Every thread once, as far as it gets: warps go side by side. */
+bool run_threads() {
     static std::vector<unsigned> order;
+    bool moved = false;
+    make_order(order, threads);
+    for (const unsigned t : order) {
+        if (fibers[t].state != State::ready) continue;
+        moved = true;
+        resume(t);
+    }
+    return moved;
+}
+
+/* One warp after another, each as far as it gets: a warp that no barrier holds runs far ahead. */
+bool run_warps() {
+    static std::vector<unsigned> warps, lanes;
+    bool moved = false;
+    make_order(warps, (threads + kWarp - 1) / kWarp);
+    make_order(lanes, kWarp);
+    for (const unsigned warp : warps) moved = run_warp(warp, lanes) || moved;
+    return moved;
+}
+
+void run_block() {
     live = threads;
     at_barrier = 0;
     for (unsigned t = 0; t < threads; t++) fibers[t].state = State::ready;
     while (live > 0) {
-        bool moved = false;
-        make_order(order, threads);
-        for (const unsigned t : order) {
-            if (fibers[t].state != State::ready) continue;
-            moved = true;
-            resume(t);
-        }
-        if (!moved) report_stuck();
+        if (!(schedule == kSideBySide ? run_threads() : run_warps())) report_stuck();
     }
 }
 

@@ -102,6 +102,8 @@ Test(simt, sound_kernels_run_under_every_schedule) {
         for (int i = 0; i < N; i++) cr_assert(result[i] == (float)(N - 1 - i));
         run(result, sound_sum, s);
         for (int i = 0; i < N; i++) cr_assert(result[i] == (float)(N * (N - 1) / 2));
+        run(result, sound_sums, s);
+        for (int i = 0; i < N; i++) cr_assert(result[i] == (float)(N * (N - 1) / 2));
     }
 }
 
