@@ -65,7 +65,7 @@ __global__ __launch_bounds__(kMaxThreads, 1) void norm_batch_dz(const Backward b
     if (part == 0 && threadIdx.x == 0) {
         b.dbeta[set] = dbeta;
         b.dgamma[set] = dgamma;
-        b.dbias[set] = dbeta * 0.0f; // 0, unless the channel is poisoned
+        b.dbias[set] = dgamma * 0.0f; // 0, unless the channel is poisoned
     }
     part_dz<K, V, true>(b.dz, b.dy, t, m, gamma * (dbeta / count), gamma * (dgamma / count), set,
                         b.parts, part);

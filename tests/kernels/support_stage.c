@@ -254,7 +254,7 @@ static void describe(const stage_case *c, char *text, size_t size) {
     snprintf(text, size, "%dx%dx%dx%d groups %d pool %d relu %d drop %g at %g +- %g%s%s%s", c->s.n,
              c->s.c, c->s.h, c->s.w, c->norm == STAGE_GROUP ? c->s.groups : 0, c->s.pool, c->s.relu,
              c->drop, c->input.mean, c->input.sigma, c->shift ? " unaligned" : "",
-             c->bare ? " bare" : "");
+             c->bare ? " bare" : "", c->poison ? " NaN" : "");
 }
 
 void check_stage(const stage_case *c) {
