@@ -118,7 +118,7 @@ step_compare() {
     for device in cpu cuda; do
       train "$(config "$v")" --device $device --epochs 1 --limit-batches 20 --log-every 1 \
         --out "$work/compare-$device" || code=1
-      metrics "$work/compare-$device" "$v" | grep '"step"' | grep '"event": *"step"' | field loss \
+      metrics "$work/compare-$device" "$v" | grep '"event": *"step"' | field loss \
         >"$work/$v.$device"
     done
     note=$(paste "$work/$v.cpu" "$work/$v.cuda" | awk '

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# test_gpu_script.sh [--tap=FILE]: tests of tests/gpu.sh with a bundle of stand-ins: what it does without a
+# GPU, with one where all is well, and that each fault makes it fail.
+# shellcheck disable=SC2016,SC2317 # what the stand-ins expand is quoted; the cases are called by name
+set -uo pipefail
+gpu=$(cd "$(dirname "$0")" && pwd)/gpu.sh
+tap=/dev/stdout
+[ $# -eq 0 ] || tap=${1#--tap=}
+
+stand_in() { printf '#!/usr/bin/env bash\n%s\n' "$2" >"$1" && chmod +x "$1"; }
+
+# A bundle whose program writes what a good run leaves; FAULT spoils one thing.
+prepare() {
+  tmp=$(mktemp -d)
+  mkdir -p "$tmp/tests" "$tmp/configs" "$tmp/data" "$tmp/lib"
+  echo '{"commit": "abc"}' >"$tmp/bundle.json"
+  stand_in "$tmp/normlab" '
+    [ "$1" = verify ] && { echo "3 cases, 1 failed"; [ "$FAULT" != verify ]; exit; }
+    device=cpu limit=0
+    while [ $# -gt 0 ]; do case $1 in
+      *.yaml) config=$(basename "$1" .yaml) ;; --device) device=$2 ;; --out) out=$2 ;;
+      --limit-batches) limit=$2 ;; esac; shift; done
+    [ "$device" = cuda ] && [ "$FAULT" = gpu ] && { echo "normlab: cuda: no driver" >&2; exit 4; }
+    unit=$out/$config/seed-1; mkdir -p "$unit"
+    echo "  \"device\": \"a stand-in\"," >"$unit/run.json"
+    shift=0; [ "$device" = cuda ] && [ "$FAULT" = loss ] && shift=1
+    for ((i = 0; i < limit; i++)); do
+      echo "{\"event\":\"step\",\"epoch\":0,\"step\":$i,\"loss\":2.${shift}${i}1,\"penalty\":0}"; done >"$unit/metrics.jsonl"
+    echo "{\"event\":\"epoch\",\"epoch\":0,\"seconds\":0.25}" >>"$unit/metrics.jsonl"
+    accuracy=99.2; [ "$FAULT" = accuracy ] && accuracy=98.9
+    echo "{\"event\":\"final\",\"test_loss\":0.03,\"test_accuracy\":$accuracy}" >>"$unit/metrics.jsonl"
+    weights=same; [ "$FAULT" = bits ] && weights=$out
+    echo "$weights" >"$unit/last.safetensors"'
+  stand_in "$tmp/tests/test_k_x" '
+    for a in "$@"; do case $a in --tap=*) tap=${a#--tap=} ;; esac; done
+    [ "$FAULT" = skip ] && echo "ok - a # SKIP no GPU" >"$tap" && exit 0
+    echo "ok - a" >"$tap"; [ "$FAULT" != test ]'
+  stand_in "$tmp/compute-sanitizer" '[ "$FAULT" = race ] && [ "$2" = racecheck ] && exit 9
+    echo "ERROR SUMMARY: 0 errors"'
+}
+
+run() { (cd "$tmp" && FAULT=$1 PATH=$tmp:$PATH bash "$gpu" --bundle "$tmp" "${@:2}" >"$tmp/said" 2>&1); }
+
+fails_with() {
+  run "$1"
+  [ $? -eq "$2" ] && grep -q "$3" "$tmp/said"
+}
+
+all_well() {
+  run none || return
+  python3 -c '
+import json
+r = json.load(open("'"$tmp"'/gpu.json"))
+steps = ["tests", "verify", "compare", "repeat", "timing", "sanitize", "train"]
+assert all(r[s]["passed"] for s in steps) and r["failed"] == 0 and r["build"]["commit"] == "abc"
+assert r["device"] == "a stand-in" and r["date"] and r["tests"]["count"] == 1
+assert r["train"]["gn"]["test_accuracy"] == 99.2 and abs(r["timing"]["ln"] - 250 / 938) < 1e-3'
+}
+without_a_gpu() { fails_with gpu 4 'no GPU.*no driver' && [ ! -e "$tmp/gpu.json" ]; }
+a_failing_test() { fails_with test 1 'tests: FAILED'; }
+only_skipped_tests() { fails_with skip 1 'tests: FAILED'; }
+a_wrong_operation() { fails_with verify 1 'verify: FAILED'; }
+other_losses() { fails_with loss 1 'compare: FAILED'; }
+other_bits() { fails_with bits 1 'repeat: FAILED'; }
+low_accuracy() { fails_with accuracy 1 'train: FAILED'; }
+a_race() { fails_with race 1 'sanitize: FAILED'; }
+no_bundle() { (cd "$tmp" && bash "$gpu" --bundle "$tmp/data" >"$tmp/said" 2>&1); [ $? -eq 2 ]; }
+unknown_step() { run none nonsense; [ $? -eq 2 ]; }
+timing_alone_is_no_test() { run none timing; [ $? -eq 1 ] && grep -q 'no test ran' "$tmp/said"; }
+one_step() { run none compare && ! grep -q train "$tmp/gpu.json"; }
+
+cases=(all_well without_a_gpu a_failing_test only_skipped_tests a_wrong_operation other_losses other_bits
+  low_accuracy a_race no_bundle unknown_step timing_alone_is_no_test one_step)
+failed=0
+{
+  echo "1..${#cases[@]}"
+  for i in "${!cases[@]}"; do
+    prepare
+    if "${cases[i]}"; then
+      echo "ok $((i + 1)) - ${cases[i]}"
+    else
+      echo "not ok $((i + 1)) - ${cases[i]}" && failed=1
+      sed 's/^/# /' "$tmp/said"
+    fi
+    rm -rf "$tmp"
+  done
+} >"$tap"
+[ "$failed" -eq 0 ] || { [ "$tap" = /dev/stdout ] || grep -A 20 '^not ok' "$tap"; }
+exit "$failed"
