@@ -10,14 +10,15 @@ file(GLOB _cudnn_wheels
   /usr/local/lib/python3*/*-packages/nvidia/cudnn
   $ENV{HOME}/.local/lib/python3*/site-packages/nvidia/cudnn
   $ENV{VIRTUAL_ENV}/lib/python3*/site-packages/nvidia/cudnn)
-get_filename_component(_cudnn_toolkit "${CMAKE_CUDA_COMPILER}" DIRECTORY)
+get_filename_component(_cudnn_toolkit "${CMAKE_CUDA_COMPILER}" REALPATH)
+get_filename_component(_cudnn_toolkit "${_cudnn_toolkit}" DIRECTORY)
 get_filename_component(_cudnn_toolkit "${_cudnn_toolkit}" DIRECTORY)
 
 find_path(CUDNN_INCLUDE_DIR cudnn_graph.h
-  HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} ${_cudnn_wheels}
+  HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} /usr/local/cuda ${_cudnn_wheels}
   PATH_SUFFIXES include)
 find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
-  HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} ${_cudnn_wheels}
+  HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} /usr/local/cuda ${_cudnn_wheels}
   PATH_SUFFIXES lib lib64)
 
 if(CUDNN_INCLUDE_DIR AND EXISTS ${CUDNN_INCLUDE_DIR}/cudnn_version.h)
