@@ -142,7 +142,7 @@ def tables_hold_the_metrics():
     assert pairs == [f"{HOSTILE} − bn", f"{HOSTILE} − gn", "bn − gn"], pairs
     assert [r[-1] for r in tables["pairs"][1:]] == ["epochs", "norm", "norm, epochs"]
     verdicts = [r[4] for r in tables["parity"][1:]]
-    assert verdicts == ["inside (3 of 10 seeds)", "not comparable: the original has 20 epochs"]
+    assert verdicts == ["inside (3 of 10 seeds)", "not comparable: that is 20 whole epochs"]
     assert tables["origins"][1][3] == "a <device> & more"
 
 

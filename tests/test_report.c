@@ -136,6 +136,19 @@ Test(report, paired_over_seeds) {
     temp_dir_remove(out);
 }
 
+/* Two seeds that disagree show nothing: least of all that the two are equal. */
+Test(report, few_seeds_prove_no_equality) {
+    char *out = temp_dir_make();
+    finished_run(out, "bn", 1, 99.5);
+    finished_run(out, "ln", 1, 98.5);
+    finished_run(out, "bn", 2, 98.5);
+    finished_run(out, "ln", 2, 99.4);
+    report(out, NL_OK);
+    expect_in(out, "findings.md", "takes more than 1,000 seeds to show.", true);
+    expect_in(out, "findings.md", "the two are equal", false);
+    temp_dir_remove(out);
+}
+
 Test(report, settled) {
     char *out = temp_dir_make();
     for (unsigned s = 1; s <= 4; s++) {
@@ -227,7 +240,8 @@ static void predict(const char *out, const char *name, unsigned seed, int wrong,
         snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%d,%d,0.9%d\n", i, i,
                  i < wrong ? 9 : i, i);
     write_text(unit, "predictions.csv", "%s", text);
-    write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\"}}", data);
+    write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\", \"limit_batches\": %d}}", data,
+               wrong - 1); /* of the one with more errors: limited */
 }
 
 Test(report, grids) {
@@ -250,6 +264,7 @@ Test(report, grids) {
     free(script);
     expect_in(out, file, "'no other variant'", true);
     expect_in(out, "findings.md", ", ln | 1 | 1 | 0 | 1.00 | 0.50 |", true);
+    expect_in(out, "findings.md", "a trial, not a result", true);
     /* Another data set than the one the runs saw. */
     predict(out, "ln", 1, 1, "/nonexistent");
     setenv("NORMLAB_DATA", "/nonexistent", 1);

@@ -45,7 +45,9 @@ static const nl_published *find(const nl_variant *variant) {
 
 bool nl_parity_range(const nl_variant *variant, double *low, double *high) {
     const nl_published *p = find(variant);
-    if (!p || !variant->has_config || variant->config.train.epochs < p->epochs) return false;
+    if (!p || !variant->has_config || variant->config.train.epochs < p->epochs ||
+        nl_variant_limited(variant))
+        return false;
     *low = p->low;
     *high = p->high;
     return true;
@@ -63,8 +65,7 @@ void nl_findings_parity(nl_table *table, const nl_summary *summary) {
         double low, high;
         char verdict[64] = "no run to its end yet";
         if (!nl_parity_range(row->variant, &low, &high))
-            snprintf(verdict, sizeof verdict, "not comparable: the original has %d epochs",
-                     p->epochs);
+            snprintf(verdict, sizeof verdict, "not comparable: that is %d whole epochs", p->epochs);
         else if (row->accuracy.n > 0)
             snprintf(verdict, sizeof verdict, "%s (%d of 10 seeds)",
                      row->accuracy.mean < low    ? "below"

@@ -230,3 +230,11 @@ const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
 bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run) {
     return run->finished || variant->n_finished == 0;
 }
+
+bool nl_variant_limited(const nl_variant *variant) {
+    for (int i = 0; i < variant->n_runs; i++) {
+        const json_t *options = json_object_get(variant->runs[i].info, "options");
+        if (json_integer_value(json_object_get(options, "limit_batches")) > 0) return true;
+    }
+    return false;
+}

@@ -62,5 +62,8 @@ const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed);
  * none is finished. */
 bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run);
 
+/* Whether a run of it was trained or tested on a part of the data alone (--limit-batches). */
+bool nl_variant_limited(const nl_variant *variant);
+
 /* The path of folder and file; the caller frees. */
 char *nl_path(const char *folder, const char *file);

@@ -32,6 +32,13 @@ static void overview(nl_lines *words, const nl_summary *s) {
     else
         nl_lines_add(words, "%s: %.2f %% test accuracy.", s->rows[first].variant->name,
                      s->rows[first].accuracy.mean);
+    for (int i = 0; i < s->n_rows; i++) {
+        if (!nl_variant_limited(s->rows[i].variant)) continue;
+        nl_lines_add(words,
+                     "Runs on a part of the data (--limit-batches) are among these: a trial, "
+                     "not a result.");
+        break;
+    }
     if (unfinished > 0)
         nl_lines_add(words, "%d run%s interrupted and count%s in no final figure.", unfinished,
                      unfinished == 1 ? " was" : "s were", unfinished == 1 ? "s" : "");
@@ -61,10 +68,11 @@ static void settled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
 static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
     char need[120] = "";
+    const double bound = fmax(fabs(p->paired.low), fabs(p->paired.high));
     if (p->seeds > 1000)
         snprintf(need, sizeof need,
-                 "; at this size it would take more than 1,000 seeds, so for any "
-                 "use the two are equal");
+                 "; a difference of this size takes more than 1,000 seeds to show%s",
+                 bound < 0.1 ? ", so for any use the two are equal" : "");
     else
         snprintf(need, sizeof need, "; if it is real, about %d seeds would settle it", p->seeds);
     nl_lines_add(words,

@@ -2,6 +2,7 @@
  * number a live formula whose stored value is what the training code computes.
  */
 #include <errno.h>  // errno
+#include <fcntl.h>  // open
 #include <stdio.h>  // rename
 #include <stdlib.h> // free
 #include <string.h> // strerror
@@ -178,6 +179,13 @@ static void fill(nl_book *book) {
 int nl_worksheet(const char *path, nl_error *err) {
     char *temporary = NULL;
     NL_ASSERT(asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) >= 0);
+    /* Tried first, because the library writes its own words about a failure. */
+    const int file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) {
+        free(temporary);
+        return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+    }
+    close(file);
     nl_book book = {.book = workbook_new(temporary)};
     NL_ASSERT(book.book);
     fill(&book);
