@@ -158,6 +158,9 @@ step_timing() {
     note+=" $v $ms ms;"
     rest+="${rest:+, }\"$v\": $ms"
   done
+  if [ -x "$bundle/bench/bench_gpu" ]; then # the device, and every convolution by every plan
+    "$bundle/bench/bench_gpu" >"${out%.json}-device.txt" 2>&1 || code=1
+  fi
   verdict timing $code "a step of batch 64, best of 3 epochs:$note" "$rest"
 }
 

@@ -343,3 +343,24 @@ Test(engine_cuda, evaluation_of_group_norm) {
     NEED_DEVICE();
     check_evaluation("group");
 }
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+Test(engine_cuda, out_of_memory_names_tensor_and_sizes) {
+    NEED_DEVICE();
+    static const char *const sets[] = {"data.batch=200000", NULL};
+    run *r = make_run("layer", sets);
+    nl_engine *engine;
+    nl_error err = {0};
+    const int code = nl_backend_cuda.open(&engine, &r->spec, &err);
+    if (code == NL_OK) { /* a large device */
+        nl_backend_cuda.close(engine);
+    } else {
+        cr_assert(code == NL_EDEVICE && err.hint[0]);
+        cr_assert(strstr(err.where, "gradient") || strstr(err.where, "200000 x"), "%s", err.where);
+        cr_assert(strstr(err.what, "out of GPU memory") && strstr(err.what, "MiB wanted"), "%s",
+                  err.what);
+    }
+    free_run(r);
+}

@@ -57,6 +57,7 @@ typedef struct nl_cuda_net {
 
     nl_convs *convs;
     cudaStream_t stream, branch; /* the branch: filter gradients */
+    bool fork;                   /* whether the branch is used */
     cudaEvent_t joined;          /* the branch is done */
     nl_k_sgd rule;
     float eps;

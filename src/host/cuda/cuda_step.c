@@ -2,7 +2,7 @@
  *
  * Backward, for each block from the last: the gradient of its output becomes dz, and with it those
  * of bias, gamma and beta; dz gives the gradient of the block's input, which the next launch needs,
- * and that of the filter, which nobody needs before the update: it goes to the branch, a second
+ * and that of the filter, which nobody needs before the update: it may go to the branch, a second
  * stream that the first one waits for at the end. In a captured graph the two are parallel
  * branches.
  */
@@ -163,13 +163,15 @@ static void denormalise(step *s, const nl_cuda_block *b, const float *dy) {
     launched(s, status, l ? l->label : b->pool->label);
 }
 
-/* The filter's gradient on the branch, which has to know that dz is there. */
+/* The filter's gradient; a branch has to know that dz is there. */
 static void filter_gradient(step *s, int index) {
     nl_cuda_net *net = s->net;
     const nl_cuda_block *b = &net->blocks[index];
-    launched(s, cudaEventRecord(b->ready, net->stream), "event");
-    launched(s, cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
-    convolve(s, index, NL_CONV_FILTER, 1, grad(s, b->conv->weight), b->dz, b->in);
+    if (net->fork) {
+        launched(s, cudaEventRecord(b->ready, net->stream), "event");
+        launched(s, cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
+    }
+    convolve(s, index, NL_CONV_FILTER, net->fork, grad(s, b->conv->weight), b->dz, b->in);
 }
 
 static void backward(step *s, const float *dy) {
@@ -185,6 +187,7 @@ static void backward(step *s, const float *dy) {
         convolve(s, i, NL_CONV_DATA, 0, net->dy, b->dz, param(s, b->conv->weight));
         dy = net->dy;
     }
+    if (!net->fork) return;
     launched(s, cudaEventRecord(net->joined, net->branch), "event");
     launched(s, cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
 }

@@ -13,6 +13,8 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
+#include "conv_tune.h" // nl_conv_time
+
 /* ---- graphs of training ------------------------------------------------------------------------
  */
 
@@ -61,6 +63,24 @@ static int warm_up(nl_engine *e, nl_error *err) {
     int code = e->full.n ? queue_step(&full, err) : NL_OK;
     if (!code && e->last.n) code = queue_step(&last, err);
     return code ? code : nl_cuda_eval_warm_up(e, err);
+}
+
+/* Filter gradients on a branch of their own or not, as it measures; the bits are the same. The
+ * steps have a learning rate of 0, and there must be enough of them in an epoch. */
+static int choose_fork(nl_engine *e, nl_error *err) {
+    const uint32_t full_steps = e->spec.data->train.count / (uint32_t)e->net.batch;
+    if (!e->spec.autotune || full_steps < NL_CONV_TIME_CALLS) return NL_OK;
+    work full = {.engine = e, .form = &e->full};
+    double seconds[2] = {0, 0};
+    for (int fork = 0; fork < 2; fork++) {
+        e->net.fork = fork;
+        cudaError_t status = cudaMemsetAsync(e->state, 0, sizeof *e->state, e->net.stream);
+        int code = nl_cuda_check(status, "state", err);
+        if (!code) code = nl_conv_time(&seconds[fork], queue_step, &full, e->net.stream, err);
+        if (code) return code;
+    }
+    e->net.fork = seconds[1] < seconds[0];
+    return NL_OK;
 }
 
 /* ---- open and close ----------------------------------------------------------------------------
@@ -162,9 +182,11 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     int code = nl_device_open(&e->device, spec->device, err);
     if (!code) code = nl_cuda_net_open(&e->net, spec, err);
     if (!code) code = upload(e->net.table, table, sizeof table, e->net.stream, "pixel table", err);
+    e->net.fork = true;
     if (!code) code = open_memory(e, err);
     if (!code) code = open_plans(e, err);
     if (!code) code = warm_up(e, err);
+    if (!code) code = choose_fork(e, err);
     if (!code) code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "set-up", err);
     if (code) {
         engine_close(e);
