@@ -18,9 +18,6 @@
 #include <utility> // std::swap
 #include <vector>  // std::vector
 
-#include <fcntl.h>  // open
-#include <unistd.h> // write
-
 #include "fiber.h" // fiber_resume
 
 uint3 threadIdx, blockIdx;
@@ -349,18 +346,4 @@ void execute(const Launch &launch) {
 void simt_schedule(unsigned value) {
     simt::schedule = value;
     simt_note("schedule", std::to_string(value).c_str());
-}
-
-/* Appends to the file that NL_SIMT_LOG names; tests/simt/summary.sh counts the different lines. */
-void simt_note(const char *kind, const char *text) {
-    static std::set<std::string> seen;
-    const char *path = getenv("NL_SIMT_LOG");
-    const std::string line = std::string(kind) + " " + text + "\n";
-    if (!path || !seen.insert(line).second) return;
-    const int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (file < 0 || write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-        fprintf(stderr, "simt: cannot write %s\n", path);
-        abort();
-    }
-    close(file);
 }
