@@ -1,150 +1,145 @@
 /* Times training steps of the network, data and augmentation included, as `normlab train` runs
  * them.
  *
- *     bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] [--steps N]
- * CONFIG...
+ *     bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--width N] [--set KEY=VALUE]
+ *                [--rounds N] [--steps N] [--evaluate N] [--losses N] [--init DIR] CONFIG...
  *
- * A round is so many steps in a row; printed are milliseconds a step, one line a config: name,
- * batch, then the time of every round. bench/compare.sh reads this, alternates it with the peers
- * and states medians. */
-#include <stdio.h>  // printf
-#include <stdlib.h> // free, strtol
-#include <string.h> // strcmp
-#include <time.h>   // clock_gettime
+ * A round is so many steps in a row, after one round that is not counted. For each config one line
+ * of JSON: milliseconds a step of every round; seconds from the start of the program to the end of
+ * the first step (of the first config); images a second of so many passes over the test set; the
+ * most memory that the process held.
+ *
+ * --losses N takes N steps and writes their losses instead; --init DIR writes the weights that they
+ * began with to DIR/<config>.safetensors, for the peers to begin with the same. */
+#include <jansson.h>      // json_pack
+#include <stdio.h>        // snprintf
+#include <string.h>       // strcmp
+#include <sys/resource.h> // getrusage
 
-#include "normlab/backend.h" // nl_backend
-#include "normlab/config.h"  // nl_config
-#include "normlab/error.h"   // nl_error
-#include "normlab/rng.h"     // nl_epoch_order
+#include "normlab/checkpoint.h" // nl_checkpoint_write
+#include "support/measure.h"    // bench_print
+#include "support/run.h"        // bench_run
 
-typedef struct bench {
-    char dir[512];
-    const char *device;
-    int threads, batch, rounds, steps, number;
-    nl_dataset data;
-    uint32_t *order;
-    nl_rotation *rotations;
-} bench;
+typedef struct options {
+    bench_options run;
+    int rounds, steps, evaluations, losses;
+    const char *init;
+    double began;
+} options;
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+static json_t *describe(const bench_run *r, const options *o, const char *what) {
+    char device[512];
+    r->backend->describe(r->engine, device, sizeof device);
+    return json_pack("{ss ss ss ss ss si si si}", "what", what, "program", "normlab", "mode",
+                     r->backend->name, "variant", r->config.name, "device", device, "batch",
+                     r->config.data.batch, "threads", r->threads, "width", o->run.width);
 }
 
-static int run_steps(const nl_backend *backend, nl_engine *engine, uint32_t first, int steps,
-                     nl_step_record *records, nl_error *err) {
-    const uint32_t count = (uint32_t)steps;
-    const int code = backend->enqueue(engine, first, count, err);
-    return code ? code : backend->collect(engine, first, count, records, err);
-}
+/* ---- losses ---- */
 
-static void begin(bench *b, const nl_config *config, nl_epoch *epoch) {
-    const uint32_t n = b->data.train.count, seed = config->train.seed;
-    nl_epoch_order(b->order, n, seed, 0, config->data.shuffle);
-    for (uint32_t i = 0; i < n; i++)
-        b->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, 0, i, config->data.rotate));
-    *epoch = (nl_epoch){0, config->train.lr, b->order, b->rotations};
-}
-
-/* Floats to doubles in place; the memory has room for them. */
-static void widen(void *values, int64_t count) {
-    for (int64_t i = count - 1; i >= 0; i--) {
-        const double wide = (double)((const float *)values)[i];
-        memcpy((double *)values + i, &wide, sizeof wide);
-    }
-}
-
-static int time_config(bench *b, const char *path, nl_error *err) {
-    static nl_config config;
-    static nl_model model;
-    const nl_backend *backend;
-    nl_engine *engine;
-    nl_epoch epoch;
-    int code = nl_config_load(&config, path, err);
+static int write_losses(bench_run *r, const options *o, nl_error *err) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s.safetensors", o->init ? o->init : "", r->config.name);
+    int code = o->init ? nl_checkpoint_write(path, &r->config, &r->model, r->state.params,
+                                             r->state.buffers, err)
+                       : NL_OK;
+    if (!code) code = bench_run_steps(r, o->losses, NULL, err);
     if (code) return code;
-    if (b->batch) config.data.batch = b->batch;
-    if ((code = nl_model_build(&model, &config, config.data.batch, err))) return code;
-    const nl_engine_spec spec = {.config = &config,
-                                 .model = &model,
-                                 .data = &b->data,
-                                 .seed = config.train.seed,
-                                 .threads = b->threads,
-                                 .device = b->number,
-                                 .autotune = true};
-    if ((code = nl_backend_select(&backend, &b->number, b->device, err))) return code;
-    float *params = nl_alloc((size_t)model.params_size, 8, "parameters");
-    float *momentum = nl_alloc((size_t)model.params_size, 8, "momentum");
-    float *buffers = nl_alloc((size_t)model.buffers_size, 8, "running values");
-    nl_model_init(&model, params, buffers, config.train.seed);
-    if (backend->real_size == 8) {
-        widen(params, model.params_size);
-        widen(buffers, model.buffers_size);
+    json_t *losses = json_array();
+    for (int i = 0; i < o->losses; i++)
+        json_array_append_new(losses, json_real(r->records[i].loss));
+    json_t *line = describe(r, o, "losses");
+    json_object_set_new(line, "losses", losses);
+    bench_print(line);
+    return NL_OK;
+}
+
+/* ---- times ---- */
+
+static int evaluate(bench_run *r, const nl_dataset *data, int passes, json_t *line, nl_error *err) {
+    const nl_eval_pass pass = {.split = &data->test, .images = data->test.count};
+    nl_eval_result result;
+    int code = r->backend->evaluate(r->engine, &pass, &result, err);
+    json_t *rates = json_array();
+    for (int i = 0; i < passes && !code; i++) {
+        const double start = bench_seconds();
+        code = r->backend->evaluate(r->engine, &pass, &result, err);
+        json_array_append_new(rates, json_real(data->test.count / (bench_seconds() - start)));
     }
-    const nl_state state = {params, momentum, buffers};
-    nl_step_record *records = nl_alloc((size_t)b->steps, sizeof *records, "records");
-    if ((code = backend->open(&engine, &spec, err))) return code;
-    begin(b, &config, &epoch);
-    code = backend->set_state(engine, &state, err);
-    if (!code) code = backend->begin_epoch(engine, &epoch, err);
-    if (!code) code = run_steps(backend, engine, 0, b->steps, records, err); /* warm up */
-    printf("%s %d", config.name, config.data.batch);
-    for (int r = 1; r <= b->rounds && !code; r++) {
-        const double start = seconds();
-        code = run_steps(backend, engine, (uint32_t)(r * b->steps), b->steps, records, err);
-        printf(" %.3f", 1e3 * (seconds() - start) / b->steps);
-    }
-    printf("\n");
-    fflush(stdout);
-    backend->close(engine);
-    free(params);
-    free(momentum);
-    free(buffers);
-    free(records);
+    json_object_set_new(line, "evaluation_images_s", rates);
     return code;
 }
 
+static int time_steps(bench_run *r, options *o, const nl_dataset *data, nl_error *err) {
+    const int steps = o->steps < (int)r->full ? o->steps : (int)r->full;
+    double seconds;
+    int code = bench_run_steps(r, 1, NULL, err);
+    json_t *line = describe(r, o, "step"), *ms = json_array();
+    json_object_set_new(line, "ms", ms);
+    json_object_set_new(line, "flops_image", json_real(bench_run_flops(r)));
+    if (o->began > 0) json_object_set_new(line, "start_s", json_real(bench_seconds() - o->began));
+    o->began = 0;
+    if (!code) code = bench_run_steps(r, steps, NULL, err);
+    for (int i = 0; i < o->rounds && !code; i++) {
+        code = bench_run_steps(r, steps, &seconds, err);
+        json_array_append_new(ms, json_real(1e3 * seconds / steps));
+    }
+    if (o->evaluations && !code) code = evaluate(r, data, o->evaluations, line, err);
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    json_object_set_new(line, "memory_bytes", json_integer(used.ru_maxrss * (json_int_t)1024));
+    if (code)
+        json_decref(line);
+    else
+        bench_print(line);
+    return code;
+}
+
+static int measure(options *o, const char *path, const nl_dataset *data, nl_error *err) {
+    static bench_run r;
+    int code = bench_run_open(&r, &o->run, path, data, err);
+    if (!code) code = o->losses ? write_losses(&r, o, err) : time_steps(&r, o, data, err);
+    bench_run_close(&r);
+    return code;
+}
+
+/* ---- command line ---- */
+
 static int usage(void) {
-    fputs("usage: bench_step [--data DIR] [--device D] [--threads N] [--batch N] [--rounds N] "
-          "[--steps N] "
-          "CONFIG...\n",
-          stderr);
+    fprintf(stderr,
+            "usage: bench_step %s\n                  [--rounds N] [--steps N] [--evaluate N] "
+            "[--losses N] [--init DIR] CONFIG...\n",
+            bench_run_usage);
     return NL_EUSAGE;
 }
 
+static bool option(options *o, const char *name, const char *value) {
+    int *const number = !strcmp(name, "--rounds")     ? &o->rounds
+                        : !strcmp(name, "--steps")    ? &o->steps
+                        : !strcmp(name, "--evaluate") ? &o->evaluations
+                        : !strcmp(name, "--losses")   ? &o->losses
+                                                      : NULL;
+    if (number)
+        *number = bench_number(name, value);
+    else if (!strcmp(name, "--init"))
+        o->init = value;
+    else
+        return bench_option(&o->run, name, value);
+    return true;
+}
+
 int main(int argc, char **argv) {
-    bench b = {.device = "cpu", .rounds = 5, .steps = 20};
+    options o = {.rounds = 5, .steps = 20, .began = bench_seconds()};
+    nl_dataset data = {0};
     nl_error err = {0};
-    nl_dataset_default_dir(b.dir, sizeof b.dir);
+    bench_options_init(&o.run);
     int i = 1;
-    for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
-        const char *value = argv[i + 1];
-        const int number = (int)strtol(value, NULL, 10);
-        if (!strcmp(argv[i], "--data"))
-            snprintf(b.dir, sizeof b.dir, "%s", value);
-        else if (!strcmp(argv[i], "--device"))
-            b.device = value;
-        else if (!strcmp(argv[i], "--threads") && number > 0)
-            b.threads = number;
-        else if (!strcmp(argv[i], "--batch") && number > 0)
-            b.batch = number;
-        else if (!strcmp(argv[i], "--rounds") && number > 0)
-            b.rounds = number;
-        else if (!strcmp(argv[i], "--steps") && number > 0)
-            b.steps = number;
-        else
-            return usage();
-    }
+    for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
+        if (!option(&o, argv[i], argv[i + 1])) return usage();
     if (i >= argc) return usage();
-    int code = nl_dataset_load(&b.data, b.dir, &err);
-    if (!code) {
-        b.order = nl_alloc(b.data.train.count, sizeof *b.order, "order");
-        b.rotations = nl_alloc(b.data.train.count, sizeof *b.rotations, "rotations");
-    }
-    for (; i < argc && !code; i++) code = time_config(&b, argv[i], &err);
+    int code = nl_dataset_load(&data, o.run.dir, &err);
+    for (; i < argc && !code; i++) code = measure(&o, argv[i], &data, &err);
     if (code) nl_error_print(&err);
-    free(b.order);
-    free(b.rotations);
-    nl_dataset_free(&b.data);
+    nl_dataset_free(&data);
     return code;
 }

@@ -1,0 +1,219 @@
+/* The norm launchers of src/kernels under the signature of norm_room.h. Times are of the device's
+ * own clock (events); warm passes stand in one graph, as in a training step, so that launching
+ * costs what it costs there. */
+#include <cuda_runtime_api.h> // cudaMalloc
+#include <stdio.h>            // fprintf
+#include <stdlib.h>           // exit
+
+#include "cuda_graph.h"      // nl_cuda_capture
+#include "device.h"          // nl_device_open
+#include "normlab/error.h"   // NL_EDEVICE
+#include "normlab/kernels.h" // nl_k_norm_batch_forward
+#include "support/measure.h" // bench_median
+#include "support/norm_room.h"
+
+enum { IN_GRAPH = 20 };
+
+static cudaStream_t stream;
+static size_t cache_bytes;
+static char *flushed; /* twice the cache */
+
+struct norm_work {
+    norm_case shape;
+    nl_k_shape s;
+    long in, out;
+    float *z, *y, *dy, *dz;
+    float *gamma, *beta, *bias, *dgamma, *dbeta, *dbias, *fresh_mean, *fresh_var;
+    nl_k_moments *saved;
+    void *scratch;
+    uint32_t *counters;
+    bool backward; /* what a pass is */
+};
+
+/* A benchmark has nobody to hand an error to. */
+static void must(cudaError_t status, const char *what) {
+    nl_error err;
+    if (!nl_cuda_check(status, what, &err)) return;
+    nl_error_print(&err);
+    exit(NL_EDEVICE);
+}
+
+static void *on_device(const void *host, size_t count, size_t size) {
+    void *memory;
+    must(cudaMalloc(&memory, count * size), "memory for the benchmark");
+    if (host)
+        must(cudaMemcpy(memory, host, count * size, cudaMemcpyHostToDevice), "copying inputs");
+    else
+        must(cudaMemset(memory, 0, count * size), "clearing memory");
+    return memory;
+}
+
+static norm_work *open_case(const norm_case *c, const float *x, const float *dy, const float *gamma,
+                            const float *beta) {
+    norm_work *w = nl_alloc(1, sizeof *w, "case");
+    w->shape = *c;
+    w->s = (nl_k_shape){.n = c->n,
+                        .c = c->c,
+                        .h = c->h,
+                        .w = c->w,
+                        .groups = c->groups,
+                        .pool = c->pool > 1 ? c->pool : 0,
+                        .relu = 1};
+    const size_t channels = (size_t)c->c, sets = (size_t)c->n * channels;
+    const size_t in = sets * (size_t)(c->h * c->w);
+    const size_t out = sets * (size_t)((c->h / c->pool) * (c->w / c->pool));
+    w->in = (long)in;
+    w->out = (long)out;
+    w->z = on_device(x, in, sizeof *x);
+    w->y = on_device(NULL, out, sizeof *x);
+    w->dy = on_device(dy, out, sizeof *x);
+    w->dz = on_device(NULL, in, sizeof *x);
+    w->gamma = on_device(gamma, channels, sizeof *x);
+    w->beta = on_device(beta, channels, sizeof *x);
+    float **const vectors[] = {&w->bias,  &w->dgamma,     &w->dbeta,
+                               &w->dbias, &w->fresh_mean, &w->fresh_var};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
+        *vectors[i] = on_device(NULL, channels, sizeof *x);
+    w->saved = on_device(NULL, sets, sizeof *w->saved);
+    w->scratch = on_device(NULL, nl_k_scratch_size(&w->s), 1);
+    w->counters = on_device(NULL, (size_t)nl_k_counters(&w->s), sizeof *w->counters);
+    return w;
+}
+
+static void close_case(norm_work *w) {
+    void *all[] = {w->z,          w->y,         w->dy,     w->dz,      w->gamma,
+                   w->beta,       w->bias,      w->dgamma, w->dbeta,   w->dbias,
+                   w->fresh_mean, w->fresh_var, w->saved,  w->scratch, w->counters};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) must(cudaFree(all[i]), "releasing");
+    free(w);
+}
+
+/* ---- a pass ---- */
+
+static int forward(norm_work *w) {
+    return w->shape.groups
+               ? nl_k_norm_group_forward(w->y, w->saved, w->z, w->bias, w->gamma, w->beta, &w->s,
+                                         1e-5F, NULL, w->scratch, stream)
+               : nl_k_norm_batch_forward(w->y, w->saved, w->fresh_mean, w->fresh_var, w->z, w->bias,
+                                         w->gamma, w->beta, &w->s, 1e-5F, NULL, w->scratch, stream);
+}
+
+static int backward(norm_work *w) {
+    return w->shape.groups ? nl_k_norm_group_backward(w->dz, w->dgamma, w->dbeta, w->dbias, w->dy,
+                                                      w->z, w->bias, w->gamma, w->beta, w->saved,
+                                                      &w->s, NULL, w->scratch, w->counters, stream)
+                           : nl_k_norm_batch_backward(w->dz, w->dgamma, w->dbeta, w->dbias, w->dy,
+                                                      w->z, w->bias, w->gamma, w->beta, w->saved,
+                                                      &w->s, NULL, w->scratch, stream);
+}
+
+static int pass(void *work, nl_error *err) {
+    norm_work *w = work;
+    return nl_cuda_check((cudaError_t)(w->backward ? backward(w) : forward(w)), "norm", err);
+}
+
+/* ---- time ---- */
+
+typedef struct watch {
+    cudaEvent_t from, to;
+} watch;
+
+static watch watch_make(void) {
+    watch w;
+    must(cudaEventCreate(&w.from), "event");
+    must(cudaEventCreate(&w.to), "event");
+    return w;
+}
+
+static double watch_read(watch *w) {
+    float ms;
+    must(cudaEventSynchronize(w->to), "waiting for the device");
+    must(cudaEventElapsedTime(&ms, w->from, w->to), "time");
+    return 1e-3 * (double)ms;
+}
+
+static void watch_free(watch *w) {
+    must(cudaEventDestroy(w->from), "event");
+    must(cudaEventDestroy(w->to), "event");
+}
+
+static double time_pass(norm_work *w, bool back, bool cold, int repeats) {
+    nl_error err;
+    cudaGraphExec_t graph;
+    const int times = cold || repeats == 1 ? 1 : IN_GRAPH;
+    w->backward = back;
+    if (nl_cuda_capture(&graph, stream, times, pass, w, &err)) {
+        nl_error_print(&err);
+        exit(NL_EDEVICE);
+    }
+    watch clock = watch_make();
+    double *seconds = nl_alloc((size_t)repeats, sizeof *seconds, "times");
+    for (int i = 0; i < repeats; i++) {
+        if (cold) must(cudaMemsetAsync(flushed, i, 2 * cache_bytes, stream), "emptying the cache");
+        must(cudaEventRecord(clock.from, stream), "event");
+        must(cudaGraphLaunch(graph, stream), "norm");
+        must(cudaEventRecord(clock.to, stream), "event");
+        seconds[i] = watch_read(&clock) / times;
+    }
+    const double median = bench_median(seconds, repeats);
+    free(seconds);
+    watch_free(&clock);
+    must(cudaGraphExecDestroy(graph), "graph");
+    return median;
+}
+
+static void read_case(norm_work *w, float *y, float *dx, float *dgamma, float *dbeta) {
+    const size_t channels = sizeof *y * (size_t)w->shape.c;
+    must(cudaMemcpy(y, w->y, sizeof *y * (size_t)w->out, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dx, w->dz, sizeof *y * (size_t)w->in, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dgamma, w->dgamma, channels, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dbeta, w->dbeta, channels, cudaMemcpyDeviceToHost), "results");
+}
+
+/* ---- the device ---- */
+
+static size_t cache(void) {
+    return cache_bytes;
+}
+
+static double copy_gb_s(void) {
+    enum { ROUNDS = 10 };
+    const size_t bytes = (size_t)1 << 30;
+    void *to = on_device(NULL, bytes, 1), *from = on_device(NULL, bytes, 1);
+    watch clock = watch_make();
+    double best = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        must(cudaEventRecord(clock.from, stream), "event");
+        must(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copying");
+        must(cudaEventRecord(clock.to, stream), "event");
+        const double rate = 2e-9 * (double)bytes / watch_read(&clock);
+        if (rate > best) best = rate;
+    }
+    watch_free(&clock);
+    must(cudaFree(to), "releasing");
+    must(cudaFree(from), "releasing");
+    return best;
+}
+
+const norm_room *norm_room_cuda(void) {
+    static const norm_room room = {.name = "cuda",
+                                   .pools = true,
+                                   .cache = cache,
+                                   .copy_gb_s = copy_gb_s,
+                                   .open = open_case,
+                                   .close = close_case,
+                                   .time = time_pass,
+                                   .read = read_case};
+    nl_device device;
+    nl_error err;
+    int bytes;
+    if (nl_device_open(&device, 0, &err)) {
+        nl_error_print(&err);
+        return NULL;
+    }
+    must(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, 0), "size of the cache");
+    cache_bytes = (size_t)bytes;
+    must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
+    flushed = on_device(NULL, 2 * cache_bytes, 1);
+    return &room;
+}
