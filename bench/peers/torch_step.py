@@ -1,21 +1,42 @@
 #!/usr/bin/env python3
-"""Times training steps of the same network in PyTorch on the CPU.
+"""Times training steps of the same network in PyTorch.
 
-    torch_step.py [--threads N] [--batch N] [--rounds N] [--steps N] [--layout nchw|nhwc] VARIANT...
+    torch_step.py [--device cpu|cuda] [--mode MODE] [--threads N] [--batch N] [--width N]
+                  [--rounds N] [--steps N] [--evaluate N] [--losses N --init DIR] [--data DIR]
+                  VARIANT...
 
-VARIANT: bn_l1 | ln | gn | bn | none. Prints what bench_step prints: name, batch, then milliseconds a
-step of each round. The batch is made before the clock starts: PyTorch is charged for no augmentation
-and no loading, only for forward, backward and update. L1 is added to the loss over one flat vector of
-all parameters, which is faster than summing tensor by tensor.
+VARIANT: bn_l1 | ln | gn | bn | none. MODE: nchw (as written, one operation after the other), nhwc
+(channels last); on CUDA also graph (the whole step in one CUDA graph) and compile (torch.compile,
+autotuned, the whole step in one CUDA graph). Writes the lines that bench_step writes.
+
+PyTorch is charged for less than normlab is: no rotation; on the CPU the batches are made before the
+clock starts, on CUDA a batch is gathered from inputs that lie on the device as floats. L1 is added
+to the loss over one flat vector of all parameters, which is faster than tensor by tensor. TF32 is
+off, as it is in normlab unless a config asks for it.
+
+--losses N takes N steps from the weights in DIR/VARIANT.safetensors, without dropout, in file
+order, and writes the losses: they must be normlab's.
 """
 import argparse
+import itertools
+import json
 import os
+import platform
+import resource
 import time
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+BEGAN = time.perf_counter()
 
+import torch  # noqa: E402  (behind the clock: loading it is part of starting up)
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+import files  # noqa: E402
+
+L1 = 0.001
+
+
+# ---- network --------------------------------------------------------------------------------
 
 def norm_layer(variant, channels):
     if variant in ("bn_l1", "bn"):
@@ -27,58 +48,236 @@ def norm_layer(variant, channels):
     return []
 
 
-def network(variant):
+def network(variant, width, dropout):
     def block(c_in, c_out, kernel, pad=0):
-        conv = nn.Conv2d(c_in, c_out, kernel, padding=pad)
-        return [conv, *norm_layer(variant, c_out), nn.ReLU(inplace=True)]
+        c_in = c_in if c_in == 1 else c_in * width
+        conv = nn.Conv2d(c_in, c_out * width, kernel, padding=pad)
+        return [conv, *norm_layer(variant, c_out * width), nn.ReLU(inplace=True)]
 
+    drop = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(
-        *block(1, 96, 5, 2), *block(96, 16, 1), nn.MaxPool2d(2), nn.Dropout(0.05),
-        *block(16, 16, 3), *block(16, 8, 1), nn.MaxPool2d(2), nn.Dropout(0.05),
-        *block(8, 16, 3), nn.Conv2d(16, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        *block(1, 96, 5, 2), *block(96, 16, 1), nn.MaxPool2d(2), *drop,
+        *block(16, 16, 3), *block(16, 8, 1), nn.MaxPool2d(2), *drop,
+        *block(8, 16, 3), nn.Conv2d(16 * width, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def time_variant(variant, args):
-    torch.manual_seed(1)
-    layout = torch.channels_last if args.layout == "nhwc" else torch.contiguous_format
-    net = network(variant).to(memory_format=layout)
-    images = torch.randn(args.batch, 1, 28, 28).to(memory_format=layout)
-    labels = torch.randint(0, 10, (args.batch,))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+def load(net, path):
+    """Layers are in the file's order: convolutions and norms are numbered as they come."""
+    weights = files.read_weights(path)
+    counts = {"conv": 0, "norm": 0}
+    for module in net:
+        kind = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.GroupNorm: "norm"}.get(type(module))
+        if not kind:
+            continue
+        counts[kind] += 1
+        for name, value in module.state_dict().items():
+            if name != "num_batches_tracked":
+                value.copy_(torch.from_numpy(weights[f"{kind}{counts[kind]}.{name}"].copy()))
 
-    def step():
-        optimiser.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(net(images), labels)
-        if variant == "bn_l1":
-            flat = torch.cat([p.reshape(-1) for p in net.parameters()])
-            loss = loss + 0.001 * flat.abs().sum()
-        loss.backward()
-        optimiser.step()
-        return loss
 
-    for _ in range(args.steps):
-        step()
-    rounds = []
+# ---- training -------------------------------------------------------------------------------
+
+class Batches:
+    """The inputs, in batches: made beforehand on the CPU, gathered on the device on CUDA."""
+
+    def __init__(self, args, images, labels, shuffled):
+        self.batch = args.batch
+        layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
+        full = len(images) // args.batch
+        order = torch.randperm(len(images)) if shuffled else torch.arange(len(images))
+        if args.device == "cuda":
+            self.images = images.unsqueeze(1).cuda().contiguous(memory_format=layout)
+            self.labels, self.order = labels.cuda(), order.cuda()
+            self.place = torch.arange(args.batch).cuda()
+            self.limit = full * args.batch
+            self.made = None
+        else:
+            made = []
+            for i in range(full):
+                index = order[i * args.batch:(i + 1) * args.batch]
+                made.append((images[index].unsqueeze(1).contiguous(memory_format=layout),
+                             labels[index]))
+            self.made = itertools.cycle(made)
+
+    def next(self):
+        if self.made:
+            return next(self.made)
+        index = self.order[self.place]
+        self.place.add_(self.batch).remainder_(self.limit)
+        return self.images[index], self.labels[index]
+
+    def rewind(self):
+        self.place.copy_(torch.arange(self.batch))
+
+
+class Trainer:
+    """step() takes one training step and returns its loss, without L1, as a tensor."""
+
+    def __init__(self, variant, args, batches, dropout):
+        self.l1 = L1 if variant == "bn_l1" else 0
+        layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
+        self.net = network(variant, args.width, dropout)
+        if args.init:
+            load(self.net, os.path.join(args.init, variant + ".safetensors"))
+        self.net = self.net.to(args.device).to(memory_format=layout)
+        self.batches = batches
+        self.optimiser = self._sgd(args.device)
+        self.forward = self.loss
+        self.step = self.plain_step
+        if args.mode == "compile":
+            self.forward = torch.compile(self.loss, mode="max-autotune-no-cudagraphs",
+                                         dynamic=False)
+        if args.mode in ("compile", "graph"):
+            self._record()
+
+    def _sgd(self, device):
+        parameters = list(self.net.parameters())
+        if device == "cuda":
+            try:
+                return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
+            except (TypeError, RuntimeError):  # a version without
+                return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=True)
+        return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+
+    def loss(self, images, labels):
+        loss = F.cross_entropy(self.net(images), labels)
+        if not self.l1:
+            return loss, loss
+        flat = torch.cat([p.reshape(-1) for p in self.net.parameters()])
+        return loss, loss + self.l1 * flat.abs().sum()
+
+    def plain_step(self):
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, total = self.forward(*self.batches.next())
+        total.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _record(self):
+        """The whole step, batch and update included, in one graph; then back to the beginning."""
+        before = {name: value.clone() for name, value in self.net.state_dict().items()}
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(5):
+                self.plain_step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph):
+            recorded = self.plain_step()
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                value.copy_(before[name])
+            for state in self.optimiser.state.values():
+                state["momentum_buffer"].zero_()
+        self.batches.rewind()
+
+        def replay():
+            graph.replay()
+            return recorded
+
+        self.step = replay
+
+
+# ---- measuring ------------------------------------------------------------------------------
+
+def wait(args):
+    if args.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def line(variant, args, what):
+    device = torch.cuda.get_device_name() if args.device == "cuda" else platform.machine()
+    return {"what": what, "program": "PyTorch", "version": torch.__version__, "mode": args.mode,
+            "variant": variant, "device": device, "batch": args.batch,
+            "threads": args.threads if args.device == "cpu" else 0, "width": args.width}
+
+
+def evaluation(net, args):
+    """Images a second of the passes over the test set."""
+    layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
+    images, _ = files.read_inputs(args.data, "test")
+    images = torch.from_numpy(images).unsqueeze(1).to(args.device).contiguous(memory_format=layout)
+    net.eval()
+    rates = []
+    with torch.inference_mode():
+        for i in range(args.evaluate + 1):
+            start = time.perf_counter()
+            for part in images.split(500):
+                net(part).argmax(1)
+            wait(args)
+            if i:
+                rates.append(len(images) / (time.perf_counter() - start))
+    return rates
+
+
+def memory(args):
+    if args.device == "cuda":
+        return torch.cuda.max_memory_reserved()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def time_variant(variant, args, data, first):
+    trainer = Trainer(variant, args, Batches(args, *data, True), 0.05)
+    result = line(variant, args, "step")
+    trainer.step()
+    wait(args)
+    if first:
+        result["start_s"] = time.perf_counter() - BEGAN
+    for _ in range(min(args.steps, 20)):
+        trainer.step()
+    wait(args)
+    result["ms"] = []
     for _ in range(args.rounds):
         start = time.perf_counter()
         for _ in range(args.steps):
-            step()
-        rounds.append(1e3 * (time.perf_counter() - start) / args.steps)
-    print(variant, args.batch, *(f"{ms:.3f}" for ms in rounds), flush=True)
+            trainer.step()
+        wait(args)
+        result["ms"].append(1e3 * (time.perf_counter() - start) / args.steps)
+    if args.evaluate:
+        result["evaluation_images_s"] = evaluation(trainer.net, args)
+    result["memory_bytes"] = memory(args)
+    return result
+
+
+def losses(variant, args, data):
+    trainer = Trainer(variant, args, Batches(args, *data, False), 0)
+    return {**line(variant, args, "losses"),
+            "losses": [trainer.step().item() for _ in range(args.losses)]}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--mode", choices=("nchw", "nhwc", "graph", "compile"), default="nchw")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    for name, value in (("batch", 64), ("width", 1), ("rounds", 5), ("steps", 20),
+                        ("evaluate", 0), ("losses", 0)):
+        parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--init")
+    parser.add_argument("--data", default=files.default_folder())
+    parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
+    args = parser.parse_args()
+    if args.device == "cpu" and args.mode in ("graph", "compile"):
+        parser.error(f"--mode {args.mode} needs --device cuda")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--layout", choices=("nchw", "nhwc"), default="nchw")
-    parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
-    args = parser.parse_args()
+    args = arguments()
+    torch.manual_seed(1)
     torch.set_num_threads(args.threads)
-    for variant in args.variant:
-        time_variant(variant, args)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    steps = args.losses or args.steps
+    count = None if args.device == "cuda" else steps * args.batch
+    data = [torch.from_numpy(part) for part in files.read_inputs(args.data, "train", count)]
+    for i, variant in enumerate(args.variant):
+        result = losses(variant, args, data) if args.losses \
+            else time_variant(variant, args, data, i == 0)
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

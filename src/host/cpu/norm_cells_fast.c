@@ -31,6 +31,26 @@ enum { BLOCK = 4 };
 
 /* ---- Forward ---- */
 
+/* Pixels that are summed by themselves before their sum joins the others': one running float sum
+ * over thousands of values would lose digits. */
+enum { RUN = 128 };
+
+/* Adds the sums of d = x - mean, and of d^2, over so many pixels. */
+NL_INLINE void add_run(v8 *sum, v8 *square, const float *x, const v8 *mean, int pixels, int cp,
+                       int vecs) {
+    v8 run[BLOCK] = {0}, run_square[BLOCK] = {0};
+    for (int p = 0; p < pixels; p++)
+        for (int j = 0; j < vecs; j++) {
+            const v8 d = nl_load(x + (ptrdiff_t)p * cp + 8 * j) - mean[j];
+            run[j] += d;
+            run_square[j] += d * d;
+        }
+    for (int j = 0; j < vecs; j++) {
+        sum[j] += run[j];
+        square[j] += run_square[j];
+    }
+}
+
 NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
     v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
     const float count =
@@ -43,12 +63,9 @@ NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int 
         mean[j] += sum[j] / count;
         sum[j] = (v8){0};
     }
-    for (int p = 0; p < hw; p++)
-        for (int j = 0; j < vecs; j++) {
-            const v8 d = nl_load(x + (ptrdiff_t)p * cp + first + 8 * j) - mean[j];
-            sum[j] += d;
-            square[j] += d * d;
-        }
+    for (int p = 0; p < hw; p += RUN)
+        add_run(sum, square, x + (ptrdiff_t)p * cp + first, mean, hw - p < RUN ? hw - p : RUN, cp,
+                vecs);
     for (int j = 0; j < vecs; j++) {
         const v8 rest = sum[j] / count, m2 = square[j] - sum[j] * rest;
         nl_store(cells->mean + first + 8 * j, mean[j]);
@@ -113,14 +130,21 @@ NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
     v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0};
     block_map b;
     load_map(&b, map, first, vecs);
-    for (int p = 0; p < hw; p++)
+    for (int p = 0; p < hw;) {
+        v8 run[BLOCK] = {0}, run_xc[BLOCK] = {0};
+        for (const int end = hw - p < RUN ? hw : p + RUN; p < end; p++)
+            for (int j = 0; j < vecs; j++) {
+                const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+                const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
+                const v8 d = masked(nl_load(g + at), xc, &b, j, relu);
+                run[j] += d;
+                run_xc[j] += d * xc;
+            }
         for (int j = 0; j < vecs; j++) {
-            const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
-            const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
-            const v8 d = masked(nl_load(g + at), xc, &b, j, relu);
-            dy[j] += d;
-            dy_xc[j] += d * xc;
+            dy[j] += run[j];
+            dy_xc[j] += run_xc[j];
         }
+    }
     for (int j = 0; j < vecs; j++) {
         nl_store(cells->dy + first + 8 * j, dy[j]);
         nl_store(cells->dy_xc + first + 8 * j, dy_xc[j]);
