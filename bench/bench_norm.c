@@ -49,11 +49,11 @@ static void time_case(bench *b, norm_work *work, const norm_host *h, bool backwa
         const double seconds = b->room->time(work, backward, cold, b->repeats);
         const double rate = 1e-9 * bytes_moved(h, backward) / seconds;
         bench_print(json_pack(
-            "{ss ss ss ss s[iiii] si si ss sb si sf sf sf sf}", "what", "norm", "program",
+            "{ss ss ss ss s[iiii] si si ss sb si sf sf sf sf sf}", "what", "norm", "program",
             "normlab", "mode", b->room->name, "norm", norm_name(c), "shape", c->n, c->c, c->h, c->w,
             "groups", c->groups, "pool", c->pool, "direction", backward ? "backward" : "forward",
-            "cold", cold, "threads", b->threads, "us", 1e6 * seconds, "gb_s", rate, "copy_percent",
-            100 * rate / b->copy_gb_s, "error_of_allowed", error));
+            "cold", cold, "threads", b->threads, "us", 1e6 * seconds, "gb_s", rate, "copy_gb_s",
+            b->copy_gb_s, "copy_percent", 100 * rate / b->copy_gb_s, "error_of_allowed", error));
     }
 }
 

@@ -1,4 +1,4 @@
-"""The files that a peer shares with normlab: the data set, and the weights that a run began with."""
+"""The files that a peer shares with normlab: the data set, and the first weights of a run."""
 import gzip
 import json
 import os

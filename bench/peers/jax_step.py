@@ -4,9 +4,10 @@
     jax_step.py [--device cpu|cuda] [--batch N] [--width N] [--rounds N] [--steps N]
                 [--losses N --init DIR] [--data DIR] VARIANT...
 
-VARIANT: bn_l1 | ln | gn | bn | none. Writes the lines that bench_step writes. As XLA likes it: images
-(N, H, W, C), filters (H, W, I, O), the steps a lax.scan whose carry is donated, the data set on the
-device, a batch gathered there. JAX is charged for no rotation. Products are in float32, not TF32.
+VARIANT: bn_l1 | ln | gn | bn | none. Writes the lines that bench_step writes. As XLA likes it:
+images (N, H, W, C), filters (H, W, I, O), the steps a lax.scan whose carry is donated, the data set
+on the device, a batch gathered there. JAX is charged for no rotation. Products are in float32, not
+TF32.
 
 --losses N takes N steps from the weights in DIR/VARIANT.safetensors, without dropout, in file
 order, and writes the losses: they must be normlab's.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times PyTorch's norms with a ReLU behind them, at the shapes that bench_norm timed.
 
-    torch_norm.py [--device cpu|cuda] [--threads N] [--repeats N] < LINES_OF_BENCH_NORM
+    torch_norm.py [--device cpu|cuda] [--threads N] [--repeats N] LINES_OF_BENCH_NORM
 
 Writes the lines that bench_norm writes, for the same cases, warm (and cold on CUDA, where a fill of
 256 MB comes between). On CUDA batch norm is timed twice: cuDNN's, and PyTorch's own ("native"). The
@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import time
 
 import torch
@@ -77,10 +76,12 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("lines")
     args = parser.parse_args()
+    with open(args.lines, encoding="utf-8") as file:
+        cases = [json.loads(text) for text in file]
     torch.set_num_threads(args.threads)
-    for text in sys.stdin:
-        case = json.loads(text)
+    for case in cases:
         if case["what"] != "norm" or (args.device == "cpu" and case["cold"]):
             continue
         modes = ["native"]

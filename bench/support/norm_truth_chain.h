@@ -31,7 +31,7 @@ static CHAIN(results) CHAIN(run)(const norm_host *h, float *gate) {
         OP(norm_group_forward)(u, mean, rstd, x, gamma, beta, norm, 1e-5);
     else
         OP(norm_batch_forward)
-        (u, mean, rstd, running, running + s->c, x, gamma, beta, norm, 1e-5, 0.1);
+    (u, mean, rstd, running, running + s->c, x, gamma, beta, norm, 1e-5, 0.1);
     OP(pool_max_forward)(r.pooled, arg, u, pool);
     OP(relu_forward)(r.y, r.pooled, h->out);
     for (long i = 0; gate && i < h->out; i++)

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Charts of a result, drawn by gnuplot: speed-<device> and scaling-<device>, each as SVG and PNG.
+
+    charts.py [--out DIR] RESULT...
+
+speed: milliseconds a step at batch 64 beside the peers, and where normlab's time goes. scaling: time
+against batch, width and threads. White background, so that they read in light and dark pages.
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+from readme_table import MODES, VARIANTS, contenders, load, rows_at
+
+# ours first; dark enough for white paper, told apart without colour vision
+COLOURS = ("#0b6e4f", "#e07a1f", "#3d6fb4", "#8e5aa8", "#777777", "#c23b5a")
+LABELS = {"bn_l1": "batch norm + L1", "ln": "layer norm", "gn": "group norm"}
+KINDS = (("convolutions", ("convolution", "data gradient", "filter gradient")),
+         ("norms, ReLU", ("norm:", "ReLU")), ("max pool, dropout", ("max pool", "dropout")),
+         ("input, update, rest", ("",)))
+SIZES = {"svg": "set terminal svg size {0},{1} font 'Helvetica,13' background '#ffffff'",
+         "png": "set terminal pngcairo size {2},{3} font 'Sans,10.5' fontscale 2 linewidth 2 "
+                "background '#ffffff'"}
+COMMON = """set border 3 lc '#666666'
+set grid ytics lc '#dddddd' lt 1
+set tics nomirror out textcolor '#333333'
+set title font ',14'
+"""
+
+
+def short(pair):
+    """A contender's name; its version stands in the table."""
+    return pair[0] if pair[0] == "normlab" else f"{pair[0]}, {MODES.get(pair[1], pair[1])}"
+
+
+class Script:
+    """Commands and data blocks."""
+
+    def __init__(self):
+        self.blocks, self.commands, self.count = [], [COMMON], 0
+
+    def data(self, rows):
+        self.count += 1
+        name = f"$d{self.count}"
+        text = "\n".join(" ".join(str(value) for value in row) for row in rows)
+        self.blocks.append(f"{name} << EOD\n{text}\nEOD\n")
+        return name
+
+    def add(self, text):
+        self.commands.append(text)
+
+    def draw(self, path, width, height, columns):
+        for kind, terminal in SIZES.items():
+            text = "\n".join([terminal.format(width, height, 2 * width, 2 * height),
+                              f"set output '{path}.{kind}'", *self.blocks,
+                              f"set multiplot layout 1,{columns}", *self.commands,
+                              "unset multiplot"])
+            subprocess.run(["gnuplot", "-"], input=text, text=True, check=True)
+
+
+def quoted(text):
+    return '"' + text + '"'
+
+
+# ---- speed ----------------------------------------------------------------------------------
+
+def bars(script, result):
+    most, pairs = contenders(result)
+    plots, width = [], 0.8 / len(pairs)
+    highest = 0
+    for i, pair in enumerate(pairs):
+        rows = []
+        for at, variant in enumerate(VARIANTS):
+            found = rows_at(result, batch=64, threads=most, variant=variant, program=pair[0],
+                            mode=pair[1])
+            if found:
+                row = found[0]
+                place = at + (i - (len(pairs) - 1) / 2) * width
+                rows.append((place, row["ms"], row["ms_low"], row["ms_high"], f"{row['ms']:.3g}"))
+                highest = max(highest, row["ms_high"])
+        name = script.data(rows)
+        plots += [f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "
+                  f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(short(pair))}",
+                  f"{name} using 1:2:3:4 with yerrorbars pt -1 lc rgb '#333333' lw 1 notitle",
+                  f"{name} using 1:4:5 with labels offset 0,0.7 font ',11' notitle"]
+    tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
+    script.add(f"set title 'Milliseconds a training step, batch 64 (less is better)'\n"
+               f"set xtics ({tics}) scale 0\nset xrange [-0.6:2.6]\n"
+               f"set yrange [0:{1.32 * highest}]\nset key top left Left reverse samplen 1.5\n"
+               f"plot {', '.join(plots)}")
+
+
+def kind_of(operation):
+    return next(i for i, (_, starts) in enumerate(KINDS)
+                if any(operation.startswith(start) for start in starts))
+
+
+def profile(script, result):
+    """Stacked bars: milliseconds of one thread."""
+    names, highest, sums = {"bn_l1": 0, "ln": 1, "gn": 2}, 0, []
+    for found in result["profiles"]:
+        parts = [0.0] * len(KINDS)
+        for row in found["rows"]:
+            parts[kind_of(row["op"])] += row["us"] / 1e3
+        parts[-1] += max(0, found["us"] / 1e3 - sum(parts))
+        sums.append((names[found["variant"]], parts))
+        highest = max(highest, sum(parts))
+    plots = []
+    for i in reversed(range(len(KINDS))):
+        rows = [(at, sum(parts[:i + 1]), sum(parts[:i]) + parts[i] / 2,
+                 quoted(f"{100 * parts[i] / sum(parts):.0f} %"), int(parts[i] > highest / 18))
+                for at, parts in sums]
+        name = script.data(rows)
+        plots.append(f"{name} using 1:2:(0.5) with boxes fs solid 1 noborder "
+                     f"lc rgb '{COLOURS[i]}' title {quoted(KINDS[i][0])}")
+        script.add("")
+        plots.append(f"{name} using 1:($5 ? $3 : NaN):4 with labels tc rgb '#ffffff' font ',11' "
+                     "notitle")
+    # boxes first from the highest to the lowest, labels above all
+    plots = plots[::2] + plots[1::2]
+    tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
+    script.add(f"set title 'Where normlab\\'s time goes: milliseconds of one thread'\n"
+               f"set xtics ({tics}) scale 0\nset xrange [-0.6:2.6]\n"
+               f"set yrange [0:{1.45 * highest}]\nset key top left Left reverse samplen 1.5\n"
+               f"plot {', '.join(plots)}".replace("\\'", "''"))
+
+
+# ---- scaling --------------------------------------------------------------------------------
+
+def curves(script, result, title, xlabel, pick, divide):
+    """One panel: lines of normlab's variants and, dashed, of the best peer's. pick(row) is x or
+    None; divide(row) what the time is divided by."""
+    plots, ticks, seen = [], set(), False
+    for i, variant in enumerate(VARIANTS):
+        for program, style in (("normlab", "dt 1 lw 2"), ("PyTorch", "dt 2 lw 1.5")):
+            points = {}
+            for row in result["steps"]:
+                if row["program"] == program and row["variant"] == variant and "ms" in row:
+                    x = pick(row)
+                    if x is not None:
+                        points[x] = min(points.get(x, 1e99), row["ms"] / divide(row))
+            if len(points) < 2:
+                continue
+            ticks.update(points)
+            name, seen = script.data(sorted(points.items())), True
+            plots.append(f"{name} using 1:2 with linespoints pt 7 ps 0.5 {style} "
+                         f"lc rgb '{COLOURS[i]}' title {quoted(f'{program}, {LABELS[variant]}')}")
+    if not seen:
+        return False
+    tics = ", ".join(f"{quoted(str(x))} {x}" for x in sorted(ticks))
+    script.add(f"set title {quoted(title)}\nset xlabel {quoted(xlabel)}\nset logscale xy\n"
+               f"set xtics ({tics})\nset autoscale x\nset xrange [{0.8 * min(ticks)}:"
+               f"{1.25 * max(ticks)}]\nset autoscale y\nset yrange [*:*]\n"
+               "set key outside below Left reverse samplen 2 font ',10'\n"
+               f"plot {', '.join(plots)}")
+    return True
+
+
+def scaling(script, result):
+    most, _ = contenders(result)
+    panels = [
+        ("Microseconds an image", "batch", lambda r: r["batch"] if r["width"] == 1
+         and r["threads"] == most else None, lambda r: r["batch"] / 1e3),
+        ("Milliseconds a step, batch 64", "channels, times the network's",
+         lambda r: r["width"] if r["batch"] == 64 and r["threads"] == most else None,
+         lambda r: 1),
+        ("Milliseconds a step, batch 64", "threads", lambda r: r["threads"]
+         if r["batch"] == 64 and r["width"] == 1 and r["threads"] else None, lambda r: 1)]
+    return sum(curves(script, result, *panel) for panel in panels)
+
+
+# ---- all ------------------------------------------------------------------------------------
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--out", default="docs")
+    parser.add_argument("results", nargs="+")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    for path in args.results:
+        result = load(path)
+        slug = os.path.splitext(os.path.basename(path))[0]
+        if contenders(result)[1]:
+            speed = Script()
+            bars(speed, result)
+            if result["profiles"]:
+                profile(speed, result)
+            columns = 2 if result["profiles"] else 1
+            speed.draw(os.path.join(args.out, "speed-" + slug), 480 * columns, 380, columns)
+        lines = Script()
+        panels = scaling(lines, result)
+        if panels:
+            lines.draw(os.path.join(args.out, "scaling-" + slug), 330 * panels, 440, panels)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
