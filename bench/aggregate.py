@@ -147,7 +147,8 @@ def device_name(records, device, threads):
     if device == "cuda":
         names = [r["device"] for r in of(records, "step") if r["program"] == "normlab"]
         return names[0].split(",")[0]
-    return f"{of(records, 'machine')[0]['processor']}, {threads} threads"
+    plural = "s" if threads > 1 else ""
+    return f"{of(records, 'machine')[0]['processor']}, {threads} thread{plural}"
 
 
 def result(args):

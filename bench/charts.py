@@ -3,8 +3,8 @@
 
     charts.py [--out DIR] RESULT...
 
-speed: milliseconds a step at batch 64 beside the peers, and where normlab's time goes. scaling: time
-against batch, width and threads. White background, so that they read in light and dark pages.
+speed: milliseconds a step at batch 64 beside the peers, and where normlab's time goes. scaling:
+time against batch, width and threads. White background, so that they read in light and dark pages.
 """
 import argparse
 import os
@@ -25,7 +25,7 @@ SIZES = {"svg": "set terminal svg size {0},{1} font 'Helvetica,13' background '#
 COMMON = """set border 3 lc '#666666'
 set grid ytics lc '#dddddd' lt 1
 set tics nomirror out textcolor '#333333'
-set title font ',14'
+set title font ',13'
 """
 
 
@@ -82,10 +82,10 @@ def bars(script, result):
         name = script.data(rows)
         plots += [f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "
                   f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(short(pair))}",
-                  f"{name} using 1:2:3:4 with yerrorbars pt -1 lc rgb '#333333' lw 1 notitle",
+                  f"{name} using 1:3:(0):($4-$3) with vectors nohead lc rgb '#333333' notitle",
                   f"{name} using 1:4:5 with labels offset 0,0.7 font ',11' notitle"]
     tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
-    script.add(f"set title 'Milliseconds a training step, batch 64 (less is better)'\n"
+    script.add(f"set title 'Training step, batch 64: milliseconds'\n"
                f"set xtics ({tics}) scale 0\nset xrange [-0.6:2.6]\n"
                f"set yrange [0:{1.32 * highest}]\nset key top left Left reverse samplen 1.5\n"
                f"plot {', '.join(plots)}")
@@ -114,24 +114,33 @@ def profile(script, result):
         name = script.data(rows)
         plots.append(f"{name} using 1:2:(0.5) with boxes fs solid 1 noborder "
                      f"lc rgb '{COLOURS[i]}' title {quoted(KINDS[i][0])}")
-        script.add("")
-        plots.append(f"{name} using 1:($5 ? $3 : NaN):4 with labels tc rgb '#ffffff' font ',11' "
-                     "notitle")
+        plots.append(f"{name} using 1:($5 > 0 ? $3 : NaN):4 with labels tc rgb '#ffffff' "
+                     "font ',11' notitle")
     # boxes first from the highest to the lowest, labels above all
     plots = plots[::2] + plots[1::2]
     tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
-    script.add(f"set title 'Where normlab\\'s time goes: milliseconds of one thread'\n"
+    script.add(f"set title 'normlab on one thread: milliseconds'\n"
                f"set xtics ({tics}) scale 0\nset xrange [-0.6:2.6]\n"
                f"set yrange [0:{1.45 * highest}]\nset key top left Left reverse samplen 1.5\n"
-               f"plot {', '.join(plots)}".replace("\\'", "''"))
+               f"plot {', '.join(plots)}")
 
 
 # ---- scaling --------------------------------------------------------------------------------
 
+def legend(script, panels):
+    """One for all panels, below them."""
+    texts = [(LABELS[v], COLOURS[i]) for i, v in enumerate(VARIANTS)]
+    for i, (text, colour) in enumerate(texts):
+        script.add(f"set label {quoted(text)} at screen {0.5 + 0.5 * (i - 1) / panels}, "
+                   f"screen 0.115 center tc rgb '{colour}' font ',13'")
+    script.add("set label 'solid: normlab        dashed: PyTorch, the faster of its layouts' "
+               "at screen 0.5, screen 0.05 center font ',12'\nunset key\nset bmargin 7.5")
+
+
 def curves(script, result, title, xlabel, pick, divide):
-    """One panel: lines of normlab's variants and, dashed, of the best peer's. pick(row) is x or
+    """One panel: lines of normlab's variants and, dashed, of PyTorch's best. pick(row) is x or
     None; divide(row) what the time is divided by."""
-    plots, ticks, seen = [], set(), False
+    plots, ticks, times = [], set(), []
     for i, variant in enumerate(VARIANTS):
         for program, style in (("normlab", "dt 1 lw 2"), ("PyTorch", "dt 2 lw 1.5")):
             points = {}
@@ -143,16 +152,18 @@ def curves(script, result, title, xlabel, pick, divide):
             if len(points) < 2:
                 continue
             ticks.update(points)
-            name, seen = script.data(sorted(points.items())), True
+            times += points.values()
+            name = script.data(sorted(points.items()))
             plots.append(f"{name} using 1:2 with linespoints pt 7 ps 0.5 {style} "
-                         f"lc rgb '{COLOURS[i]}' title {quoted(f'{program}, {LABELS[variant]}')}")
-    if not seen:
+                         f"lc rgb '{COLOURS[i]}'")
+    if not times:
         return False
     tics = ", ".join(f"{quoted(str(x))} {x}" for x in sorted(ticks))
+    levels = ", ".join(str(digit * 10.0 ** power) for power in range(-4, 6) for digit in (1, 2, 5))
     script.add(f"set title {quoted(title)}\nset xlabel {quoted(xlabel)}\nset logscale xy\n"
+               f"set ytics ({levels})\nset format y '%g'\n"
                f"set xtics ({tics})\nset autoscale x\nset xrange [{0.8 * min(ticks)}:"
-               f"{1.25 * max(ticks)}]\nset autoscale y\nset yrange [*:*]\n"
-               "set key outside below Left reverse samplen 2 font ',10'\n"
+               f"{1.25 * max(ticks)}]\nset yrange [{min(times) / 1.5}:{max(times) * 1.5}]\n"
                f"plot {', '.join(plots)}")
     return True
 
@@ -167,6 +178,7 @@ def scaling(script, result):
          lambda r: 1),
         ("Milliseconds a step, batch 64", "threads", lambda r: r["threads"]
          if r["batch"] == 64 and r["width"] == 1 and r["threads"] else None, lambda r: 1)]
+    legend(script, len(panels))
     return sum(curves(script, result, *panel) for panel in panels)
 
 
@@ -191,7 +203,7 @@ def main():
         lines = Script()
         panels = scaling(lines, result)
         if panels:
-            lines.draw(os.path.join(args.out, "scaling-" + slug), 330 * panels, 440, panels)
+            lines.draw(os.path.join(args.out, "scaling-" + slug), 330 * panels, 380, panels)
     return 0
 
 

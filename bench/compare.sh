@@ -62,9 +62,16 @@ wants() { [[ ,$parts, == *,$1,* ]]; }
 
 # ---- who is here ----
 
+# Beside programs that scripts/bundle.sh laid out lie their libraries; the peers have their own.
+own() {
+  local program=$1
+  shift
+  LD_LIBRARY_PATH=$bin/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$bin/$program" "$@"
+}
+
 if [ -z "$device" ]; then
   device=cpu
-  ! "$bin/bench_step" --device cuda --data "$data" --rounds 1 --steps 1 "${configs[1]}" \
+  ! own bench_step --device cuda --data "$data" --rounds 1 --steps 1 "${configs[1]}" \
     >/dev/null 2>&1 || device=cuda
 fi
 if [ "$device" = cuda ]; then
@@ -108,7 +115,7 @@ attempt() { # NAME COMMAND...
   fi
 }
 
-ours() { "$bin/bench_step" --device "$device" --threads "$threads" --data "$data" "$@" >>"$raw"; }
+ours() { own bench_step --device "$device" --threads "$threads" --data "$data" "$@" >>"$raw"; }
 
 # peers OPTION... [-- MODE...]: every peer in every mode, or PyTorch in the named ones alone
 peers() {
@@ -160,12 +167,12 @@ steps() {
   done
   [ -z "$torch" ] || attempt 'PyTorch evaluation' "$torch" "$top/bench/peers/torch_step.py" \
     --device "$device" --mode nchw --threads "$threads" --data "$data" --batch 64 --rounds 0 \
-    --steps 1 --evaluate 3 "${variants[@]}"
+    --steps 1 --evaluate 1 "${variants[@]}"
 }
 
 norms() {
   echo 'compare.sh: norms' >&2
-  "$bin/bench_norm" --device "$device" --threads "$threads" --repeats 9 >"$tmp/norms"
+  own bench_norm --device "$device" --threads "$threads" --repeats 9 >"$tmp/norms"
   cat "$tmp/norms" >>"$raw"
   [ -z "$torch" ] || attempt "PyTorch norms" "$torch" \
     "$top/bench/peers/torch_norm.py" --device "$device" --threads "$threads" --repeats 9 \
@@ -174,7 +181,7 @@ norms() {
 
 profile() {
   echo 'compare.sh: profile' >&2
-  "$bin/bench_profile" --data "$data" --steps 20 "${configs[@]}" >>"$raw"
+  own bench_profile --data "$data" --steps 20 "${configs[@]}" >>"$raw"
 }
 
 scaling() {
@@ -186,15 +193,15 @@ scaling() {
   done
   [ "$device" = cpu ] || return 0
   for ((count = 1; count < threads; count *= 2)); do
-    "$bin/bench_machine" --threads "$count" >>"$raw"
-    "$bin/bench_step" --threads "$count" --data "$data" --rounds 3 --steps 20 \
+    own bench_machine --threads "$count" >>"$raw"
+    own bench_step --threads "$count" --data "$data" --rounds 3 --steps 20 \
       "${configs[@]}" >>"$raw"
   done
 }
 
 # ---- all ----
 
-"$bin/bench_machine" --threads "$threads" >>"$raw"
+own bench_machine --threads "$threads" >>"$raw"
 for part in losses steps norms profile scaling; do
   ! wants "$part" || [ "$part$device" = profilecuda ] || "$part"
 done
