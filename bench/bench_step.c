@@ -7,7 +7,7 @@
  * A round is so many steps in a row, after one round that is not counted. For each config one line
  * of JSON: milliseconds a step of every round; seconds from the start of the program to the end of
  * the first step (of the first config); images a second of so many passes over the test set; the
- * most memory that the process held.
+ * most memory that the process held, or the memory in use on the GPU.
  *
  * --losses N takes N steps and writes their losses instead; --init DIR writes the weights that they
  * began with to DIR/<config>.safetensors, for the peers to begin with the same. */
@@ -70,6 +70,17 @@ static int evaluate(bench_run *r, const nl_dataset *data, int passes, json_t *li
     return code;
 }
 
+/* The most memory that the process held, or what is in use on the device. */
+static json_int_t memory_held(const bench_run *r) {
+    struct rusage used;
+#ifdef NORMLAB_WITH_CUDA
+    if (!strcmp(r->backend->name, "cuda")) return (json_int_t)bench_device_memory();
+#endif
+    (void)r;
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_maxrss * (json_int_t)1024;
+}
+
 static int time_steps(bench_run *r, options *o, const nl_dataset *data, nl_error *err) {
     const int steps = o->steps < (int)r->full ? o->steps : (int)r->full;
     double seconds;
@@ -85,9 +96,7 @@ static int time_steps(bench_run *r, options *o, const nl_dataset *data, nl_error
         json_array_append_new(ms, json_real(1e3 * seconds / steps));
     }
     if (o->evaluations && !code) code = evaluate(r, data, o->evaluations, line, err);
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    json_object_set_new(line, "memory_bytes", json_integer(used.ru_maxrss * (json_int_t)1024));
+    json_object_set_new(line, "memory_bytes", json_integer(memory_held(r)));
     if (code)
         json_decref(line);
     else

@@ -46,6 +46,11 @@ void bench_run_close(bench_run *r);
  * records are in r->records. `seconds` gets the time from the first to the last (may be NULL). */
 int bench_run_steps(bench_run *r, int count, double *seconds, nl_error *err);
 
+#ifdef NORMLAB_WITH_CUDA
+/* Bytes in use on the current device, the context's and other processes' included. */
+size_t bench_device_memory(void);
+#endif
+
 /* Floating-point operations of a training step, per image: two a multiply-add, forward, data
  * gradient and filter gradient; the first convolution has no data gradient. */
 double bench_run_flops(const bench_run *r);
