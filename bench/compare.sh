@@ -69,6 +69,24 @@ own() {
   LD_LIBRARY_PATH=$bin/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$bin/$program" "$@"
 }
 
+# python_with MODULE: the first interpreter that has it
+python_with() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    ! "$python" -c "import $1" 2>/dev/null || { echo "$python" && return; }
+  done
+}
+torch=$(python_with torch)
+jax=$(python_with jax)
+
+# cuDNN may have come with PyTorch.
+if [ -n "$torch" ] && [ -z "${NORMLAB_LIBRARY_PATH:-}" ]; then
+  NORMLAB_LIBRARY_PATH=$("$torch" -c 'import glob, site
+print(":".join(path for folder in site.getsitepackages() + [site.getusersitepackages()]
+               for path in glob.glob(folder + "/nvidia/*/lib")))')
+  export NORMLAB_LIBRARY_PATH
+fi
+
 if [ -z "$device" ]; then
   device=cpu
   ! own bench_step --device cuda --data "$data" --rounds 1 --steps 1 "${configs[1]}" \
@@ -80,16 +98,6 @@ else
   batches=${batches:-16,64,256} modes=(nchw nhwc)
 fi
 IFS=, read -ra batches <<<"$batches"
-
-# python_with MODULE: the first interpreter that has it
-python_with() {
-  local python
-  for python in python3 /usr/bin/python3; do
-    ! "$python" -c "import $1" 2>/dev/null || { echo "$python" && return; }
-  done
-}
-torch=$(python_with torch)
-jax=$(python_with jax)
 
 record() { printf '%s\n' "$1" >>"$raw"; }
 
