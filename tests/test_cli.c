@@ -50,7 +50,7 @@ Test(cli, what_cannot_be_written) {
     const char *const argv[] = {"/bin/sh",  "-c",      "exec \"$0\" \"$@\" >/dev/full",
                                 NL_PROGRAM, "summary", CONFIG("gn"),
                                 NULL};
-    program_result r = program_run(argv, 60);
+    program_result r = program_run(argv, 300);
     cr_expect_eq(r.code, 6);
     cr_expect(strstr(r.err, "normlab: standard output: No space left"), "%s", r.err);
     program_free(&r);

@@ -182,7 +182,7 @@ Test(eval, agrees_with_pytorch) {
     const char *script = NL_SOURCE_DIR "/tests/golden/torch_net.py";
     const char *const argv[] = {"/usr/bin/python3", script,   NL_PROGRAM, f.dir, paths[0],
                                 paths[1],           paths[2], paths[3],   NULL};
-    r = program_run(argv, 100);
+    r = program_run(argv, 600);
     cr_assert(r.code == 0, "%s%s", r.out, r.err);
     program_free(&r);
     temp_dir_remove(f.dir);

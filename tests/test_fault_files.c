@@ -254,7 +254,7 @@ Test(fault_files, lock) {
                "--epochs", "100000", "--device", "cpu", modes[i]);
     }
     kill(first.pid, SIGTERM);
-    program_result r = program_wait(&first, 60);
+    program_result r = program_wait(&first, 300);
     cr_expect_eq(r.code, NL_ESIGTERM, "exit %d: %s", r.code, r.err);
     program_free(&r);
     cr_expect(exists(join(path, out, "gn/seed-1/state.safetensors")));

@@ -38,7 +38,7 @@ static void stop_and_resume(int number, int code) {
     char whole[256];
     program p = start_long_run(3);
     cr_assert(kill(p.pid, number) == 0);
-    program_result r = program_wait(&p, 30);
+    program_result r = program_wait(&p, 120);
     expect_code(r, code, "--resume");
     expect_status("interrupted");
     expect_code(TRAIN("--resume", "--epochs", "60"), 0, NULL);
@@ -60,7 +60,7 @@ Test(train_faults, a_killed_run_resumes) {
     char whole[256];
     program p = start_long_run(3);
     cr_assert(kill(p.pid, SIGKILL) == 0);
-    program_result r = program_wait(&p, 30);
+    program_result r = program_wait(&p, 120);
     expect_code(r, -SIGKILL, NULL);
     expect_status("running");
     expect_code(TRAIN("--resume", "--epochs", "60"), 0, NULL);

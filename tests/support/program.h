@@ -34,4 +34,4 @@ program_result program_run(const char *const argv[], double seconds);
 void program_free(program_result *result);
 
 /* The program under test with these arguments, for at most a minute. */
-#define RUN_NORMLAB(...) program_run((const char *const[]){NL_PROGRAM, __VA_ARGS__, NULL}, 60)
+#define RUN_NORMLAB(...) program_run((const char *const[]){NL_PROGRAM, __VA_ARGS__, NULL}, 300)

@@ -21,7 +21,7 @@ bool one_clear_line(const char *err) {
 }
 
 void check_refusal(const char *what, int code, const char *says, const char *const argv[]) {
-    program_result r = program_run(argv, 60);
+    program_result r = program_run(argv, 300);
     cr_expect(!r.timed_out, "%s: does not end", what);
     cr_expect(r.code == code, "%s: exit %d, must be %d: %s", what, r.code, code, r.err);
     cr_expect(one_clear_line(r.err), "%s: not one clear line: %s", what, r.err);
