@@ -69,6 +69,36 @@ Test(train_cli, files_log_and_records) {
     free(csv);
 }
 
+/* Two convolutions, before training and after both epochs; the training itself is the same. */
+Test(train_cli, layer_records_on_request) {
+    char with[256], expected[32];
+    expect_code(TRAIN("--quiet"), 0, NULL);
+    expect_code(TRAIN("--quiet", "--layer-stats", "--out", toy_path(with, "with")), 0, NULL);
+    cr_expect(
+        toy_same_weights(&toy_cli, toy_cli.out, "last.safetensors", with, "last.safetensors"));
+    char *text = unit_content(with, "metrics.jsonl"), *rest = text, keys[256];
+    int layers = 0;
+    for (const char *line; (line = strsep(&rest, "\n")) && *line;) {
+        json_t *record = json_loads(line, 0, NULL);
+        cr_assert(record, "%s", line);
+        keys_of(keys, record);
+        if (strcmp(json_string_value(json_object_get(record, "event")), "layer") == 0) {
+            cr_expect_str_eq(keys, "event,epoch,layer,z_mean,z_sd,y_mean,y_sd,dy_mean,dy_sd,"
+                                   "dw_mean,dw_sd,zero,dead");
+            cr_expect(json_integer_value(json_object_get(record, "epoch")) == layers / 2 - 1);
+            snprintf(expected, sizeof expected, "conv%d", layers % 2 + 1);
+            cr_expect_str_eq(json_string_value(json_object_get(record, "layer")), expected);
+            cr_expect(json_is_null(json_object_get(record, "dead")) == (layers % 2 == 1),
+                      "conv2 has no ReLU");
+            cr_expect(json_number_value(json_object_get(record, "dy_sd")) > 0);
+            layers++;
+        }
+        json_decref(record);
+    }
+    cr_expect_eq(layers, 2 * (1 + TOY_EPOCHS));
+    free(text);
+}
+
 Test(train_cli, limit_batches_counts_in_every_pass) {
     program_result r = TRAIN("--limit-batches", "2", "--log-every", "1");
     cr_assert_eq(r.code, 0, "%s", r.err);

@@ -2,7 +2,7 @@
  *
  * A run owns the folder OUT/<config name>/seed-<S> and leaves there
  *   run.json            what ran: see below
- *   metrics.jsonl       one record a line: step, epoch, final
+ *   metrics.jsonl       one record a line: step, layer, epoch, final
  *   init, last, best .safetensors, state.safetensors   weights; all that resuming needs
  *   predictions.csv     image,label,prediction,probability of each test image at the end
  *   .lock               held (flock) by the process that trains here
@@ -18,10 +18,11 @@
 #include <stdbool.h> // bool
 #include <stdint.h>  // uint32_t
 
-#include "normlab/backend.h" // nl_backend
-#include "normlab/config.h"  // nl_config
-#include "normlab/dataset.h" // nl_dataset
-#include "normlab/error.h"   // nl_error
+#include "normlab/backend.h"     // nl_backend
+#include "normlab/config.h"      // nl_config
+#include "normlab/dataset.h"     // nl_dataset
+#include "normlab/error.h"       // nl_error
+#include "normlab/layer_stats.h" // nl_layer_stats
 
 typedef struct nl_train_options {
     const char *out;        /* run folder */
@@ -61,6 +62,9 @@ typedef struct nl_study {
     /* nl_diagnose of normlab/diagnose.h, or NULL: core does not link to a room of operations. */
     void (*diagnose)(char *text, size_t size, const nl_engine_spec *spec, const nl_state *state,
                      int real_size, const nl_epoch *epoch, uint32_t step);
+    /* nl_layer_stats_of: layer records before the first and after each epoch; NULL: none. */
+    int (*layer_stats)(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spec,
+                       const nl_state *state, int real_size);
     nl_train_options options;
 } nl_study;
 

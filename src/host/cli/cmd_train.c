@@ -60,7 +60,10 @@ int nl_cmd_train(int argc, char **argv) {
     train_arguments a;
     nl_dataset data = {0};
     int code = train_arguments_parse(&a, argc, argv);
-    nl_study study = {.data = &data, .diagnose = nl_diagnose, .options = a.options};
+    nl_study study = {.data = &data,
+                      .diagnose = nl_diagnose,
+                      .layer_stats = a.layer_stats ? nl_layer_stats_of : NULL,
+                      .options = a.options};
     if (!code) code = run(&study, &data, &a);
     if (code) nl_error_print(&a.err);
     nl_study_free(&study);

@@ -20,6 +20,7 @@ enum {
     KEY_OVERWRITE,
     KEY_LIMIT,
     KEY_LOG,
+    KEY_LAYERS,
     KEY_THREADS,
     KEY_NO_AUTOTUNE,
     KEY_SET,
@@ -44,6 +45,10 @@ static const struct argp_option option_list[] = {
     {"overwrite", KEY_OVERWRITE, NULL, 0, "replace runs that are there", 0},
     {"limit-batches", KEY_LIMIT, "N", 0, "at most N batches in every pass over data", 0},
     {"log-every", KEY_LOG, "N", 0, "write a step record every N steps (default: none)", 0},
+    {"layer-stats", KEY_LAYERS, NULL, 0,
+     "before training and after each epoch, record mean and deviation of each layer's activations "
+     "and gradients and the share of dead ReLUs, on a fixed batch (default: no)",
+     0},
     {"threads", KEY_THREADS, "N", 0, "CPU threads (default: one a core)", 0},
     {"no-autotune", KEY_NO_AUTOTUNE, NULL, 0,
      "first deterministic convolution plan instead of the fastest", 0},
@@ -97,6 +102,8 @@ static bool take_plain(train_arguments *a, int key, const char *text) {
         return true;
     case KEY_NO_REPORT:
         return a->no_report = true;
+    case KEY_LAYERS:
+        return a->layer_stats = true;
     case KEY_QUIET:
         return o->quiet = true;
     case KEY_SET:

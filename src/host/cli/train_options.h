@@ -11,7 +11,7 @@ typedef struct train_arguments {
     int n_assignments;
     nl_seeds seeds;
     const char *device, *data;
-    bool no_report;
+    bool no_report, layer_stats;
     nl_train_options options;
     nl_error err;
     char epochs[32]; /* the assignment that --epochs stands for */

@@ -7,8 +7,9 @@
 
 #include "run_folder.h" // NL_PATH_SIZE
 
-#include "normlab/error.h" // nl_error
-#include "normlab/train.h" // nl_final
+#include "normlab/error.h"       // nl_error
+#include "normlab/layer_stats.h" // nl_layer_stats
+#include "normlab/train.h"       // nl_final
 
 typedef struct nl_metrics {
     FILE *file;
@@ -31,6 +32,9 @@ void nl_metrics_close(nl_metrics *metrics);
 int nl_metrics_step(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss, double penalty,
                     nl_error *err);
 int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *record, nl_error *err);
+/* Statistics of one convolution; epoch: trained last, -1 before the first. */
+int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *stats,
+                     nl_error *err);
 int nl_metrics_final(nl_metrics *metrics, const nl_final *final, nl_error *err);
 
 /* Puts all records on the disk; *bytes: the size of the file. */

@@ -59,6 +59,18 @@ static int open_engine(nl_run *run, nl_error *err) {
     return code ? code : study->backend->set_state(run->engine, &run->state, err);
 }
 
+/* What flows through the layers now, if that is asked for; the state has been fetched. */
+static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
+    const nl_study *study = run->study;
+    nl_layer_stats stats[NL_MAX_LAYERS];
+    if (!study->layer_stats) return NL_OK;
+    const int n = study->layer_stats(stats, &run->spec, &run->state, study->backend->real_size);
+    int code = NL_OK;
+    for (int i = 0; i < n && !code; i++)
+        code = nl_metrics_layer(&run->metrics, epoch, &stats[i], err);
+    return code;
+}
+
 /* The files of a run's first moment. */
 static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
     char path[NL_PATH_SIZE];
@@ -68,6 +80,7 @@ static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
         code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, "metrics.jsonl"),
                                run->at.metrics_bytes, err);
     if (!code && fresh) code = nl_run_save_weights(run, "init.safetensors", err);
+    if (!code && fresh) code = record_layers(run, -1, err);
     if (!code && fresh) code = nl_run_save_state(run, err);
     return code;
 }
@@ -145,6 +158,7 @@ static int end_epoch(nl_run *run, nl_error *err) {
     if (!code) code = record_epoch(run, &test, err);
     if (!code) code = check_finite(run, test.loss, err);
     if (!code) code = nl_run_fetch_state(run, err);
+    if (!code) code = record_layers(run, at->epoch, err);
     if (!code) code = nl_run_save_weights(run, "last.safetensors", err);
     if (code) return code;
     nl_log_test(run, &test);

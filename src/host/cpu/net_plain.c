@@ -75,6 +75,7 @@ void OP(net_close)(plain_net *net) {
         net_store *store = &net->stores[i];
         free(store->z);
         free(store->y);
+        free(store->dy);
         free(store->mean);
         free(store->rstd);
         free(store->arg);
@@ -107,11 +108,11 @@ static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store
 static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
                          const real *params, real *buffers, net_batch b) {
     const bool norm = layer->stats != NL_STATS_NONE;
+    real *z = store->z ? store->z : store->y;
     OP(conv_forward)
-    (norm ? store->z : store->y, x, AT(params, net, layer->weight), AT(params, net, layer->bias),
-     conv_shape(layer, b.n));
+    (z, x, AT(params, net, layer->weight), AT(params, net, layer->bias), conv_shape(layer, b.n));
     if (norm) forward_norm(net, layer, store, params, buffers, b);
-    if (layer->relu) OP(relu_forward)(store->y, store->y, b.n * out_count(layer));
+    if (layer->relu) OP(relu_forward)(store->y, norm ? store->y : z, b.n * out_count(layer));
 }
 
 /* Dropout of a layer's output or of its gradient, in place. */
@@ -156,6 +157,7 @@ const real *OP(net_forward)(plain_net *net, const real *params, real *buffers, n
 static void backward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
                           real *grads, const real *params, net_batch b) {
     real *dy = net->work[0], *other = net->work[1];
+    if (store->dy) memcpy(store->dy, dy, (size_t)(b.n * out_count(layer)) * sizeof *dy);
     if (layer->relu) OP(relu_backward)(dy, dy, store->y, b.n * out_count(layer));
     if (layer->stats != NL_STATS_NONE) {
         const nl_norm_shape s = norm_shape(layer, b.n);

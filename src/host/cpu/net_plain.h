@@ -15,8 +15,9 @@
 
 /* What one layer keeps. */
 typedef struct net_store {
-    real *z;    /* convolution with norm: before the norm; else NULL */
-    real *y;    /* the layer's output, after norm and ReLU, or after dropout */
+    real *z;  /* convolution: before norm and ReLU; NULL without norm, if no caller allocates it */
+    real *y;  /* the layer's output, after norm and ReLU, or after dropout */
+    real *dy; /* convolution: the gradient at y, kept where a caller allocates it; else NULL */
     real *mean; /* of the norm's channels, or groups */
     real *rstd;
     int32_t *arg; /* max pool */

@@ -11,7 +11,8 @@
 #include "text.h" // nl_number
 
 const char *const nl_chart_names[NL_CHARTS] = {"validation_loss", "validation_accuracy",
-                                               "train_against_test", "accuracy_by_seed"};
+                                               "train_against_test", "accuracy_by_seed",
+                                               "layer_statistics"};
 
 /* ---- data ---- */
 
@@ -277,4 +278,5 @@ void nl_charts_draw(const nl_summary *summary, const char *dir) {
     nl_chart_curves(summary, dir, true);
     nl_chart_train(summary, dir);
     nl_chart_seeds(summary, dir);
+    nl_chart_layers(summary, dir);
 }

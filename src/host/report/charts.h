@@ -6,7 +6,7 @@
 #include "summary.h" // nl_summary
 
 /* Names of the charts: each becomes <name>.png and <name>.svg. */
-enum { NL_CHARTS = 4 };
+enum { NL_CHARTS = 5, NL_CHART_LAYERS = 4 };
 extern const char *const nl_chart_names[NL_CHARTS];
 
 /* Mean and range over seeds of one figure after one epoch. */
@@ -25,6 +25,10 @@ void nl_charts_draw(const nl_summary *summary, const char *dir);
 void nl_chart_curves(const nl_summary *summary, const char *dir, bool accuracy);
 void nl_chart_train(const nl_summary *summary, const char *dir);
 void nl_chart_seeds(const nl_summary *summary, const char *dir);
+
+/* Whether a run recorded its layers; and their chart with its data, plots/layers.dat, if so. */
+bool nl_has_layers(const nl_summary *summary);
+void nl_chart_layers(const nl_summary *summary, const char *dir);
 
 /* ---- scales: losses and errors are read in ratios, so both axes are logarithmic ---- */
 

@@ -77,12 +77,18 @@ const char *const nl_text_colours[NL_COLOURS] = {"#00659e", "#b04e00", "#007a59"
                                                  "#a8467d", "#8a5f00", "#2478a8"};
 
 /* Colour, dash and marker change together: each of the three is enough to tell lines apart. */
-void nl_gnuplot_style(FILE *out, int number) {
+void nl_gnuplot_line(FILE *out, int number) {
     static const char *const dashes[NL_COLOURS] = {"solid",      "(14,5)", "(4,4)",
                                                    "(14,4,3,4)", "(24,6)", "(3,7)"};
+    const int i = number % NL_COLOURS;
+    fprintf(out, " lc rgb '%s' dt %s", nl_colours[i], dashes[i]);
+}
+
+void nl_gnuplot_style(FILE *out, int number) {
     static const int filled[NL_COLOURS] = {7, 5, 9, 13, 11, 15};
-    const int i = number % NL_COLOURS, open = number / NL_COLOURS % 2;
-    fprintf(out, " lc rgb '%s' dt %s pt %d", nl_colours[i], dashes[i], filled[i] - open);
+    const int open = number / NL_COLOURS % 2;
+    nl_gnuplot_line(out, number);
+    fprintf(out, " pt %d", filled[number % NL_COLOURS] - open);
 }
 
 void nl_gnuplot_head(FILE *out, const char *name, const char *kinds, int width, int height) {

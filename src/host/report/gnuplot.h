@@ -40,6 +40,7 @@ extern const char *const nl_text_colours[NL_COLOURS]; /* the same, dark enough f
 
 /* Everything of a line of that number: colour, dash, marker. ` lc rgb '...' dt ... pt N`. */
 void nl_gnuplot_style(FILE *out, int number);
+void nl_gnuplot_line(FILE *out, int number); /* without the marker */
 
 /* The head of a script: a loop over kinds ("png svg" or "png") of that size (PNG at twice the
  * pixels), opened with `{`, and what all charts look like. nl_gnuplot_tail closes it. */

@@ -74,6 +74,17 @@ static void words(const page *p) {
     fputs("</ul>\n", p->out);
 }
 
+static void layers(const page *p) {
+    if (!nl_has_layers(p->summary)) return;
+    fputs("<h2 id=\"layers\">Inside the layers</h2>\n", p->out);
+    chart(p, NL_CHART_LAYERS, "Activations and gradients of each layer by epoch");
+    fputs("<p class=\"note\">Measured on one training step with always the same batch, not rotated "
+          "and without dropout; gradients are those of the mean cross-entropy. A norm divides z by "
+          "its "
+          "deviation, so what lies behind it does not see how large z is.</p>\n",
+          p->out);
+}
+
 static void grids(const page *p) {
     fputs("<h2 id=\"errors\">Misclassified images</h2>\n", p->out);
     int shown = 0;
@@ -144,6 +155,7 @@ static void write_page(const page *p) {
     part(p, NL_TABLE_IMAGES);
     part(p, NL_TABLE_TIME);
     chart(p, 2, "Train against test loss by epoch");
+    layers(p);
     grids(p);
     part(p, NL_TABLE_PARITY);
     mistakes(p);

@@ -22,6 +22,8 @@ char *nl_path(const char *folder, const char *file) {
 
 /* ---- metrics.jsonl ---- */
 
+static const char label_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_"; /* of a layer */
+
 static double number(const json_t *record, const char *key) {
     const json_t *value = json_object_get(record, key);
     return json_is_number(value) ? json_number_value(value) : NAN;
@@ -54,6 +56,33 @@ static void add_point(nl_seed_run *run, nl_point point) {
 }
 
 /* False: not a record. */
+static bool add_layer(nl_seed_run *run, const json_t *record) {
+    const json_t *epoch = json_object_get(record, "epoch");
+    const json_int_t value = json_integer_value(epoch);
+    const char *label = json_string_value(json_object_get(record, "layer"));
+    nl_layer_point p = {.epoch = (int)value,
+                        .z_sd = number(record, "z_sd"),
+                        .dy_sd = number(record, "dy_sd"),
+                        .zero = number(record, "zero"),
+                        .dead = number(record, "dead")};
+    if (!label || !json_is_integer(epoch) || value < -1 || value > 1000000) return false;
+    if (!*label || strlen(label) >= sizeof p.label || label[strspn(label, label_letters)])
+        return false;
+    strcpy(p.label, label);
+    int i = 0;
+    while (i < run->n_layers &&
+           (run->layers[i].epoch != p.epoch || strcmp(run->layers[i].label, label) != 0))
+        i++;
+    if (i == run->n_layers) {
+        run->layers = realloc(run->layers, ((size_t)i + 1) * sizeof *run->layers);
+        NL_ASSERT(run->layers);
+        run->n_layers++;
+    }
+    run->layers[i] = p;
+    return true;
+}
+
+/* False: not a record. */
 static bool take_record(nl_seed_run *run, const json_t *record) {
     const char *event = json_string_value(json_object_get(record, "event"));
     if (!event) return false;
@@ -62,6 +91,7 @@ static bool take_record(nl_seed_run *run, const json_t *record) {
         run->finished = true;
         return true;
     }
+    if (strcmp(event, "layer") == 0) return add_layer(run, record);
     if (strcmp(event, "epoch") != 0) return true; /* a step, or something newer than this */
     const json_t *epoch = json_object_get(record, "epoch");
     const json_int_t value = json_integer_value(epoch);
@@ -212,6 +242,7 @@ void nl_folder_free(nl_folder *study) {
         nl_variant *variant = &study->variants[i];
         for (int j = 0; j < variant->n_runs; j++) {
             free(variant->runs[j].points);
+            free(variant->runs[j].layers);
             free(variant->runs[j].guesses);
             json_decref(variant->runs[j].info);
         }

@@ -15,6 +15,13 @@ typedef struct nl_point {
     double lr, train_loss, train_accuracy, test_loss, test_accuracy, seconds, images_per_second;
 } nl_point;
 
+/* One layer record: what flowed through a convolution; a null there is NaN here. */
+typedef struct nl_layer_point {
+    int epoch; /* from -1: before training */
+    char label[32];
+    double z_sd, dy_sd, zero, dead;
+} nl_layer_point;
+
 /* predictions.csv: what the last weights say about each test image. */
 typedef struct nl_guess {
     uint32_t image;
@@ -26,6 +33,8 @@ typedef struct nl_seed_run {
     uint32_t seed;
     nl_point *points; /* by epoch, one for each */
     int n_points;
+    nl_layer_point *layers; /* in the order of the file; of a layer and epoch the last one */
+    int n_layers;
     bool finished; /* there is a final record */
     nl_point final;
     nl_guess *guesses; /* by image; NULL: none */
