@@ -10,7 +10,7 @@
 
 #include "gnuplot.h"
 
-enum { MAX_COLUMNS = 32, row_height = 166, foot_height = 46, head_height = 70, key_height = 24 };
+enum { MAX_COLUMNS = 32, row_height = 166, foot_height = 40, head_height = 70, key_height = 24 };
 
 typedef struct quantity {
     const char *title;
@@ -20,8 +20,10 @@ typedef struct quantity {
 
 enum { QUANTITIES = 4 };
 static const quantity quantities[QUANTITIES] = {
-    {"Deviation of the convolution's output z, before the norm", offsetof(nl_layer_point, z_sd), 0},
-    {"Deviation of the gradient at the layer's output", offsetof(nl_layer_point, dy_sd), 0},
+    {"Standard deviation of z, the convolution's output before the norm",
+     offsetof(nl_layer_point, z_sd), 0},
+    {"Standard deviation of the gradient at the layer's output", offsetof(nl_layer_point, dy_sd),
+     0},
     {"Zeros behind the ReLU, per cent of the values", offsetof(nl_layer_point, zero), 1},
     {"Dead channels: 0 on every pixel of every image, per cent", offsetof(nl_layer_point, dead), 1},
 };
@@ -151,7 +153,7 @@ static void write_shares(FILE *out, double high) {
 }
 
 /* Ticks at the first of these choices that gives no more than four. */
-static void write_deviations(FILE *out, double low, double high) {
+static void write_deviations(FILE *out, double low, double high, bool labels) {
     static const struct {
         const char *digits;
         int every; /* decades */
@@ -174,11 +176,12 @@ static void write_deviations(FILE *out, double low, double high) {
     fprintf(out, "set logscale y\nset yrange [%.6g:%.6g]\nset ytics (", pow(10, from), pow(10, to));
     for (int i = 0; i < n; i++) {
         const int decade = (int)floor(at[i] + 1e-9);
-        const double digit = round(pow(10, at[i] - decade));
-        if (decade < -3 || decade > 3) /* 5e-4, not 0.0005 or 5e-04 */
-            fprintf(out, "%s'%ge%d' %.6g", i ? ", " : "", digit, decade, pow(10, at[i]));
-        else
-            fprintf(out, "%s'%.6g' %.6g", i ? ", " : "", pow(10, at[i]), pow(10, at[i]));
+        fprintf(out, "%s'", i ? ", " : "");
+        if (labels && abs(decade) > 3) /* 5e-4, not 0.0005 or 5e-04 */
+            fprintf(out, "%ge%d", round(pow(10, at[i] - decade)), decade);
+        else if (labels)
+            fprintf(out, "%.6g", pow(10, at[i]));
+        fprintf(out, "' %.6g", pow(10, at[i]));
     }
     fputs(")\n", out);
 }
@@ -191,14 +194,14 @@ static void panel(FILE *out, const grid *g, int q, int column) {
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n"
-            "set format y '%s'\nset format x '%s'\nset label 3 ",
+            "set format y '%s'\nset format x '%s'\nset label 103 ",
             (left + column * w) / g->width, (left + (column + 1) * w - gap) / g->width,
             (top - 46) / g->height, (top - row_height + 14) / g->height, column ? "" : "%h",
             q + 1 < QUANTITIES ? "" : "%h");
     nl_gnuplot_quote(out, g->labels[column]);
     fputs(" at graph 0, graph 1.1 tc rgb '" NL_SOFT "'\n", out);
     if (column == 0)
-        fprintf(out, "set label 4 \"%s\" at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n",
+        fprintf(out, "set label 104 \"%s\" at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n",
                 quantities[q].title, left / g->width, (top - 14) / g->height);
     const char *before = "plot ";
     for (int i = 0; i < g->summary->n_rows; i++) {
@@ -210,7 +213,7 @@ static void panel(FILE *out, const grid *g, int q, int column) {
     }
     if (*before == 'p')
         fprintf(out,
-                "set label 5 '%s' at graph 0.5, graph 0.5 center tc rgb '" NL_SOFT "'\nplot NaN",
+                "set label 105 '%s' at graph 0.5, graph 0.5 center tc rgb '" NL_SOFT "'\nplot NaN",
                 quantities[q].share ? "no ReLU" : "no figures");
     fputs("\nunset label\nunset arrow\n", out);
 }
@@ -263,18 +266,21 @@ static void write_script(const grid *g, const char *dir) {
                      "mean over seeds");
     write_key(out, g);
     fprintf(out,
-            "set label 'epochs trained' at screen 0.5, screen %.4f center tc rgb '" NL_INK "'\n",
+            "set label 100 'epochs trained' at screen 0.5, screen %.4f center tc rgb '" NL_INK
+            "'\n",
             12.0 / g->height);
     write_epochs(out, g);
     fputs("set multiplot\n", out);
     for (int q = 0; q < QUANTITIES; q++) {
         double low, high;
         range_of(g, q, &low, &high);
-        if (quantities[q].share)
-            write_shares(out, high);
-        else
-            write_deviations(out, low, high);
-        for (int column = 0; column < g->columns; column++) panel(out, g, q, column);
+        for (int column = 0; column < g->columns; column++) {
+            if (quantities[q].share)
+                write_shares(out, high);
+            else
+                write_deviations(out, low, high, column == 0);
+            panel(out, g, q, column);
+        }
     }
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
