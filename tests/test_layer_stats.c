@@ -224,7 +224,7 @@ static void expect_chart(const char *out, bool there) {
         free(text);
     }
     char *page = content(out, "index.html");
-    cr_expect_eq(strstr(page, "Inside the layers") != NULL, there);
+    cr_expect_eq(strstr(page, "id=\"layers\"") != NULL, there);
     free(page);
 }
 

@@ -76,7 +76,7 @@ static void words(const page *p) {
 
 static void layers(const page *p) {
     if (!nl_has_layers(p->summary)) return;
-    fputs("<h2 id=\"layers\">Inside the layers</h2>\n", p->out);
+    fputs("<h2 id=\"layers\">Layers</h2>\n", p->out);
     chart(p, NL_CHART_LAYERS, "Activations and gradients of each layer by epoch");
     fputs("<p class=\"note\">Measured on one training step with always the same batch, not rotated "
           "and without dropout; gradients are those of the mean cross-entropy. A norm divides z by "
