@@ -255,5 +255,8 @@ Test(layer_stats, chart_where_there_are_records) {
     expect_in(out, "plots/layers.dat", "# bn, conv2\n0 3 NaN NaN NaN\n1 NaN NaN NaN NaN\n");
     expect_in(out, "plots/layers.dat", "# ln, conv1\n0 NaN NaN NaN NaN\n");
     expect_in(out, "plots/layer_statistics.gp", "no ReLU");
+    char *script = content(out, "plots/layer_statistics.gp");
+    cr_expect_not(strstr(script, "system"));
+    free(script);
     temp_dir_remove(out);
 }
