@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # test.sh [--all]: sets up, builds and runs every test that this machine can run: the release build,
 # the same under AddressSanitizer and UBSan, the kernels on the CPU where tests/simt is, the format.
-# --all also installs the heavy tools (LibreOffice, Chromium); what needs them is skipped elsewhere.
+# --all also fetches MNIST and installs the heavy tools (LibreOffice, Chromium); what needs them is
+# skipped elsewhere.
 # Ends with one line: N passed, N failed, N skipped. Exits 1 if something failed or nothing ran.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
@@ -12,7 +13,7 @@ all='' passed=0 failed=0 skipped=0
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
-  -h | --help) sed -n '2,5s/^# //p' "$0" && exit ;;
+  -h | --help) sed -n '2,6s/^# //p' "$0" && exit ;;
   *) die 2 "test.sh: unknown argument $arg" "scripts/test.sh [--all]" ;;
   esac
 done
@@ -94,8 +95,16 @@ format() {
   fi
 }
 
+# The comparison with PyTorch on MNIST, where both are there; a network that is not is no failure.
+mnist() {
+  [ -n "$all" ] && [ -z "${NORMLAB_DATA-}" ] || return 0
+  "$top/scripts/fetch-mnist.sh" "${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist" ||
+    echo "skipped: checks with MNIST, which could not be fetched"
+}
+
 need "${build_packages[@]}" "${report_packages[@]}" "${test_packages[@]}"
 heavy_tools
+mnist
 suite release
 suite asan
 [ ! -d "$top/tests/simt" ] || suite simt -L simt
