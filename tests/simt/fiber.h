@@ -1,16 +1,13 @@
 /* Fibers: stacks between which one thread of the host switches, and of whose changes
- * AddressSanitizer is told. There is one scheduler, the stack that resumes fibers.
+ * AddressSanitizer is told. There is one scheduler, the stack that resumes fibers. On x86-64 a few
+ * lines of assembly switch; elsewhere, and with SIMT_UCONTEXT defined, libc's swapcontext does.
  */
 #pragma once
-
-#include <cstddef> // size_t
-
-#include <ucontext.h> // ucontext_t
 
 namespace simt {
 
 struct Stack {
-    ucontext_t context;
+    void *context; // where the fiber stands; fiber.cpp knows what it is
     char *memory = nullptr;
     void *fake = nullptr; // AddressSanitizer's
 };

@@ -1,4 +1,4 @@
-/* Runs kernels on the CPU. The threads of a block are fibers (ucontext) in one thread of the host:
+/* Runs kernels on the CPU. The threads of a block are fibers in one thread of the host:
  * each runs until it ends or has to wait for others, then the next one, in the order of the
  * schedule. Since a thread runs undisturbed between two waits, a missing barrier shows as a result
  * that depends on the order: tests run every kernel under several schedules and demand the same
