@@ -5,6 +5,7 @@
 #include <string.h>   // strstr
 #include <sys/stat.h> // mkdir
 #include <unistd.h>   // unlink, symlink
+#include <zlib.h>     // gzopen
 
 #include "normlab/checkpoint.h" // nl_sha256_hex
 #include "normlab/dataset.h"
@@ -226,13 +227,14 @@ Test(dataset, refuses_corrupt_gzip_streams) {
     idx_set_save(path, good, size, false);
     expect_failure(dir, name, "corrupt gzip stream: incorrect header check");
     good[0] = 0x1f;
-    idx_set_save(path, good, size + 1, false); /* a byte behind the end */
+    good[size] = 'x'; /* a byte behind the end */
+    idx_set_save(path, good, size + 1, false);
     expect_failure(dir, name, "the file goes on after the end of the gzip stream");
 
     /* The same with a file name in the header that makes the stream as long as the input buffer. */
     enum { BUFFER = 1 << 16 };
     uint8_t *named = nl_alloc(BUFFER + 1, 1, "test");
-    memset(named, 'a', BUFFER);
+    memset(named, 'a', BUFFER + 1);
     memcpy(named, good, 10);
     named[3] = 8; /* FNAME */
     memcpy(named + BUFFER - (size - 10), good + 10, size - 10);
@@ -245,6 +247,65 @@ Test(dataset, refuses_corrupt_gzip_streams) {
     free(named);
     nl_dataset_free(&data);
     free(good);
+    temp_dir_remove(dir);
+}
+
+/* Appends a gzip member of these bytes, or bytes as they are, to a file. */
+static void append(const char *path, const void *bytes, size_t size, bool gzip) {
+    if (gzip) {
+        gzFile file = gzopen(path, "ab");
+        cr_assert(file && (size == 0 || gzwrite(file, bytes, (unsigned)size) == (int)size));
+        cr_assert(gzclose(file) == Z_OK);
+    } else {
+        FILE *file = fopen(path, "ab");
+        cr_assert(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+    }
+}
+
+/* RFC 1952: a gzip file is a series of members; zeros may pad it. */
+Test(dataset, reads_a_gzip_file_of_several_members) {
+    static const uint8_t zeros[100000];
+    static const size_t cuts[] = {1, 7, 15, 16, 17, 5000, 9423};
+    char *dir = temp_dir_make();
+    idx_set_write(dir, TRAIN, TEST, true);
+    const char *path = path_of(dir, NL_TRAIN_IMAGES, true);
+    size_t size = 0;
+    uint8_t *raw = idx_set_content(&size, 0, TRAIN, 3);
+    char hash[65];
+    nl_sha256_hex(hash, raw, size);
+    for (size_t i = 0; i < 4 * sizeof cuts / sizeof *cuts; i++) {
+        const size_t cut = cuts[i / 4];
+        idx_set_save(path, raw, cut, true);
+        if (i & 1) append(path, NULL, 0, true); /* an empty member, as bgzip's end of file */
+        append(path, raw + cut, size - cut, true);
+        if (i & 1) append(path, NULL, 0, true);
+        if (i & 2) append(path, zeros, i % 3 ? 512 : sizeof zeros, false);
+        nl_dataset data;
+        nl_error err = {0};
+        cr_assert(nl_dataset_load(&data, dir, &err) == NL_OK, "cut at %zu: %s", cut, err.what);
+        cr_assert_str_eq(data.sha256[NL_TRAIN_IMAGES], hash);
+        nl_dataset_free(&data);
+    }
+    append(path, "\x1f", 1, false); /* the beginning of one more member */
+    expect_failure(dir, "train-images-idx3-ubyte.gz", "truncated gzip stream");
+    idx_set_save(path, raw, size, true);
+    append(path, raw, 1, true);
+    expect_failure(dir, "train-images-idx3-ubyte.gz", "goes on after its 9424 bytes");
+    free(raw);
+    temp_dir_remove(dir);
+}
+
+Test(dataset, one_split_needs_its_own_files_alone) {
+    char *dir = temp_dir_make();
+    idx_set_write(dir, TRAIN, TEST, false);
+    unlink(path_of(dir, NL_TRAIN_IMAGES, false));
+    unlink(path_of(dir, NL_TRAIN_LABELS, false));
+    nl_dataset data;
+    nl_error err = {0};
+    cr_assert(nl_dataset_load_part(&data, dir, false, true, &err) == NL_OK, "%s", err.what);
+    cr_assert(data.test.count == TEST && data.train.count == 0 && !data.train.images);
+    nl_dataset_free(&data);
+    cr_assert(nl_dataset_load_part(&data, dir, true, false, &err) == NL_EDATA);
     temp_dir_remove(dir);
 }
 

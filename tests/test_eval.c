@@ -6,9 +6,11 @@
 #include <stdio.h>   // snprintf
 #include <stdlib.h>  // free
 #include <string.h>  // memcpy, strstr
+#include <unistd.h>  // unlink
 
 #include "normlab/checkpoint.h"
-#include "normlab/philox.h" // nl_philox4x32
+#include "normlab/dataset.h" // nl_file_name
+#include "normlab/philox.h"  // nl_philox4x32
 #include "support/idx_set.h"
 #include "support/program.h"
 
@@ -133,6 +135,35 @@ Test(eval, counts_loss_accuracy_and_confusion) {
     set_up(&f, "gn");
     check_against_recount(&f, "test", TEST);
     check_against_recount(&f, "train", TRAIN);
+    temp_dir_remove(f.dir);
+}
+
+/* A machine that only scores has no training files; either split is evaluated from its own two. */
+Test(eval, needs_the_files_of_its_split_alone) {
+    static const char *const splits[] = {"test", "train"}, *const devices[] = {"cpu", "cpu64"};
+    fixture f;
+    set_up(&f, "bn");
+    for (int split = 0; split < 2; split++)
+        for (int d = 0; d < 2; d++) {
+            char all[1024];
+            const char *const argv[] = {NL_PROGRAM,    "eval",   f.checkpoint, "--split",
+                                        splits[split], "--data", f.dir,        "--device",
+                                        devices[d],    "--json", NULL};
+            idx_set_write(f.dir, TRAIN, TEST, false);
+            program_result r = program_run(argv, 300);
+            cr_assert(r.code == 0, "%s", r.err);
+            snprintf(all, sizeof all, "%s", r.out);
+            program_free(&r);
+            for (int file = 0; file < NL_FILES; file++) {
+                char path[600];
+                snprintf(path, sizeof path, "%s/%s", f.dir, nl_file_name((enum nl_file)file));
+                if ((file < NL_TEST_IMAGES) == (split == 0)) cr_assert(unlink(path) == 0);
+            }
+            r = program_run(argv, 300);
+            cr_assert(r.code == 0, "%s", r.err);
+            cr_assert_str_eq(r.out, all);
+            program_free(&r);
+        }
     temp_dir_remove(f.dir);
 }
 

@@ -1,7 +1,8 @@
 /* Data in memory: any IDX set of 28 x 28 8-bit images with labels 0 to 9 (MNIST, Fashion-MNIST). */
 #pragma once
 
-#include <stdint.h> // uint8_t, uint32_t
+#include <stdbool.h> // bool
+#include <stdint.h>  // uint8_t, uint32_t
 
 #include "normlab/error.h"    // nl_error
 #include "normlab/rotation.h" // NL_PIXELS
@@ -32,6 +33,10 @@ void nl_dataset_default_dir(char *dir, size_t size);
 /* Reads raw or gzipped files. Magic, dimensions, exact length, equal counts and labels are checked
  * before anything is believed. Errors: NL_EDATA with file and position. The caller frees. */
 int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err);
+
+/* The same of the files of one split alone, or both; of the other nothing is needed, and it stays
+ * empty. */
+int nl_dataset_load_part(nl_dataset *data, const char *dir, bool train, bool test, nl_error *err);
 void nl_dataset_free(nl_dataset *data);
 
 /* table[p] = (p / 255 - mean) / std in double, rounded to float once. */

@@ -123,9 +123,12 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
     int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &e->err);
-    if (!rc) rc = nl_dataset_load(&e->data, e->data_dir, &e->err);
+    if (!rc) rc = nl_dataset_load_part(&e->data, e->data_dir, e->train, !e->train, &e->err);
     if (!rc) {
-        e->split = e->train ? &e->data.train : &e->data.test;
+        /* An engine has two splits; the one that is there stands in for the one not needed. */
+        nl_dataset both = e->data;
+        both.train = both.test = e->train ? e->data.train : e->data.test;
+        e->split = &both.test;
         e->predictions = nl_alloc(e->split->count, 1, "predictions");
         const size_t n_logits = (size_t)e->split->count * NL_CLASSES;
         if (e->logits_path) e->logits = nl_alloc(n_logits, sizeof(float), "logits");
@@ -135,9 +138,10 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
                                     nl_alloc((size_t)model->params_size, (size_t)size, "momentum"),
                                 .buffers = widen(buffers, model->buffers_size, size)};
         const nl_engine_spec spec = {
-            .config = &e->config, .model = model, .data = &e->data, .device = device};
+            .config = &e->config, .model = model, .data = &both, .device = device};
         rc = run_engine(e, backend, &spec, &state);
         free(state.params), free(state.momentum), free(state.buffers);
+        e->split = e->train ? &e->data.train : &e->data.test;
     }
     free(params), free(buffers);
     return rc;

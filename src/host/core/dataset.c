@@ -46,12 +46,32 @@ void nl_dataset_default_dir(char *dir, size_t size) {
 
 /* ---- checks across files -------------------------------------------------------------------- */
 
+/* Where others put the file, and what they call it. */
+static bool find_stray(char *path, size_t size, const char *dir, enum nl_file file) {
+    static const char *const endings[] = {"", ".gz"};
+    static const char *const folders[] = {"", "raw/", "MNIST/raw/"}; /* as torchvision does */
+    char name[64];
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, "%s", FILE_NAMES[file]);
+        if (i % 2) *strstr(name, "-idx") = '.'; /* train-images.idx3-ubyte */
+        const int length =
+            snprintf(path, size, "%s/%s%s%s", dir, folders[i / 4], name, endings[i / 2 % 2]);
+        struct stat info;
+        if (length > 0 && (size_t)length < size && stat(path, &info) == 0) return true;
+    }
+    return false;
+}
+
 static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
     struct stat info;
+    char stray[400];
     if (stat(dir, &info)) {
         nl_fail(err, NL_EDATA, dir, "no such folder for the data");
     } else {
         nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
+        if (find_stray(stray, sizeof stray, dir, file))
+            return nl_hint(err, "%s is there: move or rename it, or point --data at its folder",
+                           stray);
     }
     nl_hint(err, "scripts/fetch-mnist.sh '%s' gets the four files: %s, %s, %s, %s", dir,
             FILE_NAMES[0], FILE_NAMES[1], FILE_NAMES[2], FILE_NAMES[3]);
@@ -98,15 +118,20 @@ static int load_split(nl_dataset *data, nl_split *split, const char *dir, enum n
 
 /* ---- the set -------------------------------------------------------------------------------- */
 
-int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err) {
+int nl_dataset_load_part(nl_dataset *data, const char *dir, bool train, bool test, nl_error *err) {
+    int rc = NL_OK;
     memset(data, 0, sizeof *data);
-    int rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
-    if (!rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
+    if (train) rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
+    if (test && !rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
     if (rc)
         nl_dataset_free(data);
     else if (!realpath(dir, data->dir))
         data->dir[0] = '\0';
     return rc;
+}
+
+int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err) {
+    return nl_dataset_load_part(data, dir, true, true, err);
 }
 
 void nl_dataset_free(nl_dataset *data) {

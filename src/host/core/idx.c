@@ -1,5 +1,8 @@
 /* Reading one IDX file, raw or gzipped, with nothing believed before it is checked.
  *
+ * A .gz is one gzip file in the sense of RFC 1952: any number of members (as of cat a.gz b.gz, or
+ * bgzip), of which some may be empty, and zeros behind them, as tapes leave them.
+ *
  * The header is read first; its sizes must be within limits, and must fit the size of the file on
  * disk (exactly for a raw file; deflate cannot expand by more than 1032 for a .gz) before memory is
  * taken for them. Then exactly the announced bytes are read, and one more is asked for: a file that
@@ -12,6 +15,7 @@
 #include <sys/stat.h> // fstat
 #include <zlib.h>     // inflate
 
+#include "content_kind.h" // nl_content_hint
 #include "idx.h"
 #include "normlab/checkpoint.h" // nl_sha256_hex
 #include "normlab/rotation.h"   // NL_PIXELS
@@ -27,6 +31,12 @@ typedef struct stream {
     uint8_t input[1 << 16];
 } stream;
 
+/* Adds to an error what an incomplete file asks for. */
+static int hint_again(nl_error *err) {
+    return nl_hint(err, "an incomplete or damaged download: get it again, for example with "
+                        "scripts/fetch-mnist.sh");
+}
+
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
 static int read_raw(stream *s, void *to, size_t want, size_t *got, nl_error *err) {
@@ -37,33 +47,53 @@ static int read_raw(stream *s, void *to, size_t want, size_t *got, nl_error *err
     return NL_OK;
 }
 
-/* The gzip stream has ended; nothing may lie behind it in the file. */
-static int check_end(stream *s, nl_error *err) {
-    s->ended = true;
-    if (s->z.avail_in == 0 && fgetc(s->file) == EOF && !ferror(s->file)) return NL_OK;
-    return nl_fail(err, NL_EDATA, s->path, "the file goes on after the end of the gzip stream");
+/* More of the compressed file, if all before it is used up; avail_in stays 0 at its end. */
+static int refill(stream *s, nl_error *err) {
+    if (s->z.avail_in > 0) return NL_OK;
+    size_t length = 0;
+    const int rc = read_raw(s, s->input, sizeof s->input, &length, err);
+    s->z.next_in = s->input;
+    s->z.avail_in = (uInt)length;
+    return rc;
+}
+
+/* A member has ended: what follows is another one, or zeros up to the end of the file. */
+static int next_member(stream *s, nl_error *err) {
+    int rc = refill(s, err);
+    while (!rc && s->z.avail_in > 0 && *s->z.next_in == 0) {
+        s->z.next_in++;
+        s->z.avail_in--;
+        rc = refill(s, err);
+    }
+    if (rc) return rc;
+    s->ended = s->z.avail_in == 0;
+    if (s->ended) return NL_OK;
+    if (*s->z.next_in == 0x1f && inflateReset(&s->z) == Z_OK) return NL_OK;
+    nl_fail(err, NL_EDATA, s->path, "the file goes on after the end of the gzip stream");
+    return nl_hint(err, "gzip -t says the same: something was appended to it; get it again");
 }
 
 static int read_gzip(stream *s, void *to, size_t want, size_t *got, nl_error *err) {
     *got = 0;
     while (*got < want && !s->ended) {
+        int rc = refill(s, err);
+        if (rc) return rc;
         if (s->z.avail_in == 0) {
-            size_t length = 0;
-            const int rc = read_raw(s, s->input, sizeof s->input, &length, err);
-            if (rc) return rc;
-            if (length == 0) return nl_fail(err, NL_EDATA, s->path, "truncated gzip stream");
-            s->z.next_in = s->input;
-            s->z.avail_in = (uInt)length;
+            nl_fail(err, NL_EDATA, s->path, "truncated gzip stream");
+            return hint_again(err);
         }
         const uInt room = want - *got < UINT32_MAX ? (uInt)(want - *got) : UINT32_MAX;
         s->z.next_out = (Bytef *)to + *got;
         s->z.avail_out = room;
         const int status = inflate(&s->z, Z_NO_FLUSH);
         *got += room - s->z.avail_out;
-        if (status == Z_STREAM_END) return check_end(s, err);
-        if (status != Z_OK) {
-            return nl_fail(err, NL_EDATA, s->path, "corrupt gzip stream: %s",
-                           s->z.msg ? s->z.msg : "cannot be inflated");
+        if (status == Z_STREAM_END) {
+            rc = next_member(s, err);
+            if (rc) return rc;
+        } else if (status != Z_OK) {
+            nl_fail(err, NL_EDATA, s->path, "corrupt gzip stream: %s",
+                    s->z.msg ? s->z.msg : "cannot be inflated");
+            return hint_again(err);
         }
     }
     return NL_OK;
@@ -115,11 +145,8 @@ static int check_header(const stream *s, const uint8_t *header, int rank, uint64
                         nl_error *err) {
     const uint32_t magic = big_endian(header), want = 0x800u + (uint32_t)rank;
     if (magic != want) {
-        nl_fail(err, NL_EDATA, s->path, "magic number 0x%08x at byte 0, must be 0x%08x (%s)", magic,
-                want, rank == 3 ? "images" : "labels");
-        const bool zipped = header[0] == 0x1f && header[1] == 0x8b;
-        if (zipped) nl_hint(err, "it is gzipped: add .gz to its name");
-        return NL_EDATA;
+        return nl_fail(err, NL_EDATA, s->path, "magic number 0x%08x at byte 0, must be 0x%08x (%s)",
+                       magic, want, rank == 3 ? "images" : "labels");
     }
     const uint32_t count = big_endian(header + 4);
     if (count < 1 || count > NL_MAX_IMAGES) {
@@ -129,16 +156,69 @@ static int check_header(const stream *s, const uint8_t *header, int rank, uint64
     if (rank == 3) {
         const uint32_t rows = big_endian(header + 8), columns = big_endian(header + 12);
         if (rows != NL_SIDE || columns != NL_SIDE) {
-            return nl_fail(err, NL_EDATA, s->path, "images of %u x %u at byte 8, must be %d x %d",
-                           rows, columns, NL_SIDE, NL_SIDE);
+            nl_fail(err, NL_EDATA, s->path, "images of %u x %u at byte 8, must be %d x %d", rows,
+                    columns, NL_SIDE, NL_SIDE);
+            return nl_hint(err, "sets of such images are MNIST, Fashion-MNIST, KMNIST");
         }
     }
     if (s->gzip ? length / MAX_EXPANSION > s->size : length != s->size) {
-        return nl_fail(err, NL_EDATA, s->path, "%s: %llu bytes, but %u %s take %llu",
-                       s->size < length ? "truncated" : "too long", (unsigned long long)s->size,
-                       count, rank == 3 ? "images" : "labels", (unsigned long long)length);
+        nl_fail(err, NL_EDATA, s->path, "%s: %llu bytes, but %u %s take %llu",
+                s->size < length ? "truncated" : "too long", (unsigned long long)s->size, count,
+                rank == 3 ? "images" : "labels", (unsigned long long)length);
+        return hint_again(err);
     }
     return NL_OK;
+}
+
+/* ---- what is wrong with it ------------------------------------------------------------------ */
+
+/* The first bytes of the file, of which a .gz keeps the first that it inflates to. */
+static size_t read_head(stream *s, uint8_t head[NL_CONTENT_HEAD], bool *inflated) {
+    uint8_t bytes[4096], out[NL_CONTENT_HEAD];
+    rewind(s->file);
+    const size_t size = fread(bytes, 1, sizeof bytes, s->file);
+    const size_t kept = size < sizeof out ? size : sizeof out;
+    memcpy(head, bytes, kept);
+    *inflated = false;
+    if (!s->gzip || inflateReset(&s->z) != Z_OK) return kept;
+    s->z.next_in = bytes;
+    s->z.avail_in = (uInt)size;
+    s->z.next_out = out;
+    s->z.avail_out = sizeof out;
+    inflate(&s->z, Z_SYNC_FLUSH);
+    const size_t got = sizeof out - s->z.avail_out;
+    *inflated = got > 0;
+    if (got > 0) memcpy(head, out, got);
+    return got > 0 ? got : kept;
+}
+
+/* What the file seems to be instead. NULL where its beginning is as it should be. */
+static const char *describe(stream *s, int rank) {
+    uint8_t head[NL_CONTENT_HEAD];
+    bool inflated = false;
+    const size_t size = s->size > 0 ? read_head(s, head, &inflated) : 0;
+    if (size == 0) return "it is empty: a download or a copy went wrong; get it again";
+    const bool idx =
+        size >= 4 && head[0] == 0 && head[1] == 0 && head[2] == 8 && (head[3] == 1 || head[3] == 3);
+    if (idx && s->gzip && !inflated) return "it is not compressed: take .gz off its name";
+    if (idx && head[3] == rank) return NULL;
+    const bool zipped = size >= 2 && head[0] == 0x1f && head[1] == 0x8b;
+    if (zipped && s->gzip) return inflated ? "it is gzipped twice: gunzip it once" : NULL;
+    return nl_content_hint(head, size);
+}
+
+/* A better hint, where the file's beginning or a .gz beside it gives one. */
+static void explain(stream *s, int rank, nl_error *err) {
+    char zipped[sizeof s->path + sizeof ".gz"];
+    struct stat info;
+    const char *kind = describe(s, rank);
+    snprintf(zipped, sizeof zipped, "%s.gz", s->path);
+    if (!s->gzip && stat(zipped, &info) == 0 && info.st_size > 0) {
+        nl_hint(err, "%s%sif it were gone, %s beside it would be read", kind ? kind : "",
+                kind ? "; " : "", zipped);
+    } else if (kind) {
+        nl_hint(err, "%s", kind);
+    }
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -151,8 +231,8 @@ static int read_content(uint8_t **bytes, size_t *length, stream *s, int rank, nl
     int rc = read_bytes(s, header, header_size, &got, err);
     if (rc) return rc;
     if (got < header_size) {
-        return nl_fail(err, NL_EDATA, s->path, "truncated: ends within the header, after %zu bytes",
-                       got);
+        nl_fail(err, NL_EDATA, s->path, "truncated: ends within the header, after %zu bytes", got);
+        return hint_again(err);
     }
     const size_t item = rank == 3 ? NL_PIXELS : 1;
     const uint64_t size = header_size + (uint64_t)big_endian(header + 4) * item;
@@ -165,14 +245,15 @@ static int read_content(uint8_t **bytes, size_t *length, stream *s, int rank, nl
     rc = read_bytes(s, *bytes + header_size, *length - header_size, &got, err);
     if (rc) return rc;
     if (got < *length - header_size) {
-        return nl_fail(err, NL_EDATA, s->path, "truncated: %zu of %zu bytes", got + header_size,
-                       *length);
+        nl_fail(err, NL_EDATA, s->path, "truncated: %zu of %zu bytes", got + header_size, *length);
+        return hint_again(err);
     }
     uint8_t extra;
     rc = read_bytes(s, &extra, 1, &got, err);
     if (rc) return rc;
-    if (got) return nl_fail(err, NL_EDATA, s->path, "goes on after its %zu bytes", *length);
-    return NL_OK;
+    if (!got) return NL_OK;
+    nl_fail(err, NL_EDATA, s->path, "goes on after its %zu bytes", *length);
+    return hint_again(err);
 }
 
 int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing, const char *path,
@@ -183,7 +264,10 @@ int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing
     size_t length = 0;
     *missing = false;
     int rc = open_stream(s, missing, path, err);
-    if (!rc) rc = read_content(&content, &length, s, rank, err);
+    if (!rc) {
+        rc = read_content(&content, &length, s, rank, err);
+        if (rc == NL_EDATA) explain(s, rank, err);
+    }
     close_stream(s);
     if (rc) {
         free(content);

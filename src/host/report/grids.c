@@ -37,8 +37,8 @@ static bool load_images(nl_dataset *data, const nl_seed_run *run) {
     const json_t *options = json_object_get(run->info, "options");
     const char *noted = json_string_value(json_object_get(options, "data"));
     nl_error err = {0};
-    if (nl_dataset_load(data, noted ? noted : dir, &err) != NL_OK &&
-        nl_dataset_load(data, dir, &err) != NL_OK) {
+    if (nl_dataset_load_part(data, noted ? noted : dir, false, true, &err) != NL_OK &&
+        nl_dataset_load_part(data, dir, false, true, &err) != NL_OK) {
         nl_warn(err.where, "%s: no grids of misclassified images", err.what);
         return false;
     }
