@@ -163,7 +163,7 @@ Test(archive, survives_each_flipped_bit) {
 #define ENTRY(dtype, shape, offsets)                                                               \
     "{" META ",\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
-/* Headers before 8 zero bytes of data; the first two are good. */
+/* Headers before 8 zero bytes of data; those without a message are good. */
 static const struct {
     const char *header, *what;
 } HEADERS[] = {
@@ -177,11 +177,17 @@ static const struct {
     {ENTRY("\"F32\"", "[2]", "[0,8]") "x", "end of file expected"},
     {"{" META, "header, byte"},
     {"{" META ",\"a\":1,\"a\":2}", "duplicate object key"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "no __metadata__ object"},
-    {"{\"__metadata__\":3}", "no __metadata__ object"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", NULL}, /* no metadata */
+    {ENTRY("\"BF16\"", "[4]", "[0,8]"), NULL},
+    {"{\"__metadata__\":{},\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
+     "\"b\":{\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[7,8]},"
+     "\"c\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[3,7]}}",
+     NULL}, /* the format asks for no alignment */
+    {"{\"__metadata__\":3}", "__metadata__ is not an object"},
     {"{\"__metadata__\":{\"sha256\":3}}", "a value is not a string"},
-    {"{\"__metadata__\":{\"sha256\":\"00\"}}", "no sha256 of 64 digits"},
-    {"{\"__metadata__\":{}}", "no sha256"},
+    {"{\"__metadata__\":{\"sha256\":\"00\"},"
+     "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+     "sha256 does not match"},
     {"{" META "}", "8 bytes behind the last tensor"},
     {"{" META ",\"a\":7}", "tensor a: must have dtype, shape and data_offsets"},
     {"{" META ",\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "must have"},
@@ -194,7 +200,7 @@ static const struct {
     {"{" META ",\"a\\u0000b\":{}}", "header, byte"},
     {"{" META ",\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":{}}",
      "name is"},
-    {ENTRY("\"F16\"", "[2]", "[0,8]"), "dtype F16 is none of"},
+    {ENTRY("\"F16\"", "[2]", "[0,8]"), "span 8 bytes, its shape takes 4"},
     {ENTRY("\"f32\"", "[2]", "[0,8]"), "dtype f32"},
     {ENTRY("7", "[2]", "[0,8]"), "dtype (missing)"},
     {ENTRY("\"F64\"", "[2]", "[0,8]"), "span 8 bytes, its shape takes 16"},
@@ -220,7 +226,8 @@ static const struct {
     {ENTRY("\"F32\"", "[2]", "[1,9]"), "lie outside the 8 bytes"},
     {ENTRY("\"F32\"", "[2]", "[0,9223372036854775807]"), "lie outside"},
     {ENTRY("\"F32\"", "[2]", "[9223372036854775800,9223372036854775807]"), "lie outside"},
-    {ENTRY("\"F32\"", "[1]", "[1,5]"), "not aligned"},
+    {ENTRY("\"F32\"", "[1]", "[1,5]"), "begin at 1, must be 0"},
+    {ENTRY("\"F8_E5M2\"", "[8]", "[0,8]"), "dtype F8_E5M2 cannot be read"},
     {"{" META ",\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
      "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
      "tensor b: data_offsets begin at 4, must be 8"},

@@ -13,6 +13,7 @@
 #include "normlab/philox.h"  // nl_philox4x32
 #include "support/idx_set.h"
 #include "support/program.h"
+#include "support/refusal.h" // slurp
 
 enum { TRAIN = 60, TEST = 143 }; /* no multiple of a batch */
 
@@ -181,6 +182,36 @@ static float *logits_of(const fixture *f, const char *device) {
     return logits;
 }
 
+/* The table holds the same floats as the tensors, read back from their text. */
+Test(eval, writes_logits_as_a_table) {
+    fixture f;
+    set_up(&f, "bn");
+    float *tensors = logits_of(&f, "cpu");
+    char table[600];
+    snprintf(table, sizeof table, "%s/l.csv", f.dir);
+    program_result r =
+        RUN_NORMLAB("eval", f.checkpoint, "--data", f.dir, "--device", "cpu", "--logits", table);
+    cr_assert(r.code == 0, "%s", r.err);
+    program_free(&r);
+    size_t size = 0;
+    char *text = slurp(table, &size), *rest = text;
+    cr_assert_str_eq(strsep(&rest, "\n"), "image,label,logit_0,logit_1,logit_2,logit_3,logit_4,"
+                                          "logit_5,logit_6,logit_7,logit_8,logit_9");
+    for (long i = 0; i < TEST; i++) {
+        char *line = strsep(&rest, "\n");
+        cr_assert(line && strtol(strsep(&line, ","), NULL, 10) == i);
+        cr_assert(line && strtol(strsep(&line, ","), NULL, 10) == i % 10, "label of %ld", i);
+        for (int k = 0; k < 10; k++) {
+            const char *cell = strsep(&line, ",");
+            cr_assert(cell && strtof(cell, NULL) == tensors[10 * i + k], "image %ld: %s", i, cell);
+        }
+        cr_assert(!line, "image %ld has more columns", i);
+    }
+    cr_assert(rest && !*rest);
+    free(tensors), free(text);
+    temp_dir_remove(f.dir);
+}
+
 Test(eval, gives_the_same_logits_in_float_and_double) {
     static const char *const names[] = {"bn", "ln", "gn", "none"};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
@@ -286,8 +317,12 @@ Test(eval, refuses_bad_checkpoints_and_data) {
     EXPECT_ERROR(3, "scripts/fetch-mnist.sh", f.checkpoint, "--data", "/");
     const char *readme = NL_SOURCE_DIR "/LICENSE";
     EXPECT_ERROR(3, "header length", readme, "--data", f.dir);
-    EXPECT_ERROR(6, "/nonexistent/l: cannot write", f.checkpoint, "--data", f.dir, "--device",
-                 "cpu", "--logits", "/nonexistent/l");
+    EXPECT_ERROR(6, "/nonexistent/l.csv: cannot write", f.checkpoint, "--data", f.dir, "--device",
+                 "cpu", "--logits", "/nonexistent/l.csv");
+    static const char *const endings[] = {"l", "l.txt", "l.csv.gz", "l.npy", "csv", ""};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        EXPECT_ERROR(2, "ends neither in .csv nor in .safetensors", f.checkpoint, "--data", f.dir,
+                     "--logits", endings[i]);
 
     /* Weights without their config, and a config that makes no network. */
     nl_archive archive;

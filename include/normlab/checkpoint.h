@@ -1,32 +1,49 @@
-/* safetensors files: an 8-byte little-endian header length, a JSON header, raw tensors. The
- * header's
- * __metadata__ holds `config` (resolved, JSON text) and `sha256` (hex, of all bytes after the
- * header).
+/* safetensors files: an 8-byte little-endian header length, a JSON header, raw tensors. In those
+ * that normlab writes, the header's __metadata__ holds `config` (resolved, JSON text) and `sha256`
+ * (hex, of all bytes after the header); in those of other programs anything or nothing.
  *
  * Written atomically: temporary file in the same folder, write, fsync, rename, fsync of the folder.
- * Read with every field checked against the file's size before it is used, then the hash.
+ * Read with every field checked against the file's size before it is used, then the hash, if the
+ * file has one.
  */
 #pragma once
 
-#include <stdint.h> // int64_t
+#include <stdbool.h> // bool
+#include <stdint.h>  // int64_t
 
 #include "normlab/error.h" // nl_error
 #include "normlab/model.h" // nl_model, nl_config
 
-typedef enum nl_dtype { NL_F32, NL_F64, NL_U32, NL_U8 } nl_dtype;
+/* Of the format's types; those of 8 bits of floating point are not read. */
+typedef enum nl_dtype {
+    NL_F32,
+    NL_F64,
+    NL_F16,
+    NL_BF16,
+    NL_U64,
+    NL_U32,
+    NL_U16,
+    NL_U8,
+    NL_I64,
+    NL_I32,
+    NL_I16,
+    NL_I8,
+    NL_BOOL
+} nl_dtype;
 
 typedef struct nl_blob {
     char name[64];
     nl_dtype dtype;
     int rank;
     int64_t shape[4];
-    const void *data; /* writing: the caller's; reading: inside the archive */
+    const void *data; /* writing: the caller's; reading: inside the archive, of any alignment */
 } nl_blob;
 
 typedef struct nl_archive {
     nl_blob *blobs;
     int n_blobs;
-    struct json_t *metadata; /* __metadata__: string values */
+    struct json_t *metadata; /* __metadata__: string values; empty where the file has none */
+    bool sealed;             /* it has a sha256, which agrees */
     void *bytes;             /* the file's content, owner of all blobs' data */
 } nl_archive;
 
@@ -43,13 +60,18 @@ const nl_blob *nl_archive_find(const nl_archive *archive, const char *name);
 int nl_checkpoint_write(const char *path, const nl_config *config, const nl_model *model,
                         const float *params, const float *buffers, nl_error *err);
 
-/* Fills the arenas from a file whose tensors must match the model's in name, type and shape, all of
- * them. */
+/* Fills the arenas from a file, written by normlab or not, with all the model's tensors by name and
+ * shape, as F32, F64, F16 or BF16; values that are not finite stay so. Of what a state dict holds
+ * beside them, num_batches_tracked is passed over. *sealed (which may be NULL): whether a checksum
+ * proved the file whole. Errors: NL_EDATA naming the tensor. */
 int nl_checkpoint_read(const char *path, const nl_model *model, float *params, float *buffers,
-                       nl_error *err);
+                       bool *sealed, nl_error *err);
 
-/* Only the config of a checkpoint. */
-int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err);
+/* What a user should know of a checkpoint that was read unsealed. */
+void nl_checkpoint_warn(const char *path);
+
+/* Only the config of a checkpoint. Errors: NL_EDATA; *missing: because there is none in it. */
+int nl_checkpoint_config(const char *path, nl_config *config, bool *missing, nl_error *err);
 
 /* Hex SHA-256 of a buffer into text[65]. */
 void nl_sha256_hex(char text[65], const void *bytes, size_t size);

@@ -1,6 +1,6 @@
 /* normlab eval CHECKPOINT: loss, accuracy, accuracy per class and confusion matrix of a checkpoint
  * on a data set, never rotated. The checkpoint's own config builds the model, so nothing else is
- * needed but the data. */
+ * needed but the data; weights of another program want --config. */
 #include <jansson.h> // json_t
 #include <math.h>    // isfinite
 #include <stdio.h>   // printf
@@ -8,15 +8,16 @@
 #include <string.h>  // strcmp, memcpy
 
 #include "commands.h"
+#include "eval_logits.h"
 #include "normlab/backend.h"    // nl_backend
-#include "normlab/checkpoint.h" // nl_checkpoint_read, nl_archive_write
+#include "normlab/checkpoint.h" // nl_checkpoint_read
 #include "options.h"
 
 enum { MAX_BATCH = 1024 }; /* a checkpoint's batch decides speed alone, never the result */
 
 typedef struct evaluation {
     /* Options. */
-    const char *checkpoint, *device_name, *logits_path;
+    const char *checkpoint, *config_path, *device_name, *logits_path;
     char data_dir[4096];
     bool train, json;
     nl_error err;
@@ -34,7 +35,7 @@ typedef struct evaluation {
 
 /* ---- options -------------------------------------------------------------------------------- */
 
-enum { KEY_DATA = 256, KEY_SPLIT, KEY_DEVICE, KEY_JSON, KEY_LOGITS };
+enum { KEY_DATA = 256, KEY_SPLIT, KEY_DEVICE, KEY_JSON, KEY_LOGITS, KEY_CONFIG };
 
 static error_t parse_split(evaluation *e, const char *arg) {
     e->train = strcmp(arg, "train") == 0;
@@ -58,6 +59,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_LOGITS:
         e->logits_path = arg;
+        return eval_logits_check(arg, &e->err);
+    case KEY_CONFIG:
+        e->config_path = arg;
         return 0;
     case ARGP_KEY_ARG:
         if (e->checkpoint) return ARGP_ERR_UNKNOWN;
@@ -71,6 +75,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_option option_list[] = {
+    {"config", KEY_CONFIG, "CONFIG", 0,
+     "the network of the weights, for a checkpoint that does not name it (default: what it names)",
+     0},
     {"data", KEY_DATA, "DIR", 0,
      "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
      "$XDG_CACHE_HOME/normlab/mnist, else ~/.cache/normlab/mnist)",
@@ -78,7 +85,8 @@ static const struct argp_option option_list[] = {
     {"split", KEY_SPLIT, "test|train", 0, "the images to evaluate (default: test)", 0},
     {"device", KEY_DEVICE, "D", 0, "auto, cpu, cpu64, cuda or cuda:N (default: auto)", 0},
     {"json", KEY_JSON, NULL, 0, "print one JSON object", 0},
-    {"logits", KEY_LOGITS, "FILE", 0, "write all logits and labels to a safetensors file", 0},
+    {"logits", KEY_LOGITS, "FILE", 0,
+     "write all logits and labels: FILE.csv as a table, FILE.safetensors as tensors", 0},
     {0}};
 
 static const struct argp argp = {
@@ -86,7 +94,8 @@ static const struct argp argp = {
     .parser = parse,
     .args_doc = "CHECKPOINT",
     .doc = "Evaluates a checkpoint: loss, accuracy, accuracy per class, confusion matrix. Images "
-           "are never rotated."};
+           "are never rotated. CHECKPOINT is a file of normlab train, or any safetensors file with "
+           "tensors of the same names and shapes."};
 
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
@@ -122,7 +131,9 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     const nl_model *model = &e->model;
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
-    int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &e->err);
+    bool sealed = false;
+    int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &sealed, &e->err);
+    if (!rc && !sealed) nl_checkpoint_warn(e->checkpoint);
     if (!rc) rc = nl_dataset_load_part(&e->data, e->data_dir, e->train, !e->train, &e->err);
     if (!rc) {
         /* An engine has two splits; the one that is there stands in for the one not needed. */
@@ -147,32 +158,35 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     return rc;
 }
 
-static int write_logits(evaluation *e) {
-    const nl_blob blobs[] = {
-        {"logits", NL_F32, 2, {e->split->count, NL_CLASSES}, e->logits},
-        {"labels", NL_U8, 1, {e->split->count}, e->split->labels},
-    };
-    return nl_archive_write(e->logits_path, blobs, 2, NULL, &e->err);
+/* The config that the weights are of: --config, else the checkpoint's own. */
+static int load_network(evaluation *e) {
+    if (e->config_path) {
+        int rc = nl_config_load(&e->config, e->config_path, &e->err);
+        if (!rc) rc = nl_config_check(&e->config, &e->err);
+        return rc ? rc : nl_model_build(&e->model, &e->config, 0, &e->err);
+    }
+    bool missing = false;
+    const int rc = nl_checkpoint_config(e->checkpoint, &e->config, &missing, &e->err);
+    if (missing) nl_hint(&e->err, "--config CONFIG tells which network its weights are of");
+    if (rc || nl_model_build(&e->model, &e->config, 0, &e->err) == NL_OK) return rc;
+    char what[512];
+    snprintf(what, sizeof what, "%s", e->err.what);
+    return nl_fail(&e->err, NL_EDATA, e->checkpoint, "__metadata__.config: %s", what);
 }
 
 static int evaluate(evaluation *e) {
     const nl_backend *backend = NULL;
     int device = 0;
-    int rc = nl_checkpoint_config(e->checkpoint, &e->config, &e->err);
+    int rc = load_network(e);
     if (rc) return rc;
     if (e->config.data.batch > MAX_BATCH) e->config.data.batch = MAX_BATCH;
-    if (nl_model_build(&e->model, &e->config, 0, &e->err)) {
-        char what[512];
-        snprintf(what, sizeof what, "%s", e->err.what);
-        return nl_fail(&e->err, NL_EDATA, e->checkpoint, "__metadata__.config: %s", what);
-    }
     rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
     if (!rc) rc = load_and_run(e, backend, device);
     if (rc) return rc;
     for (uint32_t i = 0; i < e->split->count; i++) {
         e->confusion[e->split->labels[i]][e->predictions[i]]++;
     }
-    return e->logits_path ? write_logits(e) : NL_OK;
+    return e->logits_path ? eval_logits_write(e->logits_path, e->logits, e->split, &e->err) : NL_OK;
 }
 
 /* ---- results -------------------------------------------------------------------------------- */

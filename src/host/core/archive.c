@@ -14,7 +14,10 @@
 #endif
 
 const nl_dtype_info nl_dtypes[NL_DTYPES] = {
-    [NL_F32] = {"F32", 4}, [NL_F64] = {"F64", 8}, [NL_U32] = {"U32", 4}, [NL_U8] = {"U8", 1}};
+    [NL_F32] = {"F32", 4},  [NL_F64] = {"F64", 8}, [NL_F16] = {"F16", 2}, [NL_BF16] = {"BF16", 2},
+    [NL_U64] = {"U64", 8},  [NL_U32] = {"U32", 4}, [NL_U16] = {"U16", 2}, [NL_U8] = {"U8", 1},
+    [NL_I64] = {"I64", 8},  [NL_I32] = {"I32", 4}, [NL_I16] = {"I16", 2}, [NL_I8] = {"I8", 1},
+    [NL_BOOL] = {"BOOL", 1}};
 
 void nl_archive_free(nl_archive *archive) {
     free(archive->blobs);

@@ -5,7 +5,7 @@
 
 #include "normlab/checkpoint.h" // nl_dtype
 
-enum { NL_DTYPES = NL_U8 + 1 };
+enum { NL_DTYPES = NL_BOOL + 1 };
 
 typedef struct nl_dtype_info {
     const char *name; /* in the file */
@@ -13,3 +13,8 @@ typedef struct nl_dtype_info {
 } nl_dtype_info;
 
 extern const nl_dtype_info nl_dtypes[NL_DTYPES];
+
+/* The `count` elements of a blob as floats: F32 bit for bit, F16 and BF16 exactly, F64 rounded.
+ * Errors: NL_EDATA for another type, and for a finite number that a float cannot hold. */
+int nl_blob_to_floats(float *to, const nl_blob *blob, int64_t count, const char *path,
+                      nl_error *err);

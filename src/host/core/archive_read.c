@@ -3,7 +3,8 @@
  * Order of the checks: the header's length against the file's size; the JSON; each entry for
  * itself (type, shape, offsets, and that they agree, without overflow); all entries together (no
  * hole, no overlap, the last byte used); only then is memory taken for the tensors and filled, and
- * the hash of __metadata__ compared. */
+ * the hash of __metadata__ compared, where it has one. What the format leaves free is free here:
+ * the order of names and of data, alignment, __metadata__. */
 #include <errno.h>    // errno
 #include <inttypes.h> // PRIu64
 #include <jansson.h>  // json_t
@@ -45,8 +46,10 @@ static int parse_dtype(nl_dtype *dtype, const json_t *json, const char *path, co
             return NL_OK;
         }
     }
-    return nl_fail(err, NL_EDATA, path, "tensor %s: dtype %.20s is none of F32, F64, U32, U8", name,
-                   text ? text : "(missing)");
+    nl_fail(err, NL_EDATA, path, "tensor %s: dtype %.20s cannot be read", name,
+            text ? text : "(missing)");
+    nl_hint(err, "weights are read as F32, F64, F16 or BF16");
+    return NL_EDATA;
 }
 
 /* Rank, shape and, without overflow, the size in bytes that they make. */
@@ -93,10 +96,6 @@ static int parse_offsets(entry *e, uint64_t size, uint64_t data_size, const json
                        "tensor %s: data_offsets span %" PRIu64 " bytes, its shape takes %" PRIu64,
                        e->blob.name, e->end - e->begin, size);
     }
-    if (e->begin % nl_dtypes[e->blob.dtype].size) {
-        return nl_fail(err, NL_EDATA, path, "tensor %s: data_offsets are not aligned",
-                       e->blob.name);
-    }
     return NL_OK;
 }
 
@@ -118,16 +117,16 @@ static int parse_entry(entry *e, const char *name, const json_t *json, uint64_t 
 
 /* ---- the header ----------------------------------------------------------------------------- */
 
-static int check_metadata(const json_t *metadata, const char *path, nl_error *err) {
+static int check_metadata(json_t *metadata, const char *path, nl_error *err) {
     const char *key;
+    if (!json_is_object(metadata))
+        return nl_fail(err, NL_EDATA, path, "header: __metadata__ is not an object");
     const json_t *value;
-    json_object_foreach((json_t *)metadata, key, value) {
+    json_object_foreach(metadata, key, value) {
         if (json_is_string(value)) continue;
         return nl_fail(err, NL_EDATA, path, "__metadata__: a value is not a string");
     }
-    const char *hash = json_string_value(json_object_get(metadata, "sha256"));
-    if (hash && strlen(hash) == 64) return NL_OK;
-    return nl_fail(err, NL_EDATA, path, "__metadata__: no sha256 of 64 digits");
+    return NL_OK;
 }
 
 static int compare_entries(const void *left, const void *right) {
@@ -153,7 +152,7 @@ static int check_cover(entry *entries, size_t n, uint64_t data_size, const char 
     return nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes behind the last tensor", data_size - at);
 }
 
-/* Fills entries (room for every key of header); *n counts them. */
+/* Fills entries (room for every key of header); *n counts them. *metadata: a reference. */
 static int parse_header(entry *entries, size_t *n, json_t **metadata, json_t *header,
                         uint64_t data_size, const char *path, nl_error *err) {
     const char *key;
@@ -161,16 +160,14 @@ static int parse_header(entry *entries, size_t *n, json_t **metadata, json_t *he
     *n = 0;
     json_object_foreach(header, key, value) {
         if (strcmp(key, "__metadata__") == 0) {
-            *metadata = value;
+            *metadata = json_incref(value);
             continue;
         }
         const int rc = parse_entry(&entries[*n], key, value, data_size, path, err);
         if (rc) return rc;
         (*n)++;
     }
-    if (!json_is_object(*metadata)) {
-        return nl_fail(err, NL_EDATA, path, "header: no __metadata__ object");
-    }
+    if (!*metadata) *metadata = json_object();
     const int rc = check_metadata(*metadata, path, err);
     return rc ? rc : check_cover(entries, *n, data_size, path, err);
 }
@@ -181,6 +178,23 @@ static int read_exactly(void *to, size_t size, FILE *file, const char *path, nl_
     if (fread(to, 1, size, file) == size) return NL_OK;
     return nl_fail(err, NL_EDATA, path, "cannot read: %s",
                    ferror(file) ? strerror(errno) : "it ends too early");
+}
+
+/* Adds to an error what the file seems to be, by its first bytes. */
+static int hint_format(nl_error *err, FILE *file) {
+    char head[8] = "";
+    rewind(file);
+    const size_t size = fread(head, 1, sizeof head, file);
+    const char *hint = "checkpoints are safetensors files; this is another, or incomplete";
+    if (size == 0)
+        hint = "it is empty: what wrote it did not come to its end";
+    else if (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "\x80\2", 2) == 0)
+        hint = "of torch.save? safetensors.torch.save_file(model.state_dict(), FILE) writes the "
+               "weights in the format that is read";
+    else if (memcmp(head, "version", 7) == 0)
+        hint = "a pointer of Git LFS: 'git lfs pull' gets the file itself";
+    nl_hint(err, "%s", hint);
+    return NL_EDATA;
 }
 
 /* The parsed header into *header (the caller releases it), the bytes behind it into *data_size. */
@@ -194,15 +208,17 @@ static int read_header(json_t **header, uint64_t *data_size, FILE *file, const c
     const uint64_t size = (uint64_t)info.st_size;
     uint64_t length = 0;
     if (size < sizeof length || size > MAX_FILE) {
-        return nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes: not a checkpoint", size);
+        nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes: not a checkpoint", size);
+        return hint_format(err, file);
     }
     int rc = read_exactly(&length, sizeof length, file, path, err);
     if (rc) return rc;
     if (length > MAX_HEADER || length > size - sizeof length) {
-        return nl_fail(err, NL_EDATA, path,
-                       "header length %" PRIu64 " at byte 0: the file has %" PRIu64
-                       " bytes, a header at most %d",
-                       length, size, MAX_HEADER);
+        nl_fail(err, NL_EDATA, path,
+                "header length %" PRIu64 " at byte 0: the file has %" PRIu64
+                " bytes, a header at most %d",
+                length, size, MAX_HEADER);
+        return hint_format(err, file);
     }
     char *text = nl_alloc((size_t)length, 1, path);
     rc = read_exactly(text, (size_t)length, file, path, err);
@@ -221,6 +237,20 @@ static int read_header(json_t **header, uint64_t *data_size, FILE *file, const c
     return rc;
 }
 
+/* A file without a hash is of another program, and as good as its reader believes. */
+static int check_hash(nl_archive *archive, size_t size, const char *path, nl_error *err) {
+    const char *hash = json_string_value(json_object_get(archive->metadata, "sha256"));
+    char sha256[65];
+    if (!hash) return NL_OK;
+    nl_sha256_hex(sha256, archive->bytes, size);
+    archive->sealed = strcmp(sha256, hash) == 0;
+    if (archive->sealed) return NL_OK;
+    nl_fail(err, NL_EDATA, path, "__metadata__.sha256 does not match the tensors: corrupt");
+    nl_hint(err, "if another program wrote new tensors with the old metadata, let it leave "
+                 "sha256 out");
+    return NL_EDATA;
+}
+
 static int read_data(nl_archive *archive, const entry *entries, size_t n, size_t size, FILE *file,
                      const char *path, nl_error *err) {
     archive->bytes = nl_alloc(size, 1, path);
@@ -232,12 +262,7 @@ static int read_data(nl_archive *archive, const entry *entries, size_t n, size_t
         archive->blobs[i] = entries[i].blob;
         archive->blobs[i].data = (const char *)archive->bytes + entries[i].begin;
     }
-    char sha256[65];
-    nl_sha256_hex(sha256, archive->bytes, size);
-    if (strcmp(sha256, json_string_value(json_object_get(archive->metadata, "sha256"))) == 0) {
-        return NL_OK;
-    }
-    return nl_fail(err, NL_EDATA, path, "__metadata__.sha256 does not match the tensors: corrupt");
+    return check_hash(archive, size, path, err);
 }
 
 int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
@@ -252,7 +277,6 @@ int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
         size_t n = 0;
         entries = nl_alloc(json_object_size(header), sizeof *entries, path);
         rc = parse_header(entries, &n, &archive->metadata, header, data_size, path, err);
-        json_incref(archive->metadata);
         if (!rc) rc = read_data(archive, entries, n, (size_t)data_size, file, path, err);
     }
     free(entries);

@@ -33,8 +33,9 @@ typedef struct stream {
 
 /* Adds to an error what an incomplete file asks for. */
 static int hint_again(nl_error *err) {
-    return nl_hint(err, "an incomplete or damaged download: get it again, for example with "
-                        "scripts/fetch-mnist.sh");
+    nl_hint(err, "an incomplete or damaged download: get it again, for example with "
+                 "scripts/fetch-mnist.sh");
+    return NL_EDATA;
 }
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -70,7 +71,8 @@ static int next_member(stream *s, nl_error *err) {
     if (s->ended) return NL_OK;
     if (*s->z.next_in == 0x1f && inflateReset(&s->z) == Z_OK) return NL_OK;
     nl_fail(err, NL_EDATA, s->path, "the file goes on after the end of the gzip stream");
-    return nl_hint(err, "gzip -t says the same: something was appended to it; get it again");
+    nl_hint(err, "gzip -t says the same: something was appended to it; get it again");
+    return NL_EDATA;
 }
 
 static int read_gzip(stream *s, void *to, size_t want, size_t *got, nl_error *err) {
@@ -158,7 +160,8 @@ static int check_header(const stream *s, const uint8_t *header, int rank, uint64
         if (rows != NL_SIDE || columns != NL_SIDE) {
             nl_fail(err, NL_EDATA, s->path, "images of %u x %u at byte 8, must be %d x %d", rows,
                     columns, NL_SIDE, NL_SIDE);
-            return nl_hint(err, "sets of such images are MNIST, Fashion-MNIST, KMNIST");
+            nl_hint(err, "sets of such images are MNIST, Fashion-MNIST, KMNIST");
+            return NL_EDATA;
         }
     }
     if (s->gzip ? length / MAX_EXPANSION > s->size : length != s->size) {

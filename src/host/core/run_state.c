@@ -132,7 +132,7 @@ int nl_run_load_state(nl_run *run, nl_error *err) {
     nl_archive archive;
     const int code = nl_archive_read(&archive, path, err);
     if (code) return code;
-    const char *field = take(run, &archive);
+    const char *field = archive.sealed ? take(run, &archive) : "__metadata__";
     nl_archive_free(&archive);
     if (!field) return NL_OK;
     nl_fail(err, NL_EDATA, path, "%s: does not fit this run", field);
@@ -156,7 +156,7 @@ int nl_run_init_state(nl_run *run, nl_error *err) {
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
     int code = NL_OK;
     if (file)
-        code = nl_checkpoint_read(file, model, params, buffers, err);
+        code = nl_checkpoint_read(file, model, params, buffers, NULL, err);
     else
         nl_model_init(model, params, buffers, run->config->train.seed);
     if (!code) {

@@ -48,11 +48,11 @@ static int smallest_batch(const nl_study *study, const nl_config *config) {
     return (int)(rest ? rest : batch);
 }
 
-static int check_init(const nl_study *study, const nl_model *model, nl_error *err) {
+static int check_init(const nl_study *study, const nl_model *model, bool *sealed, nl_error *err) {
     if (!study->options.init) return NL_OK;
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
-    const int code = nl_checkpoint_read(study->options.init, model, params, buffers, err);
+    const int code = nl_checkpoint_read(study->options.init, model, params, buffers, sealed, err);
     free(params);
     free(buffers);
     return code;
@@ -78,13 +78,15 @@ int nl_study_check(const nl_study *study, nl_error *err) {
         return nl_hint(err, "--out names the folder of the earlier runs");
     }
     nl_model *model = nl_alloc(1, sizeof *model, "model");
+    bool sealed = true;
     int code = NL_OK;
     for (int i = 0; i < study->n_runs && !code; i++) {
         code = nl_model_build(model, &study->runs[i].config, 0, err);
         if (!code) code = check_folder(study, &study->runs[i].config, err);
-        if (!code) code = check_init(study, model, err);
+        if (!code) code = check_init(study, model, &sealed, err);
     }
     free(model);
+    if (!code && !sealed) nl_checkpoint_warn(o->init);
     return code;
 }
 
