@@ -16,9 +16,11 @@ get_filename_component(_cudnn_toolkit "${_cudnn_toolkit}" DIRECTORY)
 
 find_path(CUDNN_INCLUDE_DIR cudnn_graph.h
   HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} /usr/local/cuda ${_cudnn_wheels}
+    ${NORMLAB_CUDA_CACHE}/nvidia/cudnn
   PATH_SUFFIXES include)
 find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
   HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${_cudnn_toolkit} /usr/local/cuda ${_cudnn_wheels}
+    ${NORMLAB_CUDA_CACHE}/nvidia/cudnn
   PATH_SUFFIXES lib lib64)
 
 if(CUDNN_INCLUDE_DIR AND EXISTS ${CUDNN_INCLUDE_DIR}/cudnn_version.h)

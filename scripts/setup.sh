@@ -39,6 +39,9 @@ browser chromium         chromium . . .
 TABLE
 }
 
+# shellcheck source=scripts/cuda.sh
+source "$top/scripts/cuda.sh"
+
 say() { printf 'normlab: %s\n' "$*" >&2; }
 
 # die CODE WHAT [HINT]
