@@ -14,15 +14,15 @@
 
 #include <cublas_v2.h> // types
 
-#include "device.h" // nl_device_alloc
-#include "dynlib.h" // nl_dynlib_open
+#include "device.h"        // nl_device_alloc
+#include "normlab/error.h" // nl_warn
 
 enum { WORKSPACE = 32 << 20 }; /* what cuBLAS advises for Hopper */
 
 typedef struct functions {
     __typeof__(cublasCreate_v2) *create;
     __typeof__(cublasDestroy_v2) *destroy;
-    __typeof__(cublasGetVersion_v2) *get_version;
+    __typeof__(cublasGetProperty) *get_property;
     __typeof__(cublasSetStream_v2) *set_stream;
     __typeof__(cublasSetWorkspace_v2) *set_workspace;
     __typeof__(cublasSetMathMode) *set_math;
@@ -34,16 +34,16 @@ struct nl_gemm {
     functions f;
     cublasHandle_t handle;
     void *workspace;
-    char version[32];
+    char version[NL_GEMM_VERSION];
 };
 
-static int load(functions *f) {
+static int load(functions *f, char path[NL_DYNLIB_PATH], nl_error *err) {
 #define SYMBOL(field, function)                                                                    \
     { #function, offsetof(functions, field) }
     static const nl_dynlib_symbol symbols[] = {
         SYMBOL(create, cublasCreate_v2),
         SYMBOL(destroy, cublasDestroy_v2),
-        SYMBOL(get_version, cublasGetVersion_v2),
+        SYMBOL(get_property, cublasGetProperty),
         SYMBOL(set_stream, cublasSetStream_v2),
         SYMBOL(set_workspace, cublasSetWorkspace_v2),
         SYMBOL(set_math, cublasSetMathMode),
@@ -52,35 +52,52 @@ static int load(functions *f) {
     };
     static const char *const light[] = {"libcublasLt.so.13", "libcublasLt.so.12", NULL};
     static const char *const names[] = {"libcublas.so.13", "libcublas.so.12", NULL};
-    char path[512];
-    (void)nl_dynlib_open(light, path, sizeof path); /* cuBLAS needs it; a wheel may keep it apart */
-    void *library = nl_dynlib_open(names, path, sizeof path);
-    return library && !nl_dynlib_symbols(f, library, symbols, sizeof symbols / sizeof *symbols);
+    (void)nl_dynlib_open(light, path); /* cuBLAS needs it; a wheel may keep it apart */
+    void *library = nl_dynlib_open(names, path);
+    if (!library) return nl_dynlib_not_found("libcublas", path, err);
+    const char *missing = nl_dynlib_symbols(f, library, symbols, sizeof symbols / sizeof *symbols);
+    return missing ? nl_fail(err, NL_EDEVICE, path, "has no %s", missing) : NL_OK;
+}
+
+static int read_version(const functions *f, char version[NL_GEMM_VERSION], nl_error *err) {
+    int n[3] = {0};
+    if (f->get_property(MAJOR_VERSION, &n[0]) || f->get_property(MINOR_VERSION, &n[1]) ||
+        f->get_property(PATCH_LEVEL, &n[2])) {
+        return nl_fail(err, NL_EDEVICE, "cuBLAS", "does not tell its version");
+    }
+    snprintf(version, NL_GEMM_VERSION, "%d.%d.%d", n[0], n[1], n[2]);
+    return NL_OK;
+}
+
+int nl_gemm_about(char version[NL_GEMM_VERSION], char path[NL_DYNLIB_PATH], nl_error *err) {
+    functions f;
+    const int code = load(&f, path, err);
+    return code ? code : read_version(&f, version, err);
+}
+
+static int start(nl_gemm *gemm, nl_error *err) {
+    const cublasStatus_t status = gemm->f.create(&gemm->handle);
+    if (status) return nl_fail(err, NL_EDEVICE, "cuBLAS", "cannot start (%d)", (int)status);
+    const int code = nl_device_alloc(&gemm->workspace, WORKSPACE, "cuBLAS workspace", err);
+    if (code) return code;
+    if (gemm->f.set_math(gemm->handle, CUBLAS_PEDANTIC_MATH))
+        return nl_fail(err, NL_EDEVICE, "cuBLAS", "does not do without TF32");
+    return read_version(&gemm->f, gemm->version, err);
 }
 
 nl_gemm *nl_gemm_open(void) {
-    functions f;
-    if (!load(&f)) return NULL;
+    nl_error err;
+    char path[NL_DYNLIB_PATH];
     nl_gemm *gemm = nl_alloc(1, sizeof *gemm, "cuBLAS");
-    gemm->f = f;
-    if (f.create(&gemm->handle)) {
-        free(gemm);
-        return NULL;
-    }
-    int version = 0;
-    if (nl_device_alloc(&gemm->workspace, WORKSPACE, "cuBLAS workspace", NULL) ||
-        f.set_math(gemm->handle, CUBLAS_PEDANTIC_MATH) || f.get_version(gemm->handle, &version)) {
-        nl_gemm_close(gemm);
-        return NULL;
-    }
-    snprintf(gemm->version, sizeof gemm->version, "%d.%d.%d", version / 10000, version / 100 % 100,
-             version % 100);
-    return gemm;
+    if (load(&gemm->f, path, &err) == NL_OK && start(gemm, &err) == NL_OK) return gemm;
+    nl_warn(err.where, "%s: 1x1 convolutions go without cuBLAS", err.what);
+    nl_gemm_close(gemm);
+    return NULL;
 }
 
 void nl_gemm_close(nl_gemm *gemm) {
     if (!gemm) return;
-    gemm->f.destroy(gemm->handle);
+    if (gemm->handle) gemm->f.destroy(gemm->handle);
     cudaFree(gemm->workspace);
     free(gemm);
 }

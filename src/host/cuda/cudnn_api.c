@@ -1,20 +1,20 @@
-/* Loads cuDNN 9 at run time. Its sub-libraries lie beside it and are found by its own run path;
- * those of CUDA that some engines want (cuBLASLt, NVRTC) are opened first, so that a Python wheel's
- * folders of $NORMLAB_LIBRARY_PATH serve them too. Without them those engines only drop out of the
- * candidates.
+/* Loads cuDNN 9 at run time. Its sub-libraries lie beside it and are found by its own run path.
+ * What some engines take from CUDA (cuBLASLt, NVRTC) is opened before they are used, so that it may
+ * lie wherever dynlib.h looks. cuDNN ends the process when such an engine finds no cuBLASLt, so its
+ * absence is an error here; without NVRTC engines that compile at run time drop out, and we take
+ * none of those.
  */
 #include "cudnn_api.h"
 
 #include <stddef.h> // offsetof
 #include <stdio.h>  // snprintf
 
-#include "dynlib.h" // nl_dynlib_open
-
 #define SYMBOL(field, function)                                                                    \
     { #function, offsetof(nl_cudnn, field) }
 
 static const nl_dynlib_symbol symbols[] = {
     SYMBOL(get_version, cudnnGetVersion),
+    SYMBOL(get_cudart_version, cudnnGetCudartVersion),
     SYMBOL(error_string, cudnnGetErrorString),
     SYMBOL(last_error, cudnnGetLastErrorString),
     SYMBOL(create, cudnnCreate),
@@ -28,28 +28,31 @@ static const nl_dynlib_symbol symbols[] = {
     SYMBOL(execute, cudnnBackendExecute),
 };
 
+/* What this cuDNN takes from CUDA, of the CUDA that it was made for. */
+static int load_helpers(nl_cudnn *cudnn, nl_error *err) {
+    char name[32], ignored[NL_DYNLIB_PATH];
+    const char *const names[] = {name, NULL};
+    const int major = (int)(cudnn->get_cudart_version() / 1000);
+    snprintf(name, sizeof name, "libnvrtc.so.%d", major);
+    (void)nl_dynlib_open(names, ignored);
+    snprintf(name, sizeof name, "libcublasLt.so.%d", major);
+    if (nl_dynlib_open(names, cudnn->light_path)) return NL_OK;
+    return nl_dynlib_not_found(name, cudnn->light_path, err);
+}
+
 int nl_cudnn_load(const nl_cudnn **api, nl_error *err) {
     static nl_cudnn table;
     *api = &table;
     if (table.execute) return NL_OK;
 
     static const char *const names[] = {"libcudnn.so.9", NULL};
-    static const char *const helpers[][3] = {{"libcublasLt.so.13", "libcublasLt.so.12", NULL},
-                                             {"libnvrtc.so.13", "libnvrtc.so.12", NULL}};
-    char ignored[sizeof table.path];
-    for (size_t i = 0; i < sizeof helpers / sizeof *helpers; i++) {
-        (void)nl_dynlib_open(helpers[i], ignored, sizeof ignored);
-    }
-    void *library = nl_dynlib_open(names, table.path, sizeof table.path);
-    if (!library) {
-        nl_fail(err, NL_EDEVICE, "cuDNN", "no libcudnn.so.9 found on this machine");
-        return nl_hint(err, "install cuDNN 9, or put the folder it lies in into "
-                            "NORMLAB_LIBRARY_PATH (a Python's site-packages/nvidia/cudnn/lib)");
-    }
-    nl_cudnn loaded = table;
+    nl_cudnn loaded = {0};
+    void *library = nl_dynlib_open(names, loaded.path);
+    if (!library) return nl_dynlib_not_found(names[0], loaded.path, err);
     const char *missing =
         nl_dynlib_symbols(&loaded, library, symbols, sizeof symbols / sizeof *symbols);
-    if (missing) return nl_fail(err, NL_EDEVICE, table.path, "has no %s", missing);
+    if (missing) return nl_fail(err, NL_EDEVICE, loaded.path, "has no %s", missing);
+    if (load_helpers(&loaded, err)) return NL_EDEVICE;
     const size_t v = loaded.get_version();
     snprintf(loaded.version, sizeof loaded.version, "%zu.%zu.%zu", v / 10000, v / 100 % 100,
              v % 100);

@@ -1,56 +1,102 @@
 /* Opening shared libraries; see dynlib.h for where they are looked for. */
 #include "dynlib.h"
 
-#include <dlfcn.h>  // dlopen
-#include <limits.h> // PATH_MAX
-#include <stdio.h>  // snprintf
-#include <stdlib.h> // getenv
-#include <string.h> // memcpy
-#include <unistd.h> // readlink
+#include <dlfcn.h>   // dlopen, dlinfo
+#include <limits.h>  // PATH_MAX
+#include <link.h>    // struct link_map
+#include <stdbool.h> // bool
+#include <stdio.h>   // snprintf
+#include <stdlib.h>  // getenv
+#include <string.h>  // memcpy
+#include <unistd.h>  // readlink, access
 
-static void *open_in(const char *dir, size_t length, const char *name, char *path, size_t size) {
-    if (length == 0) return NULL;
-    const int written = snprintf(path, size, "%.*s/%s", (int)length, dir, name);
-    return written > 0 && (size_t)written < size ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+#include "normlab/cache_folder.h" // nl_cache_folder
+
+/* A search for one library. `path` is where it was found, or why it could not be opened. */
+typedef struct search {
+    const char *name;
+    char *path;
+    void *library;
+} search;
+
+/* The wheels' folders, as seen from the one of another: cuDNN's, those of CUDA 13, and of CUDA 12.
+ */
+static const char *const neighbours[] = {"", "/../../cudnn/lib", "/../../cu13/lib",
+                                         "/../../cublas/lib"};
+
+static void look_in(search *s, const char *dir, size_t length) {
+    if (length == 0) return;
+    for (size_t i = 0; i < sizeof neighbours / sizeof *neighbours && !s->library; i++) {
+        char path[PATH_MAX];
+        const int written =
+            snprintf(path, sizeof path, "%.*s%s/%s", (int)length, dir, neighbours[i], s->name);
+        if (written >= (int)sizeof path || access(path, R_OK)) continue;
+        s->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (!s->library && !s->path[0]) snprintf(s->path, NL_DYNLIB_PATH, "%s", dlerror());
+    }
 }
 
-/* The folder of the running program; 0 where /proc is not there. */
-static size_t program_dir(char *dir, size_t size) {
-    const ssize_t length = readlink("/proc/self/exe", dir, size - 1);
-    if (length <= 0) return 0;
-    dir[length] = '\0';
-    char *slash = strrchr(dir, '/');
-    return slash ? (size_t)(slash - dir) : 0;
-}
-
-static void *open_one(const char *name, char *path, size_t size) {
-    for (const char *dirs = getenv("NORMLAB_LIBRARY_PATH"); dirs && *dirs;) {
+/* Folders, split at ':'. */
+static void look_in_list(search *s, const char *dirs) {
+    while (dirs && *dirs && !s->library) {
         const size_t length = strcspn(dirs, ":");
-        void *library = open_in(dirs, length, name, path, size);
-        if (library) return library;
+        look_in(s, dirs, length);
         dirs += length + (dirs[length] == ':');
     }
-    char dir[PATH_MAX];
-    size_t length = program_dir(dir, sizeof dir - sizeof "/lib");
-    if (length) {
-        memcpy(dir + length, "/lib", sizeof "/lib");
-        void *library = open_in(dir, length + 4, name, path, size);
-        if (library) return library;
-    }
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library) {
-        snprintf(path, size, "%s", name);
-        return library;
-    }
-    return open_in(NL_CUDNN_DIR, strlen(NL_CUDNN_DIR), name, path, size);
 }
 
-void *nl_dynlib_open(const char *const *names, char *path, size_t size) {
+/* lib/ beside the running program; nowhere where /proc is not there. */
+static void look_beside_program(search *s) {
+    char dir[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", dir, sizeof dir - sizeof "/lib");
+    if (length <= 0 || s->library) return;
+    dir[length] = '\0';
+    char *slash = strrchr(dir, '/');
+    if (!slash) return;
+    memcpy(slash, "/lib", sizeof "/lib");
+    look_in(s, dir, strlen(dir));
+}
+
+static void look_in_cache(search *s) {
+    char cache[PATH_MAX - 64], dir[PATH_MAX];
+    if (!nl_cache_folder(cache, sizeof cache)) return;
+    static const char *const parts[] = {"cudnn", "cu13", "cublas"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !s->library; i++) {
+        snprintf(dir, sizeof dir, "%s/" NL_CUDA_FOLDER "/nvidia/%s/lib", cache, parts[i]);
+        look_in(s, dir, strlen(dir));
+    }
+}
+
+static void *open_one(const char *name, char *path) {
+    search s = {name, path, NULL};
+    look_in_list(&s, getenv("NORMLAB_LIBRARY_PATH"));
+    look_beside_program(&s);
+    look_in_list(&s, NL_LIBRARY_DIRS);
+    if (!s.library) s.library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    look_in_cache(&s);
+    if (!s.library) return NULL;
+    struct link_map *map;
+    const bool known = dlinfo(s.library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name[0];
+    snprintf(path, NL_DYNLIB_PATH, "%s", known ? map->l_name : name);
+    return s.library;
+}
+
+void *nl_dynlib_open(const char *const *names, char path[NL_DYNLIB_PATH]) {
+    path[0] = '\0';
     for (; *names; names++) {
-        void *library = open_one(*names, path, size);
+        void *library = open_one(*names, path);
         if (library) return library;
     }
     return NULL;
+}
+
+int nl_dynlib_not_found(const char *name, const char *path, nl_error *err) {
+    if (path[0])
+        nl_fail(err, NL_EDEVICE, name, "cannot be opened: %s", path);
+    else
+        nl_fail(err, NL_EDEVICE, name, "not found on this machine");
+    return nl_hint(err, "scripts/run.sh --cuda fetches it; or put the folder it lies in into "
+                        "NORMLAB_LIBRARY_PATH (a Python's site-packages/nvidia/cudnn/lib)");
 }
 
 const char *nl_dynlib_symbols(void *table, void *library, const nl_dynlib_symbol *symbols,

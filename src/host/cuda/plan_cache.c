@@ -4,27 +4,20 @@
 #include <errno.h>    // errno
 #include <limits.h>   // PATH_MAX
 #include <stdio.h>    // snprintf
-#include <stdlib.h>   // getenv
+#include <stdlib.h>   // free
 #include <string.h>   // strerror
 #include <sys/stat.h> // mkdir
 
 #include <jansson.h> // JSON
 
-#include "normlab/checkpoint.h" // nl_file_write
-#include "normlab/error.h"      // nl_warn
-
-/* The cache's folder; false where there is no home. */
-static int cache_dir(char *dir, size_t size) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/') return snprintf(dir, size, "%s", cache) < (int)size;
-    if (home && home[0] == '/') return snprintf(dir, size, "%s/.cache", home) < (int)size;
-    return 0;
-}
+#include "normlab/cache_folder.h" // nl_cache_folder
+#include "normlab/checkpoint.h"   // nl_file_write
+#include "normlab/error.h"        // nl_warn
 
 static int cache_path(char *path, size_t size) {
     char dir[PATH_MAX];
-    return cache_dir(dir, sizeof dir) &&
-           snprintf(path, size, "%s/normlab/conv-plans.json", dir) < (int)size;
+    return nl_cache_folder(dir, sizeof dir) &&
+           snprintf(path, size, "%s/conv-plans.json", dir) < (int)size;
 }
 
 static json_t *load(const char *path) {

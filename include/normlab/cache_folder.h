@@ -1,0 +1,9 @@
+/* The folder of the user's cache in which all lies that this project keeps or fetches. */
+#pragma once
+
+#include <stdbool.h> // bool
+#include <stddef.h>  // size_t
+
+/* $XDG_CACHE_HOME/normlab, else ~/.cache/normlab; false where neither is an absolute path or `size`
+ * is too small. Makes nothing. */
+bool nl_cache_folder(char *dir, size_t size);
