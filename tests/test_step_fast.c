@@ -2,13 +2,15 @@
  * the same bits for any number of threads and whatever else is in a batch. */
 #include <criterion/criterion.h> // Test, cr_assert
 #include <math.h>                // fabs
+#include <signal.h>              // SIGABRT
 #include <stdio.h>               // fopen
 #include <stdlib.h>              // free
 #include <string.h>              // memcmp
 #include <unistd.h>              // getpid
 
-#include "normlab/backend.h" // nl_backend_cpu
-#include "normlab/rng.h"     // nl_epoch_order
+#include "../src/host/cpu/net_fast.h" // nl_program_fast_check
+#include "normlab/backend.h"          // nl_backend_cpu
+#include "normlab/rng.h"              // nl_epoch_order
 
 enum { IMAGES = 70 };
 
@@ -208,18 +210,120 @@ static const char *const odd_network =
     "    - {conv: 10, kernel: 5}\n"
     "    - {pool: average}\n";
 
-Test(step_fast, odd_network_matches_the_oracle) {
+static void check_text(const char *text, const char *const *sets) {
     char path[64];
     snprintf(path, sizeof path, "/tmp/nl_odd_%d.yaml", (int)getpid());
     FILE *file = fopen(path, "w");
     cr_assert_not_null(file);
-    fputs(odd_network, file);
+    fputs(text, file);
     cr_assert_eq(fclose(file), 0);
-    check(path, SETS("model.norm=batch", "data.batch=6"));
-    check(path, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
-    check(path, SETS("model.norm=instance", "data.batch=6"));
-    check(path, SETS("model.norm=none", "data.batch=6"));
+    check(path, sets);
     remove(path);
+}
+
+Test(step_fast, odd_network_matches_the_oracle) {
+    check_text(odd_network, SETS("model.norm=batch", "data.batch=6"));
+    check_text(odd_network, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
+    check_text(odd_network, SETS("model.norm=instance", "data.batch=6"));
+    check_text(odd_network, SETS("model.norm=none", "data.batch=6"));
+}
+
+static void check_norms(const char *text) {
+    check_text(text, SETS("model.norm=batch", "data.batch=6"));
+}
+
+/* Nothing but the loss makes the gradient of a last layer, and a norm there needs it twice. */
+Test(step_fast, norm_on_the_last_convolution) {
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {conv: 8, kernel: 5, relu: true}\n"
+                "    - {conv: 10, kernel: 3, norm: true}\n"
+                "    - {pool: average}\n");
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {conv: 8, kernel: 5, norm: true, relu: true}\n"
+                "    - {conv: 10, kernel: 3, norm: true, relu: true}\n"
+                "    - {pool: max, size: 4, dropout: true}\n"
+                "    - {pool: average}\n");
+}
+
+/* The network's input has one channel and no padding: no other layer's input is laid out so. */
+Test(step_fast, max_pools_before_the_first_convolution) {
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {pool: max, size: 2, dropout: true}\n"
+                "    - {pool: max, size: 2, dropout: true}\n"
+                "    - {conv: 10, kernel: 3, norm: true, relu: true}\n"
+                "    - {pool: max, size: 2}\n"
+                "    - {pool: average}\n");
+}
+
+/* Convolutions without a norm between such as pool the batch, a pool between two cuts. */
+Test(step_fast, cuts_around_layers_without_a_norm) {
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {conv: 9, kernel: 3, norm: true}\n"
+                "    - {conv: 7, kernel: 3}\n"
+                "    - {conv: 8, kernel: 3, relu: true}\n"
+                "    - {pool: max, size: 2, dropout: true}\n"
+                "    - {conv: 6, kernel: 1, norm: true, relu: true}\n"
+                "    - {conv: 6, kernel: 3, norm: true, relu: true}\n"
+                "    - {conv: 10, kernel: 1, relu: true}\n"
+                "    - {pool: average}\n");
+}
+
+/* ---- Lifetimes ---- */
+
+static nl_engine open_fast(run *r) {
+    nl_engine e;
+    const nl_engine_spec spec = {
+        .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = 1};
+    nl_net_fast_init(&e, &spec);
+    return e;
+}
+
+/* The index of the first step of the training program that does `op`. */
+static int step_of(const nl_engine *e, nl_op op) {
+    int i = 0;
+    while (i < e->n_train && e->train[i].op != op) i++;
+    cr_assert_lt(i, e->n_train);
+    return i;
+}
+
+static nl_engine open_bn(void) {
+    static run r;
+    fill(&r, CONFIG("bn"), SETS("data.batch=4"));
+    return open_fast(&r);
+}
+
+Test(lifetimes, what_lies_with_a_thread_is_lost_at_a_cut, .signal = SIGABRT) {
+    nl_engine e = open_bn();
+    nl_program_fast_check(&e);
+    cr_assert(e.layers[0].places[NL_Z].kept);
+    e.layers[0].places[NL_Z].kept = false;
+    nl_program_fast_check(&e);
+}
+
+Test(lifetimes, a_tensor_is_written_before_it_is_read, .signal = SIGABRT) {
+    nl_engine e = open_bn();
+    e.train[step_of(&e, NL_OP_LOSS)].writes = 0;
+    nl_program_fast_check(&e);
+}
+
+Test(lifetimes, a_gradient_made_in_place_is_gone, .signal = SIGABRT) {
+    nl_engine e = open_bn();
+    const int i = step_of(&e, NL_OP_DZ_BACK);
+    cr_assert(e.layers[e.train[i].layer].in_place);
+    e.train[i + 1].layer = e.train[i].layer;
+    e.train[i + 1].reads = NL_HERE(NL_G);
+    nl_program_fast_check(&e);
+}
+
+Test(lifetimes, an_operation_gets_at_its_own_tensors_alone, .signal = SIGABRT) {
+    nl_engine e = open_bn();
+    nl_step_record record;
+    e.train[step_of(&e, NL_OP_POOL)].reads = 0;
+    nl_step_fast_train(&e, 0, 4, &record);
 }
 
 /* ---- The same bits ---- */

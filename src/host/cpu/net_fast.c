@@ -1,4 +1,4 @@
-/* Lays out the CPU engine: which operation follows which, and where each tensor lies. */
+/* Makes room for the CPU engine: a place for each tensor, cells, maps, and the state. */
 #include "net_fast.h"
 
 #include <stdlib.h> // free
@@ -13,45 +13,64 @@ static int64_t take(int64_t *used, int64_t count) {
     return at;
 }
 
-static nl_place place(nl_engine *e, int64_t count, bool kept) {
-    return (nl_place){take(kept ? &e->kept_floats : &e->desk_floats, count), kept};
+static void put(nl_engine *e, nl_place *place, int64_t count) {
+    place->at = take(place->kept ? &e->kept_floats : &e->desk_floats, count);
 }
 
-static bool is_batch(const nl_layer *l) {
-    return l->kind == NL_LAYER_CONV && l->stats == NL_STATS_BATCH;
-}
-
-static void place_layer(nl_engine *e, nl_layer_fast *f, bool first) {
+static void put_conv(nl_engine *e, nl_layer_fast *f, bool first) {
     const nl_layer *l = f->layer;
-    f->hw = l->out_h * l->out_w;
-    f->cp = nl_pad8(l->out_c);
-    const int64_t size = (int64_t)f->hw * f->cp;
-    const bool again = is_batch(l), kept = e->phased && !again;
-    f->y = place(e, size, kept);
-    f->g = place(e, size, kept);
-    f->z = f->y;
-    f->dz = f->g;
-    if (l->kind == NL_LAYER_MAX_POOL) {
-        f->arg = place(e, size, e->phased);
-        f->factor = place(e, size, e->phased);
-    }
-    if (l->kind != NL_LAYER_CONV) return;
     const nl_conv_shape shape = {1, l->in_c, l->in_h, l->in_w, l->out_c, l->kernel, l->pad};
     nl_conv_fast_init(&f->conv, shape, first);
     const int64_t scratch = nl_conv_fast_scratch(&f->conv);
     if (scratch > e->scratch_floats) e->scratch_floats = (scratch + 15) / 16 * 16;
     f->dw = take(&e->partial_floats, (int64_t)l->kernel * l->kernel * l->in_c * f->cp);
     f->dbias = take(&e->partial_floats, f->cp);
-    if (l->stats != NL_STATS_NONE) f->z = place(e, size, e->phased);
-    if (again && !first) f->dz = place(e, size, true);
+}
+
+static void put_layer(nl_engine *e, int i) {
+    nl_layer_fast *f = &e->layers[i];
+    nl_place *places = f->places;
+    const int64_t size = (int64_t)f->hw * f->cp;
+    put(e, &places[NL_Y], size);
+    put(e, &places[NL_G], size);
+    switch (f->layer->kind) {
+    case NL_LAYER_CONV:
+        put_conv(e, f, i == 0);
+        if (f->layer->stats != NL_STATS_NONE) put(e, &places[NL_Z], size);
+        if (f->in_place)
+            places[NL_DZ].at = places[NL_G].at;
+        else
+            put(e, &places[NL_DZ], size);
+        break;
+    case NL_LAYER_MAX_POOL:
+        put(e, &places[NL_ARG], size);
+        put(e, &places[NL_FACTOR], size);
+        break;
+    case NL_LAYER_AVG_POOL:
+        break;
+    }
+}
+
+/* Sizes, programs, places, in that order. */
+static void lay_out(nl_engine *e) {
+    const nl_model *model = e->model;
+    for (int i = 0; i < model->n_layers; i++) {
+        const nl_layer *l = &model->layers[i];
+        e->layers[i] =
+            (nl_layer_fast){.layer = l, .hw = l->out_h * l->out_w, .cp = nl_pad8(l->out_c)};
+    }
+    nl_program_fast_init(e);
+    e->input_cp = model->layers[0].kind == NL_LAYER_CONV ? 1 : nl_pad8(model->layers[0].in_c);
+    put(e, &e->input, NL_PIXELS * e->input_cp);
+    for (int i = 0; i < model->n_layers; i++) put_layer(e, i);
 }
 
 /* ---- Cells and maps ---- */
 
 static void place_cells(nl_engine *e, nl_layer_fast *f, int64_t *used) {
     if (f->layer->kind != NL_LAYER_CONV || f->layer->stats == NL_STATS_NONE) return;
-    const int maps = f->layer->stats == NL_STATS_BATCH ? 1 : e->rows;
-    f->map_stride = f->layer->stats == NL_STATS_BATCH ? 0 : 1;
+    f->map_stride = nl_over_batch(f->layer) ? 0 : 1;
+    const int maps = f->map_stride ? e->rows : 1;
     if (e->cell_memory && !f->cells) {
         f->cells = nl_alloc((size_t)e->rows, sizeof *f->cells, "norm cells");
         f->map = nl_alloc((size_t)maps, sizeof *f->map, "norm maps");
@@ -81,47 +100,6 @@ static void allocate_cells(nl_engine *e) {
     }
 }
 
-/* ---- Program ---- */
-
-static void add(nl_program_step *program, int *count, nl_op op, int layer, bool pool_cells) {
-    program[(*count)++] = (nl_program_step){op, layer, pool_cells};
-}
-
-static int add_forward(nl_engine *e, nl_program_step *program, bool training) {
-    int count = 0;
-    add(program, &count, NL_OP_INPUT, 0, false);
-    for (int i = 0; i < e->model->n_layers; i++) {
-        const nl_layer *l = &e->model->layers[i];
-        if (l->kind == NL_LAYER_CONV) {
-            add(program, &count, NL_OP_CONV, i, is_batch(l) && training);
-            if (l->stats != NL_STATS_NONE || l->relu) add(program, &count, NL_OP_APPLY, i, false);
-        } else {
-            add(program, &count, l->kind == NL_LAYER_MAX_POOL ? NL_OP_POOL : NL_OP_LOSS, i, false);
-        }
-    }
-    return count;
-}
-
-/* What gives layer i its output's gradient: the layer above. */
-static void add_gradient(nl_engine *e, int i) {
-    const nl_layer_kind above = e->model->layers[i + 1].kind;
-    if (above == NL_LAYER_CONV) add(e->train, &e->n_train, NL_OP_DATA_BACK, i + 1, false);
-    if (above == NL_LAYER_MAX_POOL) add(e->train, &e->n_train, NL_OP_POOL_BACK, i + 1, false);
-    /* the loss has written it already */
-}
-
-static void add_backward(nl_engine *e) {
-    for (int i = e->model->n_layers - 2; i >= 0; i--) {
-        const nl_layer *l = &e->model->layers[i];
-        add_gradient(e, i);
-        if (l->kind != NL_LAYER_CONV) continue;
-        if (l->stats != NL_STATS_NONE) add(e->train, &e->n_train, NL_OP_CELLS_BACK, i, is_batch(l));
-        if (is_batch(l)) add_gradient(e, i); /* behind the cut: again */
-        if (i > 0 && is_batch(l - 1)) add(e->train, &e->n_train, NL_OP_APPLY, i - 1, false);
-        add(e->train, &e->n_train, NL_OP_DZ_BACK, i, false);
-    }
-}
-
 /* ---- Whole ---- */
 
 void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
@@ -132,16 +110,8 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     const int workers = nl_threads_count(e->threads), wanted = spec->config->data.batch;
     const int batch = (uint32_t)wanted < train ? wanted : (int)train; /* no batch is larger */
     e->rows = batch > workers ? batch : workers;
-    for (int i = 0; i < model->n_layers; i++) e->phased = e->phased || is_batch(&model->layers[i]);
-    e->input = place(e, NL_PIXELS, e->phased);
-    for (int i = 0; i < model->n_layers; i++) {
-        e->layers[i].layer = &model->layers[i];
-        place_layer(e, &e->layers[i], i == 0);
-    }
+    lay_out(e);
     allocate_cells(e);
-    e->n_forward = add_forward(e, e->forward, false);
-    e->n_train = add_forward(e, e->train, true);
-    add_backward(e);
     const size_t chunks = (size_t)(batch + NL_CHUNK - 1) / NL_CHUNK;
     e->kept = nl_alloc((size_t)(e->rows * e->kept_floats), sizeof(float), "activations");
     e->desks = nl_alloc((size_t)(workers * e->desk_floats), sizeof(float), "activations");

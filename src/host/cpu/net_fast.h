@@ -1,5 +1,5 @@
-/* The CPU engine's inside: the network as a program of per-image operations (net_fast.c lays it
- * out, step_fast.c runs it, engine_fast.c is the backend's table).
+/* The CPU engine's inside: the network as a program of per-image operations (program_fast.c decides
+ * their order, net_fast.c makes room, step_fast.c runs them, engine_fast.c is the backend's table).
  *
  * Where no norm looks at other images (layer, group, instance, none) the whole program, forward and
  * backward, runs for one image while its tensors are in the cache. Batch norm needs all images at
@@ -9,7 +9,26 @@
  *
  * Images are handed to threads in chunks. A chunk sums its images' parameter gradients in order,
  * then the chunks are summed in order: the result depends neither on the number of threads nor on
- * who took which chunk. */
+ * who took which chunk.
+ *
+ * Who owns what, who writes it, and how long it holds:
+ *
+ *     tensors (nl_value)    see below
+ *     scratch               thread    within one operation
+ *     cells                 image     CONV, CELLS_BACK (training)       to the end of the step
+ *     map, group norm       image     CONV, CELLS_BACK                  to the end of the step
+ *     map, batch norm       engine    the cut behind CONV, CELLS_BACK;  to the end of the step,
+ *                                     the start of an evaluation        or of the evaluation
+ *     partials              chunk     DZ_BACK                           to the end of the step
+ *     losses, hits          image     LOSS                              to the end of the step
+ *     fresh                 engine    the cut behind CONV               to the end of the step
+ *
+ * A tensor belongs to one image. What each operation reads and writes is stated once, in
+ * program_fast.c (state_uses), and the rest follows: what is read behind a cut that its writing was
+ * before is kept with the image, all else lies with the thread that works on the image and is lost
+ * at the end of a segment. When an engine is opened its programs are followed from write to read,
+ * and an operation gets at a tensor only through its own list: a wrong lifetime is a failed
+ * assertion, not a wrong loss. Debug builds fill what is not alive with NaN. */
 #pragma once
 
 #include "fast.h"            // the operations
@@ -30,30 +49,45 @@ typedef enum nl_op {
     NL_OP_DATA_BACK   /* the gradient of the layer below */
 } nl_op;
 
+/* The tensors that an image has at each layer. */
+typedef enum nl_value {
+    NL_Z,      /* a convolution's output where a norm follows */
+    NL_Y,      /* the layer's output; of layer -1, the network's input */
+    NL_G,      /* the gradient of y */
+    NL_DZ,     /* the gradient of the convolution's output */
+    NL_FACTOR, /* of a max pool: its dropout */
+    NL_ARG,    /* of a max pool: which input won, as int32_t */
+    NL_VALUES
+} nl_value;
+
+/* A tensor of a step's own layer, or of the layer below, as a bit of a set. */
+#define NL_HERE(value) (1U << (value))
+#define NL_BELOW(value) (1U << (NL_VALUES + (value)))
+
 typedef struct nl_program_step {
     nl_op op;
     int layer;
-    bool pool_cells; /* all images meet here: the next step starts a segment */
+    bool pool_cells;        /* all images meet here: the next step starts a segment */
+    uint32_t reads, writes; /* sets of tensors */
 } nl_program_step;
 
-/* Where a tensor of an image lies: with the image for the whole step, or with the thread that works
- * on it. */
+/* Where a tensor lies: with the image until the end of the step, or with the thread that works on
+ * the image until the end of the segment. */
 typedef struct nl_place {
     int64_t at; /* floats */
     bool kept;  /* with the image */
 } nl_place;
 
-/* A layer with its tensors. z is y where there is no norm, dz is g where it crosses no cut. */
 typedef struct nl_layer_fast {
     const nl_layer *layer;
     nl_conv_fast conv;
     int hw, cp; /* of the output */
-    nl_place z, y, g, dz;
-    nl_place factor, arg; /* of a pool; arg holds int32_t */
-    int64_t dw, dbias;    /* in a chunk's partial gradients */
-    nl_cells *cells;      /* (rows) */
-    nl_norm_map *map;     /* (rows), or one for a batch norm */
-    int map_stride;       /* 0 for a batch norm */
+    nl_place places[NL_VALUES];
+    bool in_place;     /* dz lies where g lay */
+    int64_t dw, dbias; /* in a chunk's partial gradients */
+    nl_cells *cells;   /* (rows) */
+    nl_norm_map *map;  /* (rows), or one for a batch norm */
+    int map_stride;    /* 0 for a batch norm */
 } nl_layer_fast;
 
 struct nl_engine {
@@ -63,12 +97,12 @@ struct nl_engine {
     nl_layer_fast layers[NL_MAX_LAYERS];
     nl_program_step forward[2 * NL_MAX_LAYERS + 2], train[8 * NL_MAX_LAYERS];
     int n_forward, n_train;
-    bool phased; /* the training program has more than one segment */
 
     int rows;            /* images, or threads if there are more */
     float *kept, *desks; /* tensors that stay with an image (rows, ...), or with a thread */
     int64_t kept_floats, desk_floats;
     nl_place input;
+    int input_cp;   /* floats a pixel: 1 for a convolution, else padded like all channels */
     float *scratch; /* (threads, scratch_floats) */
     int64_t scratch_floats;
     float *partials; /* (chunks, partial_floats) */
@@ -87,6 +121,17 @@ struct nl_engine {
     double *losses;          /* (images of the largest split) */
     uint8_t *hits;           /* (the same) */
 };
+
+/* Whether the layer's norm pools all images of a batch. */
+bool nl_over_batch(const nl_layer *layer);
+
+/* From the model: both programs, and which tensors are kept. The places follow in net_fast.c. */
+void nl_program_fast_init(nl_engine *e);
+
+/* Aborts if a step would read what was never written, is overwritten, or was lost at a cut. */
+void nl_program_fast_check(nl_engine *e);
+
+nl_place *nl_place_of(nl_engine *e, int layer, nl_value value);
 
 void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec);
 void nl_net_fast_free(nl_engine *e);

@@ -27,7 +27,8 @@ typedef struct desk {
     uint32_t image; /* number in the data set */
     int row;        /* of cells and maps */
     float *kept, *own, *scratch, *partial;
-    bool fresh_chunk; /* the first image of its chunk: partial gradients start at zero */
+    bool fresh_chunk;           /* the first image of its chunk: partial gradients start at zero */
+    const nl_program_step *now; /* the operation at work */
 } desk;
 
 static nl_norm_map *map_of(nl_layer_fast *f, const desk *d) {
@@ -38,46 +39,63 @@ static float *param(nl_engine *e, int tensor) {
     return e->params + e->model->tensors[tensor].offset;
 }
 
-static float *at(const desk *d, nl_place place) {
-    return (place.kept ? d->kept : d->own) + place.at;
+static float *place_at(const pass *p, const desk *d, uint32_t tensor) {
+    const int bit = __builtin_ctz(tensor), layer = d->now->layer - bit / NL_VALUES;
+    const nl_place *place = nl_place_of(p->e, layer, (nl_value)(bit % NL_VALUES));
+    return (place->kept ? d->kept : d->own) + place->at;
 }
 
-/* The input of layer i: what layer i - 1 left, or the image. */
-static float *input_of(const nl_engine *e, const desk *d, int i) {
-    return at(d, i ? e->layers[i - 1].y : e->input);
+/* A tensor of the operation's list, NL_HERE(..) or NL_BELOW(..), to read or to write. */
+static const float *in(const pass *p, const desk *d, uint32_t tensor) {
+    NL_ASSERT(d->now->reads & tensor);
+    return place_at(p, d, tensor);
+}
+
+static float *out(const pass *p, const desk *d, uint32_t tensor) {
+    NL_ASSERT(d->now->writes & tensor);
+    return place_at(p, d, tensor);
 }
 
 /* ---- Operations, one image ---- */
 
 static void op_input(const pass *p, const desk *d) {
-    nl_gather_f32(at(d, p->e->input), p->split->images, &d->image, p->rotations, p->e->table, 1);
+    float *x = out(p, d, NL_BELOW(NL_Y));
+    nl_gather_f32(x, p->split->images, &d->image, p->rotations, p->e->table, 1);
+    const int cp = p->e->input_cp;
+    for (int q = NL_PIXELS - 1; q >= 0 && cp > 1; q--) { /* apart, from the end */
+        const float value = x[q];
+        memset(x + q * cp, 0, sizeof *x * (size_t)cp);
+        x[q * cp] = value;
+    }
 }
 
 static void op_conv(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
-    float *z = at(d, f->z);
-    nl_conv_fast_forward(z, input_of(e, d, i), &f->conv, d->scratch);
-    if (l->stats == NL_STATS_NONE || (l->stats == NL_STATS_BATCH && !p->training)) return;
-    nl_cells *cells = &f->cells[d->row];
-    nl_cells_forward(cells, z, f->hw, f->cp);
-    if (l->stats == NL_STATS_GROUP)
-        nl_norm_group_fast_forward(map_of(f, d), cells, param(e, l->gamma), param(e, l->beta),
-                                   l->out_c, l->groups, f->hw, e->model->eps);
+    float *z = out(p, d, NL_HERE(l->stats == NL_STATS_NONE ? NL_Y : NL_Z));
+    nl_conv_fast_forward(z, in(p, d, NL_BELOW(NL_Y)), &f->conv, d->scratch);
+    switch (l->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH: /* an evaluation takes the running values */
+        if (p->training) nl_cells_forward(&f->cells[d->row], z, f->hw, f->cp);
+        break;
+    case NL_STATS_GROUP:
+        nl_cells_forward(&f->cells[d->row], z, f->hw, f->cp);
+        nl_norm_group_fast_forward(map_of(f, d), &f->cells[d->row], param(e, l->gamma),
+                                   param(e, l->beta), l->out_c, l->groups, f->hw, e->model->eps);
+        break;
+    }
 }
 
 static void op_apply(const pass *p, const desk *d, int i) {
     nl_layer_fast *f = &p->e->layers[i];
-    float *y = at(d, f->y);
+    float *y = out(p, d, NL_HERE(NL_Y));
     if (f->layer->stats != NL_STATS_NONE)
-        nl_norm_apply(y, at(d, f->z), map_of(f, d), f->hw, f->cp, f->layer->relu);
+        nl_norm_apply(y, in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw, f->cp, f->layer->relu);
     else
-        nl_relu_forward_f32(y, y, (int64_t)f->hw * f->cp);
-}
-
-static bool drops(const pass *p, const nl_layer *l) {
-    return p->training && l->dropout && p->e->model->dropout > 0;
+        nl_relu_forward_f32(y, in(p, d, NL_HERE(NL_Y)), (int64_t)f->hw * f->cp);
 }
 
 static void op_pool(const pass *p, const desk *d, int i) {
@@ -85,23 +103,24 @@ static void op_pool(const pass *p, const desk *d, int i) {
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
     float *factor = NULL;
-    if (drops(p, l)) {
+    if (d->now->writes & NL_HERE(NL_FACTOR)) {
         const nl_dropout_spec spec = {.p = e->model->dropout,
                                       .seed = e->spec.seed,
                                       .epoch = e->epoch,
                                       .layer = (uint32_t)l->dropout};
-        factor = at(d, f->factor);
+        factor = out(p, d, NL_HERE(NL_FACTOR));
         nl_dropout_fast_factors(factor, spec, d->image, l->out_c, f->hw, f->cp);
     }
-    nl_pool_max_fast_forward(at(d, f->y), (int32_t *)(void *)at(d, f->arg), input_of(e, d, i),
-                             factor, l->in_h, l->in_w, f->cp, l->kernel);
+    nl_pool_max_fast_forward(out(p, d, NL_HERE(NL_Y)),
+                             (int32_t *)(void *)out(p, d, NL_HERE(NL_ARG)),
+                             in(p, d, NL_BELOW(NL_Y)), factor, l->in_h, l->in_w, f->cp, l->kernel);
 }
 
 static void op_loss(const pass *p, const desk *d, int i) {
     nl_engine *e = p->e;
     const nl_layer *l = &e->model->layers[i];
     const int hw = l->in_h * l->in_w, cp = nl_pad8(l->in_c);
-    const float *x = input_of(e, d, i);
+    const float *x = in(p, d, NL_BELOW(NL_Y));
     float logits[NL_CLASSES] = {0}, probs[NL_CLASSES], gradient[NL_CLASSES];
     for (int q = 0; q < hw; q++)
         for (int c = 0; c < NL_CLASSES; c++) logits[c] += x[q * cp + c];
@@ -112,7 +131,7 @@ static void op_loss(const pass *p, const desk *d, int i) {
                                               p->split->labels + d->image, 1, NL_CLASSES);
     e->hits[d->place] = (uint8_t)hits;
     if (p->training) {
-        float *g = at(d, e->layers[i - 1].g);
+        float *g = out(p, d, NL_BELOW(NL_G));
         memset(g, 0, sizeof *g * (size_t)(hw * cp));
         for (int q = 0; q < hw; q++)
             for (int c = 0; c < NL_CLASSES; c++)
@@ -127,12 +146,12 @@ static void op_loss(const pass *p, const desk *d, int i) {
 }
 
 static void op_pool_back(const pass *p, const desk *d, int i) {
-    nl_engine *e = p->e;
-    nl_layer_fast *f = &e->layers[i];
-    const nl_layer *l = f->layer;
-    nl_pool_max_fast_backward(
-        at(d, e->layers[i - 1].g), at(d, f->g), (int32_t *)(void *)at(d, f->arg),
-        drops(p, l) ? at(d, f->factor) : NULL, l->in_h, l->in_w, f->cp, l->kernel);
+    const nl_layer *l = p->e->layers[i].layer;
+    const bool drops = d->now->reads & NL_HERE(NL_FACTOR);
+    nl_pool_max_fast_backward(out(p, d, NL_BELOW(NL_G)), in(p, d, NL_HERE(NL_G)),
+                              (const int32_t *)(const void *)in(p, d, NL_HERE(NL_ARG)),
+                              drops ? in(p, d, NL_HERE(NL_FACTOR)) : NULL, l->in_h, l->in_w,
+                              p->e->layers[i].cp, l->kernel);
 }
 
 static void op_cells_back(const pass *p, const desk *d, int i) {
@@ -140,64 +159,83 @@ static void op_cells_back(const pass *p, const desk *d, int i) {
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
     nl_cells *cells = &f->cells[d->row];
-    nl_cells_backward(cells, at(d, f->g), at(d, f->z), map_of(f, d), f->hw, f->cp, l->relu);
-    if (l->stats == NL_STATS_GROUP)
+    nl_cells_backward(cells, in(p, d, NL_HERE(NL_G)), in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw,
+                      f->cp, l->relu);
+    switch (l->stats) {
+    case NL_STATS_NONE:
+    case NL_STATS_BATCH: /* pooled at the cut */
+        break;
+    case NL_STATS_GROUP:
         nl_norm_group_fast_backward(map_of(f, d), cells, param(e, l->gamma), l->out_c, l->groups,
                                     f->hw);
+        break;
+    }
 }
 
 static void op_dz_back(const pass *p, const desk *d, int i) {
-    nl_engine *e = p->e;
-    nl_layer_fast *f = &e->layers[i];
-    float *dz = at(d, f->dz), *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
+    nl_layer_fast *f = &p->e->layers[i];
+    const bool relu = f->layer->relu;
+    const float *g = in(p, d, NL_HERE(NL_G));
+    float *dz = out(p, d, NL_HERE(NL_DZ)), *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
     if (d->fresh_chunk) memset(dw, 0, sizeof *dw * (size_t)(f->dbias + f->cp - f->dw));
-    if (f->layer->stats != NL_STATS_NONE)
-        nl_norm_apply_backward(dz, dbias, at(d, f->g), at(d, f->z), map_of(f, d), f->hw, f->cp,
-                               f->layer->relu);
-    else
-        nl_relu_bias_backward(dz, dbias, at(d, f->y), f->hw, f->cp, f->layer->relu);
-    nl_conv_fast_backward_filter(dw, dz, input_of(e, d, i), &f->conv, d->scratch);
+    if (f->layer->stats != NL_STATS_NONE) {
+        nl_norm_apply_backward(dz, dbias, g, in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw, f->cp,
+                               relu);
+    } else {
+        NL_ASSERT(dz == g);
+        nl_relu_bias_backward(dz, dbias, in(p, d, NL_HERE(NL_Y)), f->hw, f->cp, relu);
+    }
+    nl_conv_fast_backward_filter(dw, dz, in(p, d, NL_BELOW(NL_Y)), &f->conv, d->scratch);
 }
 
 static void op_data_back(const pass *p, const desk *d, int i) {
-    nl_layer_fast *f = &p->e->layers[i];
-    float *below = at(d, p->e->layers[i - 1].g);
-    nl_conv_fast_backward_data(below, at(d, f->dz), &f->conv, d->scratch);
+    nl_conv_fast_backward_data(out(p, d, NL_BELOW(NL_G)), in(p, d, NL_HERE(NL_DZ)),
+                               &p->e->layers[i].conv, d->scratch);
 }
 
-static void run_op(const pass *p, const desk *d, nl_program_step s) {
-    switch (s.op) {
+static void run_op(const pass *p, const desk *d) {
+    const int layer = d->now->layer;
+    switch (d->now->op) {
     case NL_OP_INPUT:
         op_input(p, d);
         break;
     case NL_OP_CONV:
-        op_conv(p, d, s.layer);
+        op_conv(p, d, layer);
         break;
     case NL_OP_APPLY:
-        op_apply(p, d, s.layer);
+        op_apply(p, d, layer);
         break;
     case NL_OP_POOL:
-        op_pool(p, d, s.layer);
+        op_pool(p, d, layer);
         break;
     case NL_OP_LOSS:
-        op_loss(p, d, s.layer);
+        op_loss(p, d, layer);
         break;
     case NL_OP_POOL_BACK:
-        op_pool_back(p, d, s.layer);
+        op_pool_back(p, d, layer);
         break;
     case NL_OP_CELLS_BACK:
-        op_cells_back(p, d, s.layer);
+        op_cells_back(p, d, layer);
         break;
     case NL_OP_DZ_BACK:
-        op_dz_back(p, d, s.layer);
+        op_dz_back(p, d, layer);
         break;
     case NL_OP_DATA_BACK:
-        op_data_back(p, d, s.layer);
+        op_data_back(p, d, layer);
         break;
     }
 }
 
 /* ---- A segment over all images ---- */
+
+/* Debug builds: what is read without having been written shows. */
+static void poison(float *values, int64_t count) {
+#ifdef NL_POISON
+    for (int64_t i = 0; i < count; i++) values[i] = NAN;
+#else
+    (void)values, (void)count;
+#endif
+}
 
 static void run_chunk(void *context, int item, int worker) {
     const pass *p = context;
@@ -205,15 +243,19 @@ static void run_chunk(void *context, int item, int worker) {
     nl_engine *e = p->e;
     for (int i = 0; i < NL_CHUNK && chunk * NL_CHUNK + i < p->count; i++) {
         const int place = chunk * NL_CHUNK + i, row = p->training ? place : worker;
-        const desk d = {.place = place,
-                        .image = p->images ? p->images[place] : (uint32_t)place,
-                        .row = row,
-                        .kept = e->kept + row * e->kept_floats,
-                        .own = e->desks + worker * e->desk_floats,
-                        .scratch = e->scratch + worker * e->scratch_floats,
-                        .partial = p->training ? e->partials + chunk * e->partial_floats : NULL,
-                        .fresh_chunk = i == 0};
-        for (int s = p->begin; s < p->end; s++) run_op(p, &d, p->program[s]);
+        desk d = {.place = place,
+                  .image = p->images ? p->images[place] : (uint32_t)place,
+                  .row = row,
+                  .kept = e->kept + row * e->kept_floats,
+                  .own = e->desks + worker * e->desk_floats,
+                  .scratch = e->scratch + worker * e->scratch_floats,
+                  .partial = p->training ? e->partials + chunk * e->partial_floats : NULL,
+                  .fresh_chunk = i == 0};
+        poison(d.own, e->desk_floats);
+        for (int s = p->begin; s < p->end; s++) {
+            d.now = &p->program[s];
+            run_op(p, &d);
+        }
     }
 }
 
@@ -292,6 +334,8 @@ void nl_step_fast_train(nl_engine *e, uint32_t first, int count, nl_step_record 
               .rotations = e->rotated ? e->rotations : NULL,
               .count = count};
     memcpy(e->fresh, e->buffers, sizeof *e->fresh * (size_t)e->model->buffers_size);
+    poison(e->kept, e->rows * e->kept_floats);
+    poison(e->partials, (count + NL_CHUNK - 1) / NL_CHUNK * e->partial_floats);
     pack_weights(e);
     run_program(&p, e->n_train);
     sum_losses(e, count, &record->loss, &record->hits);
@@ -324,7 +368,7 @@ void nl_step_fast_evaluate(nl_engine *e, const nl_eval_pass *wanted, nl_eval_res
     pack_weights(e);
     for (int i = 0; i < e->model->n_layers; i++) {
         const nl_layer *l = &e->model->layers[i];
-        if (l->kind != NL_LAYER_CONV || l->stats != NL_STATS_BATCH) continue;
+        if (!nl_over_batch(l)) continue;
         const nl_tensor *t = e->model->tensors;
         nl_norm_batch_fast_eval(e->layers[i].map, param(e, l->gamma), param(e, l->beta),
                                 e->buffers + t[l->r_mean].offset, e->buffers + t[l->r_var].offset,

@@ -1,0 +1,194 @@
+/* The CPU engine's program: which operation follows which, what each one reads and writes, and from
+ * that how long each tensor lives and where it lies. See net_fast.h. */
+#include <string.h> // memset
+
+#include "net_fast.h"
+#include "normlab/error.h" // NL_ASSERT
+
+bool nl_over_batch(const nl_layer *l) {
+    switch (l->stats) {
+    case NL_STATS_BATCH:
+        return true;
+    case NL_STATS_GROUP:
+    case NL_STATS_NONE:
+        break;
+    }
+    return false;
+}
+
+/* ---- What an operation reads and writes ---- */
+
+static void state_uses(nl_program_step *s, const nl_model *model, bool training) {
+    const nl_layer *l = &model->layers[s->layer];
+    const uint32_t z = NL_HERE(l->stats == NL_STATS_NONE ? NL_Y : NL_Z);
+    const bool drops = training && l->dropout && model->dropout > 0;
+    const uint32_t choice = NL_HERE(NL_ARG) | (drops ? NL_HERE(NL_FACTOR) : 0);
+    switch (s->op) {
+    case NL_OP_INPUT:
+        s->writes = NL_BELOW(NL_Y);
+        break;
+    case NL_OP_CONV:
+        s->reads = NL_BELOW(NL_Y);
+        s->writes = z;
+        break;
+    case NL_OP_APPLY:
+        s->reads = z;
+        s->writes = NL_HERE(NL_Y);
+        break;
+    case NL_OP_POOL:
+        s->reads = NL_BELOW(NL_Y);
+        s->writes = NL_HERE(NL_Y) | choice;
+        break;
+    case NL_OP_LOSS:
+        s->reads = NL_BELOW(NL_Y);
+        s->writes = training ? NL_BELOW(NL_G) : 0;
+        break;
+    case NL_OP_POOL_BACK:
+        s->reads = NL_HERE(NL_G) | choice;
+        s->writes = NL_BELOW(NL_G);
+        break;
+    case NL_OP_CELLS_BACK:
+        s->reads = NL_HERE(NL_G) | NL_HERE(NL_Z);
+        break;
+    case NL_OP_DZ_BACK:
+        s->reads = NL_HERE(NL_G) | z | NL_BELOW(NL_Y);
+        s->writes = NL_HERE(NL_DZ);
+        break;
+    case NL_OP_DATA_BACK:
+        s->reads = NL_HERE(NL_DZ);
+        s->writes = NL_BELOW(NL_G);
+        break;
+    }
+}
+
+/* ---- Order ---- */
+
+/* A program that grows. */
+typedef struct list {
+    const nl_model *model;
+    nl_program_step *steps;
+    int count;
+    bool training;
+} list;
+
+static void add(list *p, nl_op op, int layer, bool pool_cells) {
+    nl_program_step *s = &p->steps[p->count++];
+    *s = (nl_program_step){.op = op, .layer = layer, .pool_cells = pool_cells};
+    state_uses(s, p->model, p->training);
+}
+
+static void add_forward(list *p) {
+    add(p, NL_OP_INPUT, 0, false);
+    for (int i = 0; i < p->model->n_layers; i++) {
+        const nl_layer *l = &p->model->layers[i];
+        switch (l->kind) {
+        case NL_LAYER_CONV:
+            add(p, NL_OP_CONV, i, nl_over_batch(l) && p->training);
+            if (l->stats != NL_STATS_NONE || l->relu) add(p, NL_OP_APPLY, i, false);
+            break;
+        case NL_LAYER_MAX_POOL:
+            add(p, NL_OP_POOL, i, false);
+            break;
+        case NL_LAYER_AVG_POOL:
+            add(p, NL_OP_LOSS, i, false);
+            break;
+        }
+    }
+}
+
+/* What gives layer i its output's gradient: the layer above. */
+static void add_gradient(list *p, int i) {
+    switch (p->model->layers[i + 1].kind) {
+    case NL_LAYER_CONV:
+        add(p, NL_OP_DATA_BACK, i + 1, false);
+        break;
+    case NL_LAYER_MAX_POOL:
+        add(p, NL_OP_POOL_BACK, i + 1, false);
+        break;
+    case NL_LAYER_AVG_POOL: /* the loss has written it already */
+        break;
+    }
+}
+
+/* Down to the first convolution: what lies below has no parameters. Behind a batch norm's cut g of
+ * its layer and y of the layer below are made again, which costs less than keeping them. */
+static void add_backward(list *p) {
+    int lowest = 0;
+    while (p->model->layers[lowest].kind != NL_LAYER_CONV) lowest++;
+    for (int i = p->model->n_layers - 2; i >= lowest; i--) {
+        const nl_layer *l = &p->model->layers[i];
+        add_gradient(p, i);
+        if (l->kind != NL_LAYER_CONV) continue;
+        if (l->stats != NL_STATS_NONE) add(p, NL_OP_CELLS_BACK, i, nl_over_batch(l));
+        if (nl_over_batch(l)) add_gradient(p, i);
+        if (i > 0 && nl_over_batch(l - 1)) add(p, NL_OP_APPLY, i - 1, false);
+        add(p, NL_OP_DZ_BACK, i, false);
+    }
+}
+
+/* ---- Lifetimes ---- */
+
+nl_place *nl_place_of(nl_engine *e, int layer, nl_value value) {
+    NL_ASSERT(layer >= 0 || value == NL_Y);
+    return layer < 0 ? &e->input : &e->layers[layer].places[value];
+}
+
+/* A tensor is read in a segment, which was written (last) in `written`; -1: never, or it was
+ * overwritten. */
+typedef void on_read(nl_place *place, int written, int segment);
+
+static void note_crossing(nl_place *place, int written, int segment) {
+    if (written != segment) place->kept = true;
+}
+
+static void demand_life(nl_place *place, int written, int segment) {
+    NL_ASSERT(written >= 0 && (place->kept || written == segment));
+}
+
+static void follow(nl_engine *e, const nl_program_step *steps, int count, on_read *read) {
+    int written[NL_MAX_LAYERS + 1][NL_VALUES], segment = 0;
+    memset(written, -1, sizeof written);
+    for (const nl_program_step *s = steps; s < steps + count; s++) {
+        for (int bit = 0; bit < 2 * NL_VALUES; bit++) {
+            const int layer = s->layer - bit / NL_VALUES, value = bit % NL_VALUES;
+            if (s->reads >> bit & 1)
+                read(nl_place_of(e, layer, (nl_value)value), written[layer + 1][value], segment);
+        }
+        for (int bit = 0; bit < 2 * NL_VALUES; bit++) {
+            if (!(s->writes >> bit & 1)) continue;
+            const int layer = s->layer - bit / NL_VALUES, value = bit % NL_VALUES;
+            if (layer >= 0 && e->layers[layer].in_place) {
+                if (value == NL_G) written[layer + 1][NL_DZ] = -1;
+                if (value == NL_DZ) written[layer + 1][NL_G] = -1;
+            }
+            written[layer + 1][value] = segment;
+        }
+        segment += s->pool_cells;
+    }
+}
+
+/* dz takes the place of g, but where dz alone has to be kept: writing g there as well would only
+ * drive other tensors out of the cache. Without a norm dz is made in place. */
+static void share_gradients(nl_layer_fast *f) {
+    nl_place *g = &f->places[NL_G], *dz = &f->places[NL_DZ];
+    f->in_place = f->layer->stats == NL_STATS_NONE || g->kept || !dz->kept;
+    if (f->in_place) g->kept = dz->kept = g->kept || dz->kept;
+}
+
+void nl_program_fast_init(nl_engine *e) {
+    list forward = {.model = e->model, .steps = e->forward};
+    add_forward(&forward);
+    e->n_forward = forward.count;
+    list train = {.model = e->model, .steps = e->train, .training = true};
+    add_forward(&train);
+    add_backward(&train);
+    e->n_train = train.count;
+    follow(e, e->train, e->n_train, note_crossing);
+    for (int i = 0; i < e->model->n_layers; i++) share_gradients(&e->layers[i]);
+    nl_program_fast_check(e);
+}
+
+void nl_program_fast_check(nl_engine *e) {
+    follow(e, e->forward, e->n_forward, demand_life);
+    follow(e, e->train, e->n_train, demand_life);
+}
