@@ -90,8 +90,68 @@ Test(stats, paired) {
     const nl_paired single = nl_stats_paired(a, b, 1);
     cr_assert(single.n == 1 && isnan(single.p));
     NEAR(nl_stats_paired(a, a, 10).p, 1, 0);
-    const double shifted[] = {1.5, 2.5}, plain[] = {1, 2};
-    cr_assert(isnan(nl_stats_paired(shifted, plain, 2).p)); /* no spread: no test */
+}
+
+/* Differences that are the same, or the same but for the last bits of the figures. */
+Test(stats, rounding_is_no_spread) {
+    const double shifted[] = {1.5, 2.5, 3.5}, plain[] = {1, 2, 3};
+    cr_assert(isnan(nl_stats_paired(shifted, plain, 3).p)); /* no spread: no test */
+    const double bn[] = {99.2, 99.18, 99.28, 99.3}, ln[] = {99.12, 99.1, 99.2, 99.22};
+    cr_assert(bn[0] - ln[0] != bn[1] - ln[1]);
+    const nl_paired r = nl_stats_paired(bn, ln, 4);
+    NEAR(r.mean, 0.08, 1e-13);
+    NEAR(r.sd, 0, 0);
+    cr_assert(isnan(r.p) && isnan(r.t) && isnan(r.low) && isnan(r.high));
+    double next[4];
+    for (int i = 0; i < 4; i++) next[i] = nextafter(bn[i], i % 2 ? 100 : 99);
+    NEAR(nl_stats_paired(bn, next, 4).p, 1, 0);
+    const double same[] = {99.2, nextafter(99.2, 100), 99.2};
+    const nl_sample s = nl_stats_sample(same, 3);
+    cr_assert(s.sd == 0 && isnan(s.low) && isnan(s.high));
+    /* One image in a test set of the largest size that is known here is a spread. */
+    const double image[] = {99.2, 99.2 + 100.0 / UINT32_MAX, 99.2};
+    cr_assert(nl_stats_sample(image, 3).sd > 0);
+}
+
+Test(stats, two_seeds_settle_nothing) {
+    const double a[] = {99.4, 99.5}, b[] = {99.1, 99.1999};
+    const nl_paired r = nl_stats_paired(a, b, 2);
+    NEAR(r.mean, 0.30005, 1e-12);
+    cr_assert(r.sd > 0 && r.low < 0.3 && isnan(r.p) && isnan(r.t));
+}
+
+Test(stats, intervals_of_accuracies_stay_within) {
+    const double x[] = {99.9, 99.2, 100, 96};
+    const nl_sample s = nl_stats_sample(x, 4), cut = nl_stats_sample_within(x, 4, 0, 100);
+    cr_assert(s.high > 100 && s.low > 0);
+    NEAR(cut.high, 100, 0);
+    NEAR(cut.low, s.low, 0);
+    const double low[] = {0.1, 3, 0};
+    NEAR(nl_stats_sample_within(low, 3, 0, 100).low, 0, 0);
+    cr_assert(isnan(nl_stats_sample_within(x, 1, 0, 100).low));
+}
+
+/* Whatever stands in a file of metrics comes back as a figure or as NaN. */
+Test(stats, any_figures) {
+    const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e308, -1e308, 5e-324, 100, -7};
+    enum { N = sizeof odd / sizeof *odd };
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++)
+            for (int k = 0; k < N; k++) {
+                const double a[] = {odd[i], odd[j], odd[k], odd[i]};
+                const double b[] = {odd[k], odd[i], 99, odd[j]};
+                const nl_sample s = nl_stats_sample_within(a, 4, 0, 100);
+                cr_assert(isnan(s.low) || (s.low >= 0 && s.high <= 100));
+                for (int n = 0; n <= 4; n++) {
+                    const nl_paired r = nl_stats_paired(a, b, n);
+                    cr_assert(isnan(r.p) || (r.p >= 0 && r.p <= 1 && r.n >= NL_SEEDS_TO_TEST));
+                    double p[] = {r.p, 0.5};
+                    nl_stats_holm(p, 2);
+                    const int seeds = nl_stats_seeds(r.mean, r.sd, 0.05);
+                    cr_assert(seeds == 0 || seeds >= NL_SEEDS_TO_TEST);
+                }
+            }
+    cr_assert(isnan(nl_stats_wilson(3, 2).low));
 }
 
 /* Fagerland and others (2013): 1 against 7 and 6 against 16 discordant pairs. */
@@ -127,8 +187,11 @@ Test(stats, seeds) {
     cr_assert_eq(nl_stats_seeds(0.5, 1, 0.05), 34);
     cr_assert_eq(nl_stats_seeds(-0.8, 1, 0.05), 15);
     cr_assert_eq(nl_stats_seeds(2, 2, 0.05), 10);
-    cr_assert_eq(nl_stats_seeds(1, 0, 0.05), 2);
+    cr_assert_eq(nl_stats_seeds(1, 1e-9, 0.05), NL_SEEDS_TO_TEST);
+    cr_assert_eq(nl_stats_seeds(1, 0, 0.05), 0); /* no spread known */
     cr_assert_eq(nl_stats_seeds(0, 1, 0.05), NL_SEEDS_MAX);
     cr_assert_eq(nl_stats_seeds(1e-9, 1, 0.05), NL_SEEDS_MAX);
     cr_assert_eq(nl_stats_seeds(NAN, 1, 0.05), 0);
+    cr_assert_eq(nl_stats_seeds(INFINITY, 1, 0.05), 0);
+    cr_assert_eq(nl_stats_seeds(1, 1, 0.05 / 0.0), 0); /* shared among no pairs */
 }

@@ -6,6 +6,7 @@
  */
 #include "normlab/stats.h"
 
+#include <float.h>   // DBL_EPSILON
 #include <math.h>    // lgamma, sqrt
 #include <stdbool.h> // bool
 #include <stdlib.h>  // free
@@ -68,9 +69,9 @@ double nl_stats_t_quantile(double p, double df) {
 
 /* ---- samples ---- */
 
-nl_sample nl_stats_sample(const double *x, int n) {
+static nl_sample moments(const double *x, int n) {
     nl_sample s = {0, NAN, NAN, NAN, NAN, NAN, NAN};
-    double sum = 0;
+    double sum = 0, squares = 0;
     for (int i = 0; i < n; i++) {
         if (!isfinite(x[i])) continue;
         if (s.n == 0) s.min = s.max = x[i];
@@ -82,18 +83,50 @@ nl_sample nl_stats_sample(const double *x, int n) {
     if (s.n == 0) return s;
     s.mean = sum / s.n;
     if (s.n == 1) return s;
-    double squares = 0;
     for (int i = 0; i < n; i++)
         if (isfinite(x[i])) squares += (x[i] - s.mean) * (x[i] - s.mean);
     s.sd = sqrt(squares / (s.n - 1));
+    return s;
+}
+
+/* The sample, where `scale` is the size of the numbers that its values were computed from. Each of
+ * them, their difference and the mean carry half a unit in the last place of the scale or less:
+ * eight units are more than all of them explain, and far less than one image among 2^32. */
+static nl_sample with_interval(const double *x, int n, double scale) {
+    nl_sample s = moments(x, n);
+    const double rounding = 8 * DBL_EPSILON * scale;
+    if (s.n < 2) return s;
+    if (s.sd <= rounding) s.sd = 0;
+    if (s.sd == 0 && fabs(s.mean) <= rounding) s.mean = 0;
+    if (!isfinite(s.sd)) s.sd = NAN; /* the squares passed the largest double */
+    if (!(s.sd > 0)) return s;
     const double half = nl_stats_t_quantile(0.975, s.n - 1) * s.sd / sqrt(s.n);
     s.low = s.mean - half;
     s.high = s.mean + half;
     return s;
 }
 
+/* The largest size of a finite value. */
+static double scale_of(const double *x, int n) {
+    double scale = 0;
+    for (int i = 0; i < n; i++)
+        if (isfinite(x[i])) scale = fmax(scale, fabs(x[i]));
+    return scale;
+}
+
+nl_sample nl_stats_sample(const double *x, int n) {
+    return with_interval(x, n, scale_of(x, n));
+}
+
+nl_sample nl_stats_sample_within(const double *x, int n, double low, double high) {
+    nl_sample s = nl_stats_sample(x, n);
+    if (!isnan(s.low)) s.low = fmin(fmax(s.low, low), high);
+    if (!isnan(s.high)) s.high = fmin(fmax(s.high, low), high);
+    return s;
+}
+
 nl_interval nl_stats_wilson(uint32_t hits, uint32_t n) {
-    if (n == 0) return (nl_interval){NAN, NAN};
+    if (n == 0 || hits > n) return (nl_interval){NAN, NAN};
     const double z = 1.959963984540054, p = (double)hits / n, z2n = z * z / n;
     const double centre = (p + z2n / 2) / (1 + z2n);
     const double half = z / (1 + z2n) * sqrt(p * (1 - p) / n + z2n / (4.0 * n));
@@ -106,10 +139,10 @@ nl_interval nl_stats_wilson(uint32_t hits, uint32_t n) {
 nl_paired nl_stats_paired(const double *a, const double *b, int n) {
     double *difference = nl_alloc((size_t)n, sizeof *difference, "paired differences");
     for (int i = 0; i < n; i++) difference[i] = a[i] - b[i];
-    const nl_sample s = nl_stats_sample(difference, n);
+    const nl_sample s = with_interval(difference, n, fmax(scale_of(a, n), scale_of(b, n)));
     free(difference);
     nl_paired r = {s.n, s.mean, s.sd, s.low, s.high, NAN, NAN};
-    if (s.n < 2) return r;
+    if (s.n < NL_SEEDS_TO_TEST) return r;
     if (s.sd > 0) {
         r.t = s.mean / (s.sd / sqrt(s.n));
         r.p = 2 * nl_stats_t_cdf(-fabs(r.t), s.n - 1);
@@ -160,9 +193,10 @@ static bool enough(int n, double mean, double sd, double level) {
 }
 
 int nl_stats_seeds(double mean, double sd, double level) {
-    if (!isfinite(mean) || !isfinite(sd)) return 0;
+    if (!isfinite(mean) || !(sd > 0) || !isfinite(sd) || !(level > 0 && level < 1)) return 0;
     if (mean == 0) return NL_SEEDS_MAX;
-    int low = 1, high = 2; /* low is too few; high doubles until it is enough */
+    /* low is too few; high doubles until it is enough */
+    int low = NL_SEEDS_TO_TEST - 1, high = NL_SEEDS_TO_TEST;
     while (!enough(high, mean, sd, level)) {
         low = high;
         high *= 2;
