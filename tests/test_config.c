@@ -5,6 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
+#include "../src/host/core/config_keys.h"
 #include "support/config_text.h"
 #include "support/idx_set.h" // temp_dir_make
 
@@ -227,4 +228,73 @@ Test(config, help_has_a_line_for_each_key) {
     for (const char *at = help; (at = strchr(at, '\n')); at++) lines++;
     cr_expect_geq(lines, 21);
     free(help);
+}
+
+/* --- Comparing ------------------------------------------------------------------------------- */
+
+/* Changes the value of a key in memory to the nearest other one. */
+static void change(nl_config *to, const nl_key *key) {
+    void *at = (char *)to + key->offset;
+    switch (key->type) {
+    case NL_KEY_BOOL:
+        *(bool *)at = !*(bool *)at;
+        break;
+    case NL_KEY_REAL:
+        *(double *)at = nextafter(*(double *)at, INFINITY);
+        break;
+    case NL_KEY_SEED:
+        ++*(uint32_t *)at;
+        break;
+    default:
+        ++*(int *)at;
+    }
+}
+
+Test(config, each_key_is_compared) {
+    const char *keys[NL_MAX_KEYS + 1];
+    load_good("gn");
+    nl_config other = config;
+    snprintf(other.name, sizeof other.name, "another name");
+    other.lines[0] = 77;
+    other.model.layers[2].line = 77;
+    cr_assert_eq(nl_config_differences(keys, &config, &other), 0);
+    for (int i = 0; i < nl_config_key_count; i++) {
+        nl_config changed = other;
+        change(&changed, &nl_config_keys[i]);
+        cr_assert_eq(nl_config_differences(keys, &config, &changed), 1, "%s",
+                     nl_config_keys[i].name);
+        cr_expect_str_eq(keys[0], nl_config_keys[i].name);
+    }
+    for (int i = 0; i < nl_config_key_count; i++) change(&other, &nl_config_keys[i]);
+    other.model.n_layers--;
+    cr_assert_eq(nl_config_differences(keys, &config, &other), nl_config_key_count + 1);
+}
+
+Test(config, each_key_of_a_layer_is_compared) {
+    static const struct {
+        const char *was, *is;
+    } lines[] = {
+        {"conv: 8,", "conv: 9,"},           {"kernel: 5", "kernel: 3"},    {"pad: 2", "pad: 1"},
+        {"norm: true", "norm: false"},      {"relu: true", "relu: false"}, {"size: 4", "size: 2"},
+        {"dropout: true", "dropout: false"}};
+    static const char text[] = "model:\n  layers:\n"
+                               "    - {conv: 8, kernel: 5, pad: 2, norm: true, relu: true}\n"
+                               "    - {pool: max, size: 4, dropout: true}\n"
+                               "    - {conv: 10, kernel: 3, norm: false}\n"
+                               "    - {pool: average}\n";
+    const char *keys[NL_MAX_KEYS + 1];
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        cr_assert_eq(load_text(text), NL_OK, "%s", err.what);
+        nl_config first = config;
+        const char *at = strstr(text, lines[i].was);
+        cr_assert(at);
+        char *other = NULL;
+        cr_assert(asprintf(&other, "%.*s%s%s", (int)(at - text), text, lines[i].is,
+                           at + strlen(lines[i].was)) > 0);
+        const int code = load_text(other);
+        cr_assert(code == NL_OK, "%s: %s", lines[i].is, err.what);
+        cr_assert_eq(nl_config_differences(keys, &first, &config), 1, "%s", lines[i].is);
+        cr_expect_str_eq(keys[0], "model.layers");
+        free(other);
+    }
 }

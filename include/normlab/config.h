@@ -88,6 +88,11 @@ struct json_t *nl_config_to_json(const nl_config *config);
 int nl_config_from_json(nl_config *config, const struct json_t *json, const char *where,
                         nl_error *err);
 
+/* The dotted names of the keys in which the two differ, in the order of the table, model.layers
+ * last; returns their number. Names and files of the configs are not compared. */
+int nl_config_differences(const char *keys[NL_MAX_KEYS + 1], const nl_config *a,
+                          const nl_config *b);
+
 /* One line a key: name, type, range, default, help; for --help. The caller frees. */
 char *nl_config_help(void);
 

@@ -8,7 +8,9 @@
  *   .lock               held (flock) by the process that trains here
  *
  * run.json: {"name", "seed", "status": "running" | "finished" | "interrupted" | "failed",
- *   "error": text or null, "started", "updated": UTC dates, "parameters": count,
+ *   "error": text or null, "failure": where the loss was no longer finite, or null: {"epoch",
+ *   "step" (of the epoch; null: in the test after it), "loss": "nan" | "inf" | "-inf"},
+ *   "started", "updated": UTC dates, "parameters": count,
  *   "config": resolved, "device": {"backend", "description"}, "versions": {"normlab"},
  *   "options": {"data": folder, "limit_batches", "log_every", "threads", "init"},
  *   "plan": object or null, "data": {"train", "test": counts, "sha256": {file: hex}}}
@@ -23,6 +25,8 @@
 #include "normlab/dataset.h"     // nl_dataset
 #include "normlab/error.h"       // nl_error
 #include "normlab/layer_stats.h" // nl_layer_stats
+
+struct json_t;
 
 typedef struct nl_train_options {
     const char *out;        /* run folder */
@@ -84,3 +88,24 @@ int nl_study_check_data(const nl_study *study, nl_error *err);
  * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; NL_ESIGINT and NL_ESIGTERM after a
  * signal, with everything saved. */
 int nl_study_train(nl_study *study, nl_error *err);
+
+/* --- comparing runs -------------------------------------------------------------------------- */
+
+#define NL_DIFFER_DATA "data"             /* the files' checksums */
+#define NL_DIFFER_LIMIT "--limit-batches" /* the part of them that was used */
+
+/* What two runs differ in, by name. */
+typedef struct nl_differences {
+    const char *names[NL_MAX_KEYS + 1 + 5]; /* static texts */
+    int n;
+    int n_apart; /* the first ones: runs that differ in them are not seeds of one variant */
+} nl_differences;
+
+/* Keys of the config but train.seed (nl_config_differences), NL_DIFFER_DATA, NL_DIFFER_LIMIT; then,
+ * only worth a note, "init", "device" (its kind) and "version". What is NULL, or what a run.json
+ * does not tell, is no difference. */
+void nl_runs_differ(nl_differences *differences, const nl_config *a, const nl_config *b,
+                    const struct json_t *record_a, const struct json_t *record_b);
+
+/* The first `count` names with commas between; the caller frees. */
+char *nl_differences_text(const nl_differences *differences, int count);

@@ -47,8 +47,9 @@ static nl_epoch make_epoch(nl_run *run) {
 }
 
 /* The step has changed nothing, so the weights it failed with can be looked at. */
-static int fail_nonfinite(nl_run *run, nl_error *err) {
+static int fail_nonfinite(nl_run *run, double loss, nl_error *err) {
     const nl_study *study = run->study;
+    run->failure = (nl_failure){true, run->at.epoch, run->at.step, loss};
     char where[256] = "the weights are out of bounds";
     const nl_epoch epoch = make_epoch(run);
     const int code = nl_run_fetch_state(run, err);
@@ -73,7 +74,7 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
                 nl_metrics_step(&run->metrics, at->epoch, step, r->loss, r->penalty, err);
             if (code) return code;
         }
-        if (!isfinite(r->loss + r->penalty)) return fail_nonfinite(run, err);
+        if (!isfinite(r->loss + r->penalty)) return fail_nonfinite(run, r->loss + r->penalty, err);
         at->loss_sum += r->loss * r->images;
         at->hits += r->hits;
         at->images += r->images;

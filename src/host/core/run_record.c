@@ -4,15 +4,27 @@
 
 #include <errno.h>   // errno
 #include <jansson.h> // json_pack
-#include <stdlib.h>  // free
+#include <math.h>    // isnan
+#include <stdlib.h>  // free, strtod
 #include <string.h>  // strcmp
 #include <time.h>    // gmtime_r
 #include <unistd.h>  // access
 
+#include "config_keys.h"        // nl_config_keys
 #include "normlab/checkpoint.h" // nl_file_write
 
-/* 15 digits: 0.1 stays 0.1. */
-enum { DUMP_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(15) };
+/* 15 digits, so that 0.1 stays 0.1; 17, where a number of the config needs them to read back. */
+static size_t dump_flags(const nl_config *config) {
+    for (int i = 0; i < nl_config_key_count; i++) {
+        const nl_key *key = &nl_config_keys[i];
+        char text[32];
+        if (key->type != NL_KEY_REAL) continue;
+        const double value = *(const double *)(const void *)((const char *)config + key->offset);
+        snprintf(text, sizeof text, "%.15g", value);
+        if (strtod(text, NULL) != value) return JSON_INDENT(2) | JSON_REAL_PRECISION(17);
+    }
+    return JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+}
 
 /* --- writing -------------------------------------------------------------------------------- */
 
@@ -44,7 +56,7 @@ static json_t *describe_sums(const nl_dataset *data) {
     return sums;
 }
 
-static json_t *describe_data(const nl_dataset *data) {
+json_t *nl_record_data(const nl_dataset *data) {
     return json_pack("{s:I, s:I, s:o}", "train", (json_int_t)data->train.count, "test",
                      (json_int_t)data->test.count, "sha256", describe_sums(data));
 }
@@ -63,19 +75,27 @@ static json_t *describe_options(const nl_study *study) {
                      text_or_null(o->init));
 }
 
+static json_t *describe_failure(const nl_failure *f) {
+    if (!f->failed) return json_null();
+    const char *loss = isnan(f->loss) ? "nan" : f->loss < 0 ? "-inf" : "inf";
+    return json_pack("{s:I, s:o, s:s}", "epoch", (json_int_t)f->epoch, "step",
+                     f->step < 0 ? json_null() : json_integer(f->step), "loss", loss);
+}
+
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
     char updated[32], path[NL_PATH_SIZE];
     utc_now(updated);
     if (!run->started[0]) snprintf(run->started, sizeof run->started, "%s", updated);
     json_t *json = json_pack(
-        "{s:s, s:I, s:s, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
+        "{s:s, s:I, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
         run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
-        text_or_null(error), "started", run->started, "updated", updated, "parameters",
-        (json_int_t)run->model.n_params, "config", nl_config_to_json(run->config), "options",
-        describe_options(run->study), "device", describe_device(run), "versions", "normlab",
-        NL_VERSION, "plan", describe_plan(run), "data", describe_data(run->study->data));
+        text_or_null(error), "failure", describe_failure(&run->failure), "started", run->started,
+        "updated", updated, "parameters", (json_int_t)run->model.n_params, "config",
+        nl_config_to_json(run->config), "options", describe_options(run->study), "device",
+        describe_device(run), "versions", "normlab", NL_VERSION, "plan", describe_plan(run), "data",
+        nl_record_data(run->study->data));
     NL_ASSERT(json);
-    char *text = json_dumps(json, DUMP_FLAGS);
+    char *text = json_dumps(json, dump_flags(run->config));
     NL_ASSERT(text);
     json_decref(json);
     const int code =
@@ -110,63 +130,50 @@ int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     return nl_hint(err, "--overwrite starts the run anew");
 }
 
-/* Whether old and now differ; key: the dotted path of the first value that does. */
-static bool differ(const json_t *old, const json_t *now, char *key, size_t room) {
-    const size_t length = strlen(key);
-    if (!json_is_object(old) || !json_is_object(now)) return !json_equal(old, now);
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)now, name, value) {
-        snprintf(key + length, room - length, "%s%s", length ? "." : "", name);
-        if (differ(json_object_get(old, name), value, key, room)) return true;
-        key[length] = '\0';
-    }
-    return json_object_size(old) != json_object_size(now);
-}
-
-/* The config as it reads after a trip through a file. */
-static json_t *config_as_written(const nl_config *config) {
-    json_t *json = nl_config_to_json(config);
-    char *text = json_dumps(json, DUMP_FLAGS);
-    json_decref(json);
-    json = text ? json_loads(text, 0, NULL) : NULL;
-    free(text);
-    NL_ASSERT(json);
-    return json;
-}
-
 static int old_epochs(const json_t *record) {
     int epochs = -1;
     json_unpack((json_t *)record, "{s:{s:{s:i}}}", "config", "train", "epochs", &epochs);
     return epochs;
 }
 
-static int refuse(const nl_unit *unit, int code, nl_error *err, const char *key) {
-    nl_fail(err, code, unit->folder, "cannot resume: %s is not that of the run that is there", key);
+static int refuse(const nl_unit *unit, int code, nl_error *err, const char *what) {
+    nl_fail(err, code, unit->folder, "cannot resume: the run that is there differs in %s", what);
     return nl_hint(err, "repeat the options of that run, or choose another --out, or --overwrite");
+}
+
+/* The keys that differ; more epochs continue a run as if they had been asked for at once, unless
+ * the schedule stretches with them. */
+static int match_keys(const nl_config *old, const nl_unit *unit, const nl_config *config,
+                      nl_error *err) {
+    nl_config now = *config;
+    if (now.train.schedule.kind != NL_SCHEDULE_COSINE && old->train.epochs < now.train.epochs)
+        now.train.epochs = old->train.epochs;
+    if (strcmp(old->name, now.name) != 0) return refuse(unit, NL_EUSAGE, err, "its name");
+    nl_differences d = {0};
+    d.n = nl_config_differences(d.names, old, &now);
+    if (d.n == 0) return NL_OK;
+    char *keys = nl_differences_text(&d, d.n);
+    refuse(unit, NL_EUSAGE, err, keys);
+    free(keys);
+    return NL_EUSAGE;
 }
 
 int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_config *config,
                            const nl_train_options *options, nl_error *err) {
-    /* More epochs continue a run as if they had been asked for at once, unless the schedule
-     * stretches with them. */
-    nl_config expected = *config;
-    const int epochs = old_epochs(record);
-    if (config->train.schedule.kind != NL_SCHEDULE_COSINE && epochs >= 0 &&
-        epochs < config->train.epochs)
-        expected.train.epochs = epochs;
-    json_t *now = config_as_written(&expected);
-    char key[256] = "";
-    const bool other = differ(json_object_get(record, "config"), now, key, sizeof key);
-    json_decref(now);
-    if (other) return refuse(unit, NL_EUSAGE, err, *key ? key : "the config");
+    char path[NL_PATH_SIZE];
+    nl_config old;
+    int code = nl_config_from_json(&old, json_object_get(record, "config"),
+                                   nl_unit_file(unit, path, "run.json"), err);
+    if (code) return nl_hint(err, "--overwrite starts the run anew");
+    code = match_keys(&old, unit, config, err);
+    if (code) return code;
 
     json_int_t limit = -1;
     const char *init = NULL;
     json_unpack((json_t *)record, "{s:{s:I, s:s?}}", "options", "limit_batches", &limit, "init",
                 &init);
     if (limit != (json_int_t)options->limit_batches)
-        return refuse(unit, NL_EUSAGE, err, "--limit-batches");
+        return refuse(unit, NL_EUSAGE, err, NL_DIFFER_LIMIT);
     if (options->init && (!init || strcmp(init, options->init) != 0))
         return refuse(unit, NL_EUSAGE, err, "--init");
     return NL_OK;
@@ -180,14 +187,15 @@ int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_stu
         refuse(unit, NL_EUSAGE, err, "the device");
         return nl_hint(err, "that run was trained with --device %s", backend ? backend : "?");
     }
-    json_t *now = describe_sums(study->data);
-    char key[256] = "";
-    const json_t *old = json_object_get(json_object_get(record, "data"), "sha256");
-    const bool other = differ(old, now, key, sizeof key);
-    json_decref(now);
-    if (!other) return NL_OK;
-    refuse(unit, NL_EDATA, err, "the data");
-    return nl_hint(err, "%s differs; --data names the folder", *key ? key : "it");
+    const json_t *sums = json_object_get(json_object_get(record, "data"), "sha256");
+    for (int i = 0; i < NL_FILES; i++) {
+        const char *file = nl_file_name((enum nl_file)i);
+        const char *sum = json_string_value(json_object_get(sums, file));
+        if (sum && strcmp(sum, study->data->sha256[i]) == 0) continue;
+        refuse(unit, NL_EDATA, err, "the data");
+        return nl_hint(err, "%s is another file; --data names the folder", file);
+    }
+    return NL_OK;
 }
 
 bool nl_record_finished(const json_t *record, int epochs) {

@@ -70,6 +70,11 @@ static int check_folder(const nl_study *study, const nl_config *config, nl_error
     return code;
 }
 
+/* Whether run i is the first of its config. */
+static bool is_first(const nl_study *study, int i) {
+    return i == 0 || strcmp(study->runs[i].config.name, study->runs[i - 1].config.name) != 0;
+}
+
 int nl_study_check(const nl_study *study, nl_error *err) {
     const nl_train_options *o = &study->options;
     struct stat info;
@@ -84,6 +89,8 @@ int nl_study_check(const nl_study *study, nl_error *err) {
         code = nl_model_build(model, &study->runs[i].config, 0, err);
         if (!code) code = check_folder(study, &study->runs[i].config, err);
         if (!code) code = check_init(study, model, &sealed, err);
+        if (!code && is_first(study, i))
+            code = nl_siblings_check(study, &study->runs[i].config, false, err);
     }
     free(model);
     if (!code && !sealed) nl_checkpoint_warn(o->init);
@@ -102,6 +109,7 @@ int nl_study_check_data(const nl_study *study, nl_error *err) {
             code = nl_unit_init(&unit, study->options.out, config->name, config->train.seed, err);
         if (!code && study->options.resume) code = nl_record_read(&record, &unit, err);
         if (record) code = nl_record_match_data(record, &unit, study, err);
+        if (!code && is_first(study, i)) code = nl_siblings_check(study, config, true, err);
         json_decref(record);
     }
     free(model);

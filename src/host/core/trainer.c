@@ -123,8 +123,9 @@ static int stopped(const nl_run *run, nl_error *err) {
 }
 
 /* The weights are bad although every step's loss was finite: the last update broke them. */
-static int check_finite(const nl_run *run, double loss, nl_error *err) {
+static int check_finite(nl_run *run, double loss, nl_error *err) {
     if (isfinite(loss)) return NL_OK;
+    run->failure = (nl_failure){true, run->at.epoch, -1, loss};
     nl_fail(err, NL_ENONFINITE, run->unit.folder,
             "the test loss after epoch %" PRIu32 " is not finite: the weights are lost",
             run->at.epoch);

@@ -25,6 +25,14 @@ typedef struct nl_place {
     int64_t metrics_bytes; /* size of metrics.jsonl when the state was saved */
 } nl_place;
 
+/* Where the loss was no longer finite. */
+typedef struct nl_failure {
+    bool failed;
+    uint32_t epoch;
+    int64_t step; /* of the epoch; -1: in the test after it */
+    double loss;
+} nl_failure;
+
 typedef struct nl_run {
     const nl_study *study; /* options, backend, data */
     const nl_config *config;
@@ -36,6 +44,7 @@ typedef struct nl_run {
     nl_place at;
     char *plan; /* of an earlier run, to be reused; or NULL */
     char started[32];
+    nl_failure failure;
     nl_metrics metrics;
     nl_progress *progress;
     /* One epoch's work, allocated once. */
@@ -105,7 +114,9 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
 /* Writes run.json with this status; error: why it failed, or NULL. */
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err);
 
-struct json_t;
+/* What run.json says of the data; the caller owns it. */
+struct json_t *nl_record_data(const nl_dataset *data);
+
 /* run.json of a unit; NULL without error where there is none. Errors: NL_EDATA. */
 int nl_record_read(struct json_t **record, const nl_unit *unit, nl_error *err);
 /* Whether a run with this config can go on with the old one: config and options, then device and
@@ -116,3 +127,10 @@ int nl_record_match_data(const struct json_t *record, const nl_unit *unit, const
                          nl_error *err);
 /* Whether nothing is left to do up to this number of epochs. */
 bool nl_record_finished(const struct json_t *record, int epochs);
+
+/* --- siblings.c ------------------------------------------------------------------------------ */
+
+/* Refuses (NL_EUSAGE, with the keys) a run whose name's other runs in the folder are all of another
+ * config or, with_data, of other data. Keys that --set gave on this command line are a warning. */
+int nl_siblings_check(const nl_study *study, const nl_config *config, bool with_data,
+                      nl_error *err);
