@@ -151,6 +151,11 @@ void past_dynamic(float *out, const float *in) {
 void past_global(float *out, const float *in) {
     NL_LAUNCH(past_end, 1, kCount, 0, nullptr, out, in);
 }
+void past_odd_global(float *, const float *in) {
+    void *memory; // of a size that is no multiple of anything
+    cudaMalloc(&memory, (kCount + 1) * sizeof(float) - 1);
+    NL_LAUNCH(past_end, 1, kCount, 0, nullptr, static_cast<float *>(memory), in);
+}
 void race_of_blocks(float *out, const float *in) {
     NL_LAUNCH(same_place, 2, kCount, 0, nullptr, out, in);
 }
@@ -167,7 +172,7 @@ void too_much_shared(float *out, const float *) {
     NL_LAUNCH(large_shared, 1, kCount, 0, nullptr, out);
 }
 void counts_down(float *out, const float *) {
-    unsigned counter = 0;
+    static unsigned counter;
     NL_LAUNCH(next_number, 1, kCount, 0, nullptr, out, &counter);
 }
 void waits_in_capture(float *, const float *) {

@@ -27,6 +27,7 @@ broken_kernel other_function;     /* one lane shuffles, its warp votes */
 broken_kernel past_shared;        /* index one past a shared array */
 broken_kernel past_dynamic;       /* the same with dynamic shared memory */
 broken_kernel past_global;        /* writes one past an allocation */
+broken_kernel past_odd_global;    /* writes one past an allocation of 259 bytes */
 broken_kernel race_of_blocks;     /* two blocks write one place */
 broken_kernel too_many_threads;   /* 1056 threads a block */
 broken_kernel too_many_blocks;    /* 65536 blocks along y */

@@ -1,7 +1,7 @@
 /* The part of the CUDA runtime's interface that normlab's host code uses, for builds in which the
- * kernels run on the CPU (simt.h). Device memory is host memory; work is done at once, or recorded
- * while a stream is being captured and done when the graph is launched. Memory from cudaMalloc is
- * filled with NaN.
+ * kernels run on the CPU (simt.h). Device memory is host memory; work is done at once or, under a
+ * schedule other than 0, as late as it may be (simt_stream.h); a graph's in any order that its
+ * edges allow. Memory from cudaMalloc is filled with NaN.
  *
  * What a real runtime would refuse (allocating or waiting during a capture, a launch beyond the
  * limits, freeing what was not allocated) ends the program with a report.
@@ -24,7 +24,12 @@ typedef enum cudaError {
     cudaErrorInvalidDevice = 101,
     cudaErrorNoKernelImageForDevice = 209,
     cudaErrorUnsupportedPtxVersion = 222,
-    cudaErrorNotReady = 600
+    cudaErrorNotReady = 600,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureMerge = 903,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
+    cudaErrorCapturedEvent = 907
 } cudaError_t;
 
 enum cudaMemcpyKind {
@@ -115,10 +120,13 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 /* Queues work of the host as a kernel would be: at once, or into the graph being captured. */
 void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument);
 
-/* The orders in which blocks and threads run: 0 ascending, 1 descending, 2 and above shuffled by
- * that seed. Each warp goes as far as it can before the next one begins, but under 2 they go side
- * by side. */
+/* The orders in which work of the device, blocks and threads run: 0 ascending, 1 descending, 2 and
+ * above shuffled by that seed. NL_SIMT_SCHEDULE in the environment is what a program begins with.
+ * Each warp goes as far as it can before the next one begins, but under 2 they go side by side. */
 void simt_schedule(unsigned schedule);
+
+/* The device has so many bytes left from now on. */
+void simt_memory(size_t bytes);
 
 /* One line for the summary of what the tests covered: "shape norm_batch 3x5x7" and the like. */
 void simt_note(const char *kind, const char *text);

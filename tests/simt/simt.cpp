@@ -11,7 +11,7 @@
 
 #include <cstdarg> // va_list
 #include <cstdio>  // fprintf
-#include <cstdlib> // abort
+#include <cstdlib> // abort, getenv
 #include <memory>  // std::unique_ptr
 #include <set>     // std::set
 #include <string>  // std::string
@@ -50,8 +50,11 @@ const Launch *running; // which
 uint64_t block_number; // counts all blocks ever run, from 1
 size_t static_shared;  // bytes of the running block
 char *dynamic_memory;
-unsigned schedule;
-uint64_t random_state;
+unsigned schedule = [] {
+    const char *given = getenv("NL_SIMT_SCHEDULE");
+    return given ? static_cast<unsigned>(strtoul(given, nullptr, 10)) : 0u;
+}();
+uint64_t random_state, pick_state = schedule;
 
 const char *name_of(Op op) {
     static const char *const names[] = {"__syncthreads",  "__syncwarp",       "__shfl_sync",
@@ -62,9 +65,9 @@ const char *name_of(Op op) {
 
 // --- order ---
 
-unsigned random_below(unsigned n) {
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<unsigned>((random_state >> 33) % n);
+unsigned random_below(unsigned n, uint64_t &state = random_state) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<unsigned>((state >> 33) % n);
 }
 
 /* The order of n things under the schedule; a shuffled one is another at every call. */
@@ -263,6 +266,14 @@ void note_launch(const Launch &l) {
 
 } // namespace
 
+unsigned pick(unsigned n) {
+    return schedule == 0 ? 0 : schedule == 1 ? n - 1 : random_below(n, pick_state);
+}
+
+bool at_once() {
+    return schedule == 0;
+}
+
 void report(const char *format, ...) {
     fflush(stdout);
     if (running) {
@@ -344,6 +355,8 @@ void execute(const Launch &launch) {
 // --- for tests ---
 
 void simt_schedule(unsigned value) {
+    simt::finish_all(); // what was queued was queued under the schedule before
     simt::schedule = value;
+    simt::pick_state = value;
     simt_note("schedule", std::to_string(value).c_str());
 }

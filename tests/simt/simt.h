@@ -76,6 +76,13 @@ struct Launch {
     size_t shared;
     std::function<void()> body;
 };
+/* Which of n things that could be next comes next, and whether work is done as it is queued. */
+unsigned pick(unsigned n);
+bool at_once();
+
+/* Does all work that was queued. */
+void finish_all();
+
 void submit(cudaStream_t stream, std::function<void()> work);
 void execute(const Launch &launch);
 

@@ -1,64 +1,50 @@
-/* The runtime's shim: device memory is host memory, and work is done at once unless its stream is
- * being captured; then it is kept, in the order in which it was queued, and done at every launch of
- * the graph. That order is one that a device may choose, since work depends only on earlier work. A
- * stream joins a capture by waiting for an event of it, as in CUDA.
+/* The runtime's shim: the device and its memory, which is memory of the host, each allocation as
+ * large as was asked for, so that AddressSanitizer sees what goes past its end. Streams and
+ * graphs: simt_stream.h. A copy is as late as the real one may be: a waiting copy to the device, or
+ * a fill, waits for nothing but that the host's bytes have been read.
  */
-#include "simt.h"
+#include "simt_stream.h"
 
-#include <cstdio>  // fprintf
-#include <cstdlib> // aligned_alloc
+#include <cstdlib> // posix_memalign
 #include <map>     // std::map
 #include <memory>  // std::shared_ptr
 #include <vector>  // std::vector
 
-#include <time.h> // clock_gettime
+// --- simt.h ---
 
-struct CUgraph_st {
-    std::vector<std::function<void()>> work;
-};
-struct CUgraphExec_st {
-    std::vector<std::function<void()>> work;
-};
+namespace simt {
 
-/* A capture under way, shared by the streams that joined it. */
-struct Capture {
-    cudaStream_t origin;
-    std::vector<std::function<void()>> work;
-    bool ended = false;
-};
-struct CUstream_st {
-    std::shared_ptr<Capture> capture;
-    bool capturing() const {
-        return capture && !capture->ended;
+void submit(cudaStream_t stream, std::function<void()> work) {
+    if (stream && stream->capturing()) {
+        capture_node(*stream, std::move(work));
+        return;
     }
-};
-struct CUevent_st {
-    std::shared_ptr<Capture> capture;
-    double seconds = 0;
-};
+    if (captures > 0 && !stream)
+        report("work on the default stream while another is being captured");
+    end_with(stream, {make_task(std::move(work), before(stream))});
+}
+
+void finish_all() {
+    Tasks all = default_stream.last;
+    for (const CUstream_st *stream : streams) append(all, stream->last);
+    finish(all);
+}
+
+} // namespace simt
+
+void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument) {
+    simt::submit(stream, [work, argument] { work(argument); });
+}
 
 namespace {
 
-std::map<void *, size_t> allocations;
-size_t allocated;
-int captures; // under way
-constexpr size_t kMemory = size_t{4} << 30;
-
-double now() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-void not_while_capturing(const char *what) {
-    if (captures > 0) simt::report("%s while a stream is being captured", what);
-}
+std::map<const void *, size_t> allocations;
+size_t allocated, capacity = size_t{4} << 30;
 
 cudaError_t allocate(void **memory, size_t size, bool device) {
     not_while_capturing("an allocation");
-    if (size > kMemory - allocated) return cudaErrorMemoryAllocation;
-    *memory = aligned_alloc(256, (size + 255) / 256 * 256);
-    if (!*memory) return cudaErrorMemoryAllocation;
+    if (size > capacity - allocated) return cudaErrorMemoryAllocation;
+    if (posix_memalign(memory, 256, size) != 0) return cudaErrorMemoryAllocation;
     if (device) memset(*memory, 0xff, size); // every float a NaN
     allocations[*memory] = size;
     allocated += size;
@@ -70,30 +56,39 @@ cudaError_t release(void *memory) {
     if (!memory) return cudaSuccess;
     const auto it = allocations.find(memory);
     if (it == allocations.end()) simt::report("freed what was not allocated");
+    simt::finish_all();
     allocated -= it->second;
     allocations.erase(it);
     free(memory);
     return cudaSuccess;
 }
 
-} // namespace
+/* Memory of the host that the runtime did not give, from which and to which it copies at once. */
+bool is_pageable(const void *p) {
+    auto it = allocations.upper_bound(p);
+    if (it == allocations.begin()) return true;
+    --it;
+    return static_cast<const char *>(p) >= static_cast<const char *>(it->first) + it->second;
+}
 
-namespace simt {
-
-void submit(cudaStream_t stream, std::function<void()> work) {
-    if (stream && stream->capturing()) {
-        stream->capture->work.push_back(std::move(work));
+void copy(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
+    cudaStreamCaptureStatus status;
+    cudaStreamIsCapturing(stream, &status);
+    if (size == 0) return;
+    if (status == cudaStreamCaptureStatusNone && kind == cudaMemcpyHostToDevice &&
+        is_pageable(from)) {
+        const auto bytes = static_cast<const char *>(from);
+        const auto staged = std::make_shared<std::vector<char>>(bytes, bytes + size);
+        simt::submit(stream, [=] { memcpy(to, staged->data(), size); });
     } else {
-        if (captures > 0 && !stream)
-            report("work on the default stream while another is being captured");
-        work();
+        simt::submit(stream, [=] { memcpy(to, from, size); });
     }
 }
 
-} // namespace simt
+} // namespace
 
-void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument) {
-    simt::submit(stream, [work, argument] { work(argument); });
+void simt_memory(size_t bytes) {
+    capacity = allocated + bytes;
 }
 
 // --- device ---
@@ -111,11 +106,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
     if (device != 0) return cudaErrorInvalidDevice;
-    *prop = {"SIMT executor", kMemory, 9, 0, 132, 50 << 20};
-    return cudaSuccess;
-}
-cudaError_t cudaDeviceSynchronize() {
-    not_while_capturing("a wait");
+    *prop = {"SIMT executor", capacity, 9, 0, 132, 50 << 20};
     return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int *version) {
@@ -127,8 +118,8 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
     return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
-    *available = kMemory - allocated;
-    *total = kMemory;
+    *available = capacity - allocated;
+    *total = capacity;
     return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
@@ -141,9 +132,24 @@ const char *cudaGetErrorName(cudaError_t error) {
     return error == cudaSuccess ? "cudaSuccess" : "cudaError";
 }
 const char *cudaGetErrorString(cudaError_t error) {
-    return error == cudaErrorMemoryAllocation ? "out of memory"
-           : error == cudaSuccess             ? "no error"
-                                              : "error";
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureMerge:
+        return "operation would result in a merge of separate capture sequences";
+    case cudaErrorStreamCaptureUnjoined:
+        return "capturing stream has unjoined work";
+    case cudaErrorStreamCaptureIsolation:
+        return "dependency created on uncaptured work in another stream";
+    case cudaErrorCapturedEvent:
+        return "operation not permitted on an event last recorded in a capturing stream";
+    default:
+        return "error";
+    }
 }
 
 // --- memory ---
@@ -163,22 +169,26 @@ cudaError_t cudaFree(void *memory) {
 cudaError_t cudaFreeHost(void *memory) {
     return release(memory);
 }
-cudaError_t cudaMemcpy(void *to, const void *from, size_t size, cudaMemcpyKind) {
+cudaError_t cudaMemcpy(void *to, const void *from, size_t size, cudaMemcpyKind kind) {
     not_while_capturing("a waiting copy");
-    if (size) memcpy(to, from, size);
+    copy(to, from, size, kind, nullptr);
+    const bool returns_early =
+        kind == cudaMemcpyDeviceToDevice || (kind == cudaMemcpyHostToDevice && is_pageable(from));
+    if (!returns_early) finish(before(nullptr));
     return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind,
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-    simt::submit(stream, [=] {
-        if (size) memcpy(to, from, size);
-    });
+    cudaStreamCaptureStatus status;
+    cudaStreamIsCapturing(stream, &status);
+    copy(to, from, size, kind, stream);
+    if (status == cudaStreamCaptureStatusNone && kind == cudaMemcpyDeviceToHost && is_pageable(to))
+        finish(before(stream));
     return cudaSuccess;
 }
 cudaError_t cudaMemset(void *memory, int value, size_t size) {
-    not_while_capturing("a waiting fill");
-    if (size) memset(memory, value, size);
-    return cudaSuccess;
+    not_while_capturing("a fill");
+    return cudaMemsetAsync(memory, value, size, nullptr);
 }
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream) {
     simt::submit(stream, [=] {
@@ -189,26 +199,42 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t s
 
 // --- streams and events ---
 
-cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     *stream = new CUstream_st;
+    (*stream)->blocking = flags != cudaStreamNonBlocking;
+    streams.insert(*stream);
     return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
-    return cudaStreamCreate(stream);
+cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+    return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    finish(stream->last);
+    streams.erase(stream);
     delete stream;
     return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     not_while_capturing("a wait");
+    finish(before(stream));
     return cudaSuccess;
 }
-cudaError_t cudaStreamQuery(cudaStream_t) {
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+    not_while_capturing("a question");
+    finish(before(stream));
     return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-    if (event->capture && !event->capture->ended) stream->capture = event->capture;
+    CUstream_st &waits = known(stream);
+    if (event->capture) return wait_for_captured(waits, *event);
+    if (event->after.empty()) return cudaSuccess; // never recorded
+    if (waits.capturing()) return invalidate(waits.capture, cudaErrorStreamCaptureIsolation);
+    append(waits.last, event->after);
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize() {
+    not_while_capturing("a wait");
+    simt::finish_all();
     return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t *event) {
@@ -223,19 +249,30 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    event->capture = stream && stream->capturing() ? stream->capture : nullptr;
-    event->seconds = now();
+    *event = {};
+    if (stream && stream->capturing()) {
+        event->capture = stream->capture;
+        event->captured = stream->last_captured;
+        return cudaSuccess;
+    }
+    const auto seconds = event->seconds = std::make_shared<double>(0);
+    simt::submit(stream, [seconds] { *seconds = now(); });
+    event->after = known(stream).last;
     return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     not_while_capturing("a wait");
+    if (event->capture) return cudaErrorCapturedEvent;
+    finish(event->after);
     return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t) {
-    return cudaSuccess;
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    return cudaEventSynchronize(event);
 }
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-    *milliseconds = static_cast<float>(1e3 * (end->seconds - begin->seconds));
+    if (!begin->seconds || !end->seconds) return cudaErrorInvalidValue;
+    if (!not_done(begin->after).empty() || !not_done(end->after).empty()) return cudaErrorNotReady;
+    *milliseconds = static_cast<float>(1e3 * (*end->seconds - *begin->seconds));
     return cudaSuccess;
 }
 
@@ -245,15 +282,19 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     if (!stream || stream->capturing()) return cudaErrorInvalidValue;
     stream->capture = std::make_shared<Capture>();
     stream->capture->origin = stream;
+    stream->last_captured.clear();
     captures++;
     return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+    *graph = nullptr;
     if (!stream->capturing() || stream->capture->origin != stream) return cudaErrorInvalidValue;
-    *graph = new CUgraph_st{std::move(stream->capture->work)};
-    stream->capture->ended = true;
-    stream->capture = nullptr;
+    const std::shared_ptr<Capture> capture = stream->capture;
+    capture->ended = true;
     captures--;
+    if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
+    if (!all_joined(capture->nodes, stream->last_captured)) return cudaErrorStreamCaptureUnjoined;
+    *graph = new CUgraph_st{std::move(capture->nodes)};
     return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status) {
@@ -262,14 +303,29 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
-    *exec = new CUgraphExec_st{graph->work};
+    *exec = new CUgraphExec_st{graph->nodes};
     return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
     return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-    for (const auto &work : exec->work) simt::submit(stream, work);
+    not_while_capturing("the launch of a graph");
+    const Tasks first = before(stream);
+    std::vector<bool> is_last(exec->nodes.size(), true);
+    Tasks made, last;
+    for (const Node &node : exec->nodes) {
+        Tasks after;
+        for (const size_t at : node.after) {
+            after.push_back(made[at]);
+            is_last[at] = false;
+        }
+        made.push_back(make_task(node.work, node.after.empty() ? first : after));
+    }
+    for (size_t i = 0; i < made.size(); i++) {
+        if (is_last[i]) last.push_back(made[i]);
+    }
+    end_with(stream, made.empty() ? first : last);
     return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {

@@ -107,40 +107,191 @@ Test(simt, sound_kernels_run_under_every_schedule) {
     }
 }
 
+// --- streams, captures, graphs ---
+
 static int worked;
 
 static void work(void *argument) {
     worked += *(int *)argument;
 }
 
+/* Two streams, and the events by which one forks from the other and joins it. */
+typedef struct device_work {
+    cudaStream_t stream, branch;
+    cudaEvent_t forked, joined;
+} device_work;
+
+static device_work work_make(void) {
+    device_work w;
+    cudaStreamCreateWithFlags(&w.stream, cudaStreamNonBlocking);
+    cudaStreamCreateWithFlags(&w.branch, cudaStreamNonBlocking);
+    cudaEventCreate(&w.forked);
+    cudaEventCreate(&w.joined);
+    return w;
+}
+
+static void work_free(device_work w) {
+    cudaEventDestroy(w.joined);
+    cudaEventDestroy(w.forked);
+    cudaStreamDestroy(w.branch);
+    cudaStreamDestroy(w.stream);
+}
+
+static void fork_branch(device_work w) {
+    cudaEventRecord(w.forked, w.stream);
+    cudaStreamWaitEvent(w.branch, w.forked, 0);
+}
+
+static void join_branch(device_work w) {
+    cudaEventRecord(w.joined, w.branch);
+    cudaStreamWaitEvent(w.stream, w.joined, 0);
+}
+
+static char order[16];
+
+static void note(void *letter) {
+    strncat(order, letter, 1);
+}
+
 Test(simt, a_graph_does_at_launch_what_was_captured) {
     int one = 1;
     float a[4] = {1, 2, 3, 4}, b[4] = {0};
-    cudaStream_t stream, branch;
-    cudaEvent_t fork_event;
+    const device_work w = work_make();
     cudaGraph_t graph;
     cudaGraphExec_t exec;
-    cudaStreamCreate(&stream);
-    cudaStreamCreate(&branch);
-    cudaEventCreate(&fork_event);
-    cr_assert(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
-    simt_submit(stream, work, &one);
-    cudaEventRecord(fork_event, stream);
-    cudaStreamWaitEvent(branch, fork_event, 0);
-    cudaMemcpyAsync(b, a, sizeof a, cudaMemcpyDeviceToDevice, branch);
-    cr_assert(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    cr_assert(cudaStreamBeginCapture(w.stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    simt_submit(w.stream, work, &one);
+    fork_branch(w);
+    cudaMemcpyAsync(b, a, sizeof a, cudaMemcpyDeviceToDevice, w.branch);
+    join_branch(w);
+    cr_assert(cudaStreamEndCapture(w.stream, &graph) == cudaSuccess);
     cr_assert(worked == 0 && b[0] == 0, "nothing runs during the capture");
     cudaGraphInstantiate(&exec, graph, 0);
     cudaGraphDestroy(graph);
     a[0] = 7;
-    for (int i = 0; i < 3; i++) cudaGraphLaunch(exec, stream);
+    for (int i = 0; i < 3; i++) cudaGraphLaunch(exec, w.stream);
     cr_assert(worked == 3 && b[0] == 7 && b[3] == 4);
-    simt_submit(branch, work, &one);
+    simt_submit(w.branch, work, &one);
     cr_assert(worked == 4, "the branch is free again");
     cudaGraphExecDestroy(exec);
-    cudaEventDestroy(fork_event);
-    cudaStreamDestroy(branch);
-    cudaStreamDestroy(stream);
+    work_free(w);
+}
+
+Test(simt, a_branch_that_was_never_joined_is_an_error) {
+    int one = 1;
+    const device_work w = work_make();
+    cudaGraph_t graph;
+    for (int joined = 0; joined < 2; joined++) {
+        cr_assert(cudaStreamBeginCapture(w.stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+        fork_branch(w);
+        simt_submit(w.branch, work, &one);
+        join_branch(w);
+        if (!joined) simt_submit(w.branch, work, &one);
+        const cudaError_t status = cudaStreamEndCapture(w.stream, &graph);
+        cr_assert(status == (joined ? cudaSuccess : cudaErrorStreamCaptureUnjoined));
+        cr_assert((graph != NULL) == joined);
+        if (graph) cudaGraphDestroy(graph);
+    }
+    work_free(w);
+}
+
+Test(simt, a_capture_that_waits_for_work_outside_is_an_error) {
+    const device_work w = work_make();
+    cudaGraph_t graph;
+    cudaEventRecord(w.joined, w.branch);
+    cr_assert(cudaStreamBeginCapture(w.stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    cr_assert(cudaStreamWaitEvent(w.stream, w.joined, 0) == cudaErrorStreamCaptureIsolation);
+    cr_assert(cudaStreamEndCapture(w.stream, &graph) == cudaErrorStreamCaptureInvalidated);
+    cr_assert(!graph);
+    cr_assert(cudaStreamBeginCapture(w.stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    cudaEventRecord(w.forked, w.stream);
+    cr_assert(cudaStreamEndCapture(w.stream, &graph) == cudaSuccess);
+    cr_assert(cudaStreamWaitEvent(w.branch, w.forked, 0) == cudaErrorCapturedEvent);
+    cudaGraphDestroy(graph);
+    work_free(w);
+}
+
+/* a, then b and c on two branches, then d. */
+static void capture_diamond(cudaGraphExec_t *exec, device_work w) {
+    cudaGraph_t graph;
+    cudaStreamBeginCapture(w.stream, cudaStreamCaptureModeGlobal);
+    simt_submit(w.stream, note, "a");
+    fork_branch(w);
+    simt_submit(w.branch, note, "b");
+    simt_submit(w.stream, note, "c");
+    join_branch(w);
+    simt_submit(w.stream, note, "d");
+    cr_assert(cudaStreamEndCapture(w.stream, &graph) == cudaSuccess);
+    cudaGraphInstantiate(exec, graph, 0);
+    cudaGraphDestroy(graph);
+}
+
+Test(simt, a_graph_runs_in_any_order_that_its_edges_allow) {
+    const device_work w = work_make();
+    cudaGraphExec_t exec;
+    capture_diamond(&exec, w);
+    int seen[2] = {0, 0};
+    for (unsigned s = 0; s < 16; s++) {
+        simt_schedule(s);
+        order[0] = '\0';
+        cudaGraphLaunch(exec, w.stream);
+        simt_submit(w.stream, note, "e");
+        cudaStreamSynchronize(w.stream);
+        cr_assert(!strcmp(order, "abcde") || !strcmp(order, "acbde"), "%s", order);
+        seen[order[1] == 'c']++;
+    }
+    cr_assert(seen[0] > 2 && seen[1] > 2, "both orders: %d, %d", seen[0], seen[1]);
+    cudaGraphExecDestroy(exec);
+    work_free(w);
+}
+
+Test(simt, streams_wait_for_nothing_that_they_were_not_told_to) {
+    const device_work w = work_make();
+    cudaStream_t blocking;
+    cudaStreamCreate(&blocking);
+    simt_schedule(1);
+    simt_submit(w.stream, note, "a");
+    simt_submit(w.branch, note, "b");
+    cr_assert(!strcmp(order, ""), "nobody has waited yet");
+    cudaStreamSynchronize(w.branch);
+    cr_assert(!strcmp(order, "b"));
+    fork_branch(w);
+    simt_submit(w.branch, note, "c");
+    cudaStreamSynchronize(w.branch);
+    cr_assert(!strcmp(order, "bac"));
+    simt_submit(NULL, note, "d");
+    simt_submit(w.stream, note, "e");
+    simt_submit(blocking, note, "f");
+    cudaStreamSynchronize(w.stream);
+    cr_assert(!strcmp(order, "bace"), "a non-blocking stream does not wait for the default one");
+    cudaStreamSynchronize(blocking);
+    cr_assert(!strcmp(order, "bacedf"));
+    cudaStreamDestroy(blocking);
+    work_free(w);
+}
+
+/* What a stream sees of a copy to the device that was made by the default stream. */
+static float seen_of_copy(bool waits) {
+    const device_work w = work_make();
+    float *there, *seen, host = 5;
+    cr_assert(cudaMalloc((void **)&there, sizeof *there) == cudaSuccess);
+    cr_assert(cudaMallocHost((void **)&seen, sizeof *seen) == cudaSuccess);
+    cudaMemcpy(there, &host, sizeof host, cudaMemcpyHostToDevice);
+    host = 6;
+    if (waits) cudaStreamSynchronize(NULL);
+    cudaMemcpyAsync(seen, there, sizeof *seen, cudaMemcpyDeviceToHost, w.stream);
+    cudaStreamSynchronize(w.stream);
+    const float result = *seen;
+    cudaFree(there);
+    cudaFreeHost(seen);
+    work_free(w);
+    return result;
+}
+
+Test(simt, a_copy_to_the_device_may_come_after_it_returned) {
+    simt_schedule(1);
+    cr_assert(isnan(seen_of_copy(false)));
+    cr_assert(seen_of_copy(true) == 5);
 }
 
 Test(simt, a_device_that_is_full_says_so) {
@@ -194,5 +345,6 @@ Test(simt, addresses_are_checked) {
     DIES_WITH(past_shared, "index 64 out of bounds");
     DIES_WITH(past_dynamic, "AddressSanitizer: heap-buffer-overflow");
     DIES_WITH(past_global, "AddressSanitizer: heap-buffer-overflow");
+    DIES_WITH(past_odd_global, "AddressSanitizer: heap-buffer-overflow");
 }
 #endif
