@@ -41,23 +41,24 @@ Test(train_cli, files_log_and_records) {
         unit_has(toy_cli.out, "best.safetensors") && unit_has(toy_cli.out, "state.safetensors"));
     expect_status("finished");
 
+    enum { STEP, PROGRESS, EPOCH, FINAL };
     static const char *const expected[] = {
-        "event,epoch,step,loss,penalty",
-        "event,epoch,step,loss,penalty",
-        "event,epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,"
-        "images_per_second",
-        "event,epoch,step,loss,penalty",
+        "event,epoch,step,loss,penalty", "event,epoch,step,loss,accuracy",
         "event,epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,"
         "images_per_second",
         "event,train_loss,train_accuracy,test_loss,test_accuracy"};
-    static const int steps[] = {0, 4, -1, 8, -1, -1};
+    /* Progress of each of the 6 steps of an epoch, records of every fourth step in front of it. */
+    static const int kinds[] = {STEP,     PROGRESS, PROGRESS, PROGRESS, PROGRESS, STEP,
+                                PROGRESS, PROGRESS, EPOCH,    PROGRESS, PROGRESS, STEP,
+                                PROGRESS, PROGRESS, PROGRESS, PROGRESS, EPOCH,    FINAL};
+    static const int steps[] = {0, 0, 1, 2, 3, 4, 4, 5, -1, 6, 7, 8, 8, 9, 10, 11, -1, -1};
     char *text = unit_content(toy_cli.out, "metrics.jsonl"), *rest = text, keys[256];
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 18; i++) {
         const char *line = strsep(&rest, "\n");
         json_t *record = line ? json_loads(line, 0, NULL) : NULL;
         cr_assert(record, "line %d: %s", i, line);
         keys_of(keys, record);
-        cr_expect_str_eq(keys, expected[i]);
+        cr_expect_str_eq(keys, expected[kinds[i]]);
         if (steps[i] >= 0)
             cr_expect(json_integer_value(json_object_get(record, "step")) == steps[i]);
         json_decref(record);

@@ -2,12 +2,14 @@
  * any step and resumed ends with the same bytes. */
 #include <criterion/criterion.h>
 
+#include <math.h>   // fabs
 #include <signal.h> // raise
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
 #include "normlab/rng.h" // nl_rotation_degrees
+#include "support/idx_set.h"
 #include "support/toy.h"
 
 /* Trains into `out`, with the exit code expected. */
@@ -57,8 +59,8 @@ Test(trainer, train_loss_is_the_mean_over_images) {
     char *text = toy_read(&t, a, "metrics.jsonl", &size), *at = text;
     double sum = 0, loss = 0;
     for (int step = 0; step < TOY_STEPS; step++) { /* 5 batches of 8 images and one of 4 */
-        cr_assert((at = strstr(at, "\"loss\":")) && sscanf(at, "\"loss\":%lf", &loss) == 1);
-        at++;
+        cr_assert((at = strstr(at, "\"event\":\"step\"")) && (at = strstr(at, "\"loss\":")) &&
+                  sscanf(at, "\"loss\":%lf", &loss) == 1);
         sum += loss * (step < TOY_STEPS - 1 ? TOY_BATCH : TOY_TRAIN % TOY_BATCH);
     }
     cr_assert((at = strstr(at, "\"train_loss\":")) && sscanf(at, "\"train_loss\":%lf", &loss) == 1);
@@ -207,4 +209,80 @@ Test(trainer, resume_after_every_step_in_double) {
 
 Test(trainer, resume_after_every_step_in_float) {
     resume_after_every_step(&nl_backend_plain);
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+enum { MANY = 120, MANY_STEPS = 60 };
+
+/* The toy with more steps an epoch than it is told in pieces, so that some pieces hold two. */
+static void open_many(toy *t) {
+    char path[320];
+    nl_error err = {0};
+    toy_open(t);
+    nl_dataset_free(&t->data);
+    snprintf(path, sizeof path, "%s/many", t->dir);
+    idx_set_write(path, MANY, TOY_TEST, false);
+    cr_assert(nl_dataset_load(&t->data, path, &err) == NL_OK, "%s", err.what);
+    t->config.data.batch = MANY / MANY_STEPS;
+    t->study.options.log_every = 1;
+}
+
+/* Fifty pieces an epoch; each is the mean of the steps that no piece before it has told. */
+Test(trainer, progress_in_fifty_pieces) {
+    toy t;
+    open_many(&t);
+    char a[256];
+    size_t size;
+    train(&t, folder(&t, a, "a"), NL_OK);
+    char *text = toy_read(&t, a, "metrics.jsonl", &size), *rest = text, *line;
+    int pieces = 0, steps = 0, longest = 0, step = -1, epoch;
+    double sum = 0, loss, accuracy;
+    while ((line = strsep(&rest, "\n"))) {
+        if (sscanf(line, "{\"event\":\"step\",\"epoch\":%*d,\"step\":%d,\"loss\":%lf", &step,
+                   &loss) == 2) {
+            sum += loss;
+            steps++;
+        } else if (sscanf(line,
+                          "{\"event\":\"progress\",\"epoch\":%d,\"step\":%d,\"loss\":%lf,"
+                          "\"accuracy\":%lf}",
+                          &epoch, &step, &loss, &accuracy) == 4) {
+            cr_expect(fabs(loss - sum / steps) < 1e-12, "step %d", step);
+            cr_expect(accuracy >= 0 && accuracy <= 100);
+            pieces++;
+            cr_expect_eq(epoch, step / MANY_STEPS);
+            cr_expect_eq(step + 1, (pieces * MANY_STEPS + 49) / 50, "piece %d, step %d", pieces,
+                         step);
+            if (steps > longest) longest = steps;
+            sum = steps = 0;
+        }
+    }
+    cr_expect_eq(pieces, 50 * TOY_EPOCHS);
+    cr_expect_eq(longest, 2);
+    free(text);
+    toy_close(&t);
+}
+
+/* A stop in the middle of a piece: its sums are part of the state. */
+Test(trainer, progress_of_a_resumed_run) {
+    toy t;
+    open_many(&t);
+    char whole[256], parts[256], name[32];
+    train(&t, folder(&t, whole, "whole"), NL_OK);
+    for (int step = 3; step < 3 + 7; step++) {
+        snprintf(name, sizeof name, "stop-%d", step);
+        folder(&t, parts, name);
+        const nl_backend stopping = stopping_backend(&nl_backend_cpu64, step);
+        t.study.backend = &stopping;
+        t.study.options.resume = false;
+        train(&t, parts, NL_ESIGINT);
+        t.study.backend = &nl_backend_cpu64;
+        t.study.options.resume = true;
+        train(&t, parts, NL_OK);
+        char *expected = records(&t, whole), *found = records(&t, parts);
+        cr_expect_str_eq(found, expected, "step %d", step);
+        free(expected);
+        free(found);
+    }
+    toy_close(&t);
 }

@@ -62,6 +62,28 @@ static int fail_nonfinite(nl_run *run, double loss, nl_error *err) {
     return nl_hint(err, "the checkpoints of the last whole epoch are kept; try a lower train.lr");
 }
 
+/* An epoch is told in so many pieces, or in one a step: where a piece ends depends on the number of
+ * steps alone, not on chunks, stops and resumptions. */
+enum { PIECES = 50 };
+
+static bool ends_piece(uint32_t step, uint32_t steps) {
+    return steps <= PIECES || (step + 1ull) * PIECES / steps != step * (uint64_t)PIECES / steps;
+}
+
+static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_error *err) {
+    nl_place *at = &run->at;
+    at->piece_loss += r->loss * r->images;
+    at->piece_hits += r->hits;
+    at->piece_images += r->images;
+    if (!ends_piece(at->step, run->steps)) return NL_OK;
+    const double images = (double)at->piece_images;
+    const int code = nl_metrics_progress(&run->metrics, at->epoch, step, at->piece_loss / images,
+                                         100.0 * (double)at->piece_hits / images, err);
+    at->piece_loss = 0;
+    at->piece_hits = at->piece_images = 0;
+    return code;
+}
+
 /* Takes the records of steps at.step ... into sums, metrics and progress. */
 static int account(nl_run *run, uint32_t count, nl_error *err) {
     nl_place *at = &run->at;
@@ -78,6 +100,8 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
         at->loss_sum += r->loss * r->images;
         at->hits += r->hits;
         at->images += r->images;
+        const int code = add_to_piece(run, r, step, err);
+        if (code) return code;
         at->step++;
         run->progress->work_done++;
         at->last_loss = r->loss + r->penalty;

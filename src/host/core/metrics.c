@@ -91,6 +91,14 @@ int nl_metrics_step(nl_metrics *metrics, uint32_t epoch, uint64_t step, double l
                       epoch, step, tidy(loss).text, tidy(penalty).text);
 }
 
+int nl_metrics_progress(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss,
+                        double accuracy, nl_error *err) {
+    return write_line(metrics, err,
+                      "{\"event\":\"progress\",\"epoch\":%" PRIu32 ",\"step\":%" PRIu64
+                      ",\"loss\":%s,\"accuracy\":%s}\n",
+                      epoch, step, tidy(loss).text, tidy(accuracy).text);
+}
+
 int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *r, nl_error *err) {
     return write_line(metrics, err,
                       "{\"event\":\"epoch\",\"epoch\":%" PRIu32 ",\"lr\":%s,\"train_loss\":%s,"

@@ -31,6 +31,9 @@ void nl_metrics_close(nl_metrics *metrics);
 /* Errors of all: NL_EWRITE. */
 int nl_metrics_step(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss, double penalty,
                     nl_error *err);
+/* Means over the batches since the last such record: loss without penalty, accuracy in per cent. */
+int nl_metrics_progress(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss,
+                        double accuracy, nl_error *err);
 int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *record, nl_error *err);
 /* Statistics of one convolution; epoch: trained last, -1 before the first. */
 int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *stats,

@@ -2,6 +2,8 @@
  * it, and standard output holds the same lines either way. */
 #include "progress.h"
 
+#include <langinfo.h>  // nl_langinfo_l
+#include <locale.h>    // newlocale
 #include <math.h>      // isfinite
 #include <stdio.h>     // snprintf
 #include <string.h>    // strlen
@@ -35,9 +37,20 @@ const char *nl_rate_text(char text[32], double steps, double seconds) {
     return text;
 }
 
+/* Whether the user's locale writes UTF-8; the program's own stays "C", where a number has a point.
+ */
+static bool has_utf8(void) {
+    const locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+    if (!locale) return false;
+    const bool utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+    freelocale(locale);
+    return utf8;
+}
+
 void nl_progress_begin(nl_progress *p, uint32_t first) {
     struct winsize size;
     p->width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    p->utf8 = has_utf8();
     p->started = nl_clock();
     p->first = first;
     p->drawn = 0;
@@ -45,26 +58,29 @@ void nl_progress_begin(nl_progress *p, uint32_t first) {
 
 enum { MAX_CELLS = 10, CELL_BYTES = 3, LINE_SIZE = 512 };
 
-/* A bar of `count` cells, the last one in eighths. */
-static void fill_bar(char cells[MAX_CELLS * CELL_BYTES + 1], int count, double share) {
+/* A bar of `count` cells, the last one in eighths; in ASCII, whole or empty. */
+static void fill_bar(char cells[MAX_CELLS * CELL_BYTES + 1], int count, double share, bool utf8) {
     static const char *const part[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     const int eighths = (int)(8 * count * share);
     cells[0] = '\0';
     for (int i = 0; i < count; i++) {
         const int in_cell = eighths - 8 * i;
-        strcat(cells, in_cell >= 8 ? "█" : part[in_cell > 0 ? in_cell : 0]);
+        if (in_cell >= 8)
+            strcat(cells, utf8 ? "█" : "#");
+        else
+            strcat(cells, part[in_cell > 0 && utf8 ? in_cell : 0]);
     }
 }
 
 /* The line, with as many cells as the terminal has room for; false where even none fit. */
-static bool compose(char line[LINE_SIZE], int width, const char *text, double share,
+static bool compose(char line[LINE_SIZE], const nl_progress *p, const char *text, double share,
                     const char *tail) {
     char cells[MAX_CELLS * CELL_BYTES + 1];
     const int percent = (int)(100 * share);
-    int room = width - 1 - snprintf(line, LINE_SIZE, "%s%3d%%|| %s", text, percent, tail);
+    int room = p->width - 1 - snprintf(line, LINE_SIZE, "%s%3d%%|| %s", text, percent, tail);
     if (room < 0) return false;
     if (room > MAX_CELLS) room = MAX_CELLS;
-    fill_bar(cells, room, share);
+    fill_bar(cells, room, share, p->utf8);
     snprintf(line, LINE_SIZE, "%s%3d%%|%s| %s", text, percent, cells, tail);
     return true;
 }
@@ -82,7 +98,7 @@ void nl_progress_draw(nl_progress *p, uint32_t done, uint32_t total, const char 
         snprintf(tail + length, sizeof tail - (size_t)length, " all: %s",
                  nl_progress_study_text(p, study));
     const double share = (double)done / total;
-    if (!compose(line, p->width, text, share, tail) && !compose(line, p->width, "", share, tail))
+    if (!compose(line, p, text, share, tail) && !compose(line, p, "", share, tail))
         snprintf(line, sizeof line, "%.*s", p->width - 1, tail);
     fprintf(stderr, "\r%s\033[K", line);
     fflush(stderr);

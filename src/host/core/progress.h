@@ -7,6 +7,7 @@
 typedef struct nl_progress {
     bool shown;
     int width;                /* columns of the terminal */
+    bool utf8;                /* it shows blocks, not ASCII alone */
     double drawn;             /* when it was drawn last */
     double started;           /* of this pass */
     uint32_t first;           /* step this pass began at */

@@ -12,12 +12,14 @@
 /* --- the place as text ---------------------------------------------------------------------- */
 
 static char *place_to_text(const nl_place *at) {
-    json_t *json = json_pack(
-        "{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:I}", "epoch", (json_int_t)at->epoch,
-        "step", (json_int_t)at->step, "loss_sum", at->loss_sum, "seconds", at->seconds, "last_loss",
-        at->last_loss, "hits", (json_int_t)at->hits, "images", (json_int_t)at->images, "best_epoch",
-        (json_int_t)at->best_epoch, "best_accuracy", at->best_accuracy, "best_loss", at->best_loss,
-        "metrics_bytes", (json_int_t)at->metrics_bytes);
+    json_t *json =
+        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:I}", "epoch",
+                  (json_int_t)at->epoch, "step", (json_int_t)at->step, "loss_sum", at->loss_sum,
+                  "seconds", at->seconds, "last_loss", at->last_loss, "hits", (json_int_t)at->hits,
+                  "images", (json_int_t)at->images, "piece_loss", at->piece_loss, "piece_hits",
+                  (json_int_t)at->piece_hits, "piece_images", (json_int_t)at->piece_images,
+                  "best_epoch", (json_int_t)at->best_epoch, "best_accuracy", at->best_accuracy,
+                  "best_loss", at->best_loss, "metrics_bytes", (json_int_t)at->metrics_bytes);
     NL_ASSERT(json);
     char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(json);
@@ -25,23 +27,31 @@ static char *place_to_text(const nl_place *at) {
     return text;
 }
 
+/* The sums of a piece came later: a state without them begins a new piece. */
 static bool place_from_text(nl_place *at, const char *text) {
     json_int_t epoch, step, hits, images, best_epoch, metrics_bytes;
+    json_int_t piece_hits = 0, piece_images = 0;
+    at->piece_loss = 0;
     json_t *json = text ? json_loads(text, 0, NULL) : NULL;
     const bool read =
-        json && json_unpack(json, "{s:I, s:I, s:F, s:F, s:F, s:I, s:I, s:I, s:F, s:F, s:I}",
-                            "epoch", &epoch, "step", &step, "loss_sum", &at->loss_sum, "seconds",
-                            &at->seconds, "last_loss", &at->last_loss, "hits", &hits, "images",
-                            &images, "best_epoch", &best_epoch, "best_accuracy", &at->best_accuracy,
-                            "best_loss", &at->best_loss, "metrics_bytes", &metrics_bytes) == 0;
+        json &&
+        json_unpack(json, "{s:I, s:I, s:F, s:F, s:F, s:I, s:I, s?F, s?I, s?I, s:I, s:F, s:F, s:I}",
+                    "epoch", &epoch, "step", &step, "loss_sum", &at->loss_sum, "seconds",
+                    &at->seconds, "last_loss", &at->last_loss, "hits", &hits, "images", &images,
+                    "piece_loss", &at->piece_loss, "piece_hits", &piece_hits, "piece_images",
+                    &piece_images, "best_epoch", &best_epoch, "best_accuracy", &at->best_accuracy,
+                    "best_loss", &at->best_loss, "metrics_bytes", &metrics_bytes) == 0;
     json_decref(json);
     if (!read || epoch < 0 || epoch > INT32_MAX || step < 0 || step > INT32_MAX || hits < 0 ||
-        images < hits || best_epoch < -1 || best_epoch >= epoch + (epoch == 0) || metrics_bytes < 0)
+        images < hits || piece_hits < 0 || piece_images < piece_hits || best_epoch < -1 ||
+        best_epoch >= epoch + (epoch == 0) || metrics_bytes < 0)
         return false;
     at->epoch = (uint32_t)epoch;
     at->step = (uint32_t)step;
     at->hits = (uint64_t)hits;
     at->images = (uint64_t)images;
+    at->piece_hits = (uint64_t)piece_hits;
+    at->piece_images = (uint64_t)piece_images;
     at->best_epoch = best_epoch;
     at->metrics_bytes = metrics_bytes;
     return true;

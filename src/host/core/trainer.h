@@ -19,6 +19,9 @@ typedef struct nl_place {
     double loss_sum, seconds;
     double last_loss; /* of the last batch, with L1; for the log */
     uint64_t hits, images;
+    /* The same since the last progress record. */
+    double piece_loss;
+    uint64_t piece_hits, piece_images;
     /* The best epoch so far; -1: none. */
     int64_t best_epoch;
     double best_accuracy, best_loss;

@@ -223,8 +223,8 @@ static int write_key(FILE *out, const grid *g) {
     int lines = 1;
     double x = 0.018 * g->width;
     for (int i = 0; i < g->summary->n_rows; i++) {
-        const nl_label name = nl_short(g->summary->rows[i].variant->name);
-        const double w = 44 + 8.4 * nl_label_width(&name) + 18;
+        const char *name = g->summary->rows[i].label.text;
+        const double w = 44 + 8.4 * nl_text_width(name) + 18;
         if (x + w > g->width && i > 0) {
             lines++;
             x = 0.018 * g->width;
@@ -237,7 +237,7 @@ static int write_key(FILE *out, const grid *g) {
                     x / g->width, y, (x + 36) / g->width, y);
             nl_gnuplot_line(out, i);
             fputs("\nset label ", out);
-            nl_gnuplot_quote(out, name.text);
+            nl_gnuplot_quote(out, name);
             fprintf(out, " at screen %.4f, screen %.4f tc rgb '%s'\n", (x + 44) / g->width, y,
                     nl_text_colours[i % NL_COLOURS]);
         }
@@ -255,8 +255,7 @@ static void write_epochs(FILE *out, const grid *g) {
             steps[step]);
 }
 
-static void write_script(const grid *g, const char *dir) {
-    const char *name = nl_chart_names[NL_CHART_LAYERS];
+static void write_script(const grid *g, const char *dir, const char *name) {
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
@@ -284,7 +283,7 @@ static void write_script(const grid *g, const char *dir) {
     }
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }
 
 bool nl_has_layers(const nl_summary *summary) {
@@ -293,7 +292,7 @@ bool nl_has_layers(const nl_summary *summary) {
     return g.columns > 0;
 }
 
-void nl_chart_layers(const nl_summary *summary, const char *dir) {
+void nl_chart_layers(const nl_summary *summary, const char *dir, const char *name) {
     grid g = {.summary = summary};
     find_columns(&g);
     if (g.columns == 0) return;
@@ -302,6 +301,6 @@ void nl_chart_layers(const nl_summary *summary, const char *dir) {
     g.height = head_height + g.key_lines * key_height + QUANTITIES * row_height + foot_height;
     find_means(&g);
     write_data(&g, dir);
-    write_script(&g, dir);
+    write_script(&g, dir, name);
     free(g.means);
 }

@@ -60,10 +60,9 @@ static bool limits(const nl_summary *summary, double *low, double *high) {
 
 static void write_rows(FILE *out, const nl_summary *summary) {
     for (int i = 0; i < summary->n_rows; i++) {
-        const nl_label name = nl_short(summary->rows[i].variant->name);
         double low, high;
         fputs("set label ", out);
-        nl_gnuplot_quote(out, name.text);
+        nl_gnuplot_quote(out, summary->rows[i].label.text);
         fprintf(out, " at graph -0.012, first %d right tc rgb '%s'\n", -i,
                 nl_text_colours[i % NL_COLOURS]);
         if (nl_parity_range(summary->rows[i].variant, &low, &high))
@@ -101,8 +100,7 @@ static void write_plot(FILE *out, int n) {
     fputc('\n', out);
 }
 
-void nl_chart_seeds(const nl_summary *summary, const char *dir) {
-    const char *name = nl_chart_names[3];
+void nl_chart_seeds(const nl_summary *summary, const char *dir, const char *name) {
     const int n = summary->n_rows, height = head_height + foot_height + row_height * n;
     double low, high, unused;
     int longest = 4;
@@ -110,8 +108,8 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir) {
     write_data(summary, dir);
     if (!limits(summary, &low, &high)) return;
     for (int i = 0; i < n; i++) {
-        const nl_label label = nl_short(summary->rows[i].variant->name);
-        if (nl_label_width(&label) > longest) longest = nl_label_width(&label);
+        const int w = nl_text_width(summary->rows[i].label.text);
+        if (w > longest) longest = w;
         parity = parity || nl_parity_range(summary->rows[i].variant, &unused, &unused);
     }
     nl_script script;
@@ -136,5 +134,5 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir) {
     write_rows(out, summary);
     write_plot(out, n);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }

@@ -4,43 +4,48 @@
  */
 #include "charts.h"
 
+#include "curves.h" // curves.dat, progress.dat
 #include "gnuplot.h"
+#include "scales.h"
 
 enum { width = 920, panel_height = 250, head_height = 78, foot_height = 8 };
 
 static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, int i, int columns,
-                  int height) {
+                  int height, bool progress) {
     const int row = i / columns, column = i % columns;
-    const double left = 0.075, right = 0.985, gap = 0.02;
+    const double left = 0.075, right = 0.985, gap = columns > 3 ? 0.032 : 0.02;
     const double w = (right - left + gap) / columns;
     const double top = height - head_height - row * panel_height;
-    const nl_label name = nl_short(summary->rows[i].variant->name);
     const char *colour = nl_colours[i % NL_COLOURS];
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
             left + column * w, left + (column + 1) * w - gap, (top - 24) / height,
             (top - panel_height + 48) / height);
-    nl_scale_write(out, scale, column == 0);
+    nl_scale_write(out, scale, panel_height - 72, column == 0);
     if (i + columns < summary->n_rows)
         fputs("unset xlabel\n", out);
     else
         fputs("set xlabel 'epochs trained' offset 0,0.5 textcolor rgb '" NL_INK "'\n", out);
     fputs("set label 3 ", out);
-    nl_gnuplot_quote(out, name.text);
+    nl_gnuplot_quote(out, summary->rows[i].label.text);
     fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[i % NL_COLOURS]);
-    fprintf(
-        out,
-        "plot 'plots/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
-        "     '' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
-        "     '' index %d using 1:9 with linespoints lw 2 dt (6,5) pt 6 ps 0.4 lc rgb '%s', \\\n"
-        "     '' index %d using 1:3 with linespoints lw 2 pt 7 ps 0.4 lc rgb '%s'\n",
-        i, colour, i, colour, i, colour, i, colour);
+    if (progress)
+        fprintf(out, "plot 'plots/progress.dat' index %d using 1:2 with lines lw 0.8 lc rgb '%s'",
+                i, colour);
+    else
+        fprintf(out,
+                "plot 'plots/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
+                "     '' index %d using 1:9 with linespoints lw 2 dt (6,5) pt 6 ps 0.4 lc rgb '%s'",
+                i, colour, i, colour);
+    fprintf(out,
+            ", \\\n     'plots/curves.dat' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
+            "     '' index %d using 1:3 with linespoints lw 2 pt 7 ps 0.4 lc rgb '%s'\n",
+            i, colour, i, colour);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
-void nl_chart_train(const nl_summary *summary, const char *dir) {
-    const char *name = nl_chart_names[2];
+void nl_chart_train(const nl_summary *summary, const char *dir, const char *name, bool progress) {
     const int n = summary->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
     const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
     const nl_scale scale = nl_scale_of(summary, false, true);
@@ -49,12 +54,15 @@ void nl_chart_train(const nl_summary *summary, const char *dir) {
     FILE *out = script.out;
     nl_gnuplot_head(out, name, "png svg", width, height);
     nl_gnuplot_title(out, height, "Train against test",
-                     "mean cross-entropy of an image, logarithmic; dashed: train (rotated, with "
-                     "dropout), solid: test");
-    nl_epochs_write(out, summary, columns);
+                     progress
+                         ? "mean cross-entropy of an image, logarithmic; thin: train (rotated, "
+                           "with dropout), points: test"
+                         : "mean cross-entropy of an image, logarithmic; dashed: train "
+                           "(rotated, with dropout), solid: test");
+    nl_epochs_write(out, summary, columns, progress);
     fputs("set multiplot\n", out);
-    for (int i = 0; i < n; i++) panel(out, summary, &scale, i, columns, height);
+    for (int i = 0; i < n; i++) panel(out, summary, &scale, i, columns, height, progress);
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }

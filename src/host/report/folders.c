@@ -135,6 +135,7 @@ void nl_folder_free(nl_folder *study) {
         nl_variant *variant = &study->variants[i];
         for (int j = 0; j < variant->n_runs; j++) {
             free(variant->runs[j].points);
+            free(variant->runs[j].pieces);
             free(variant->runs[j].layers);
             free(variant->runs[j].guesses);
             json_decref(variant->runs[j].info);

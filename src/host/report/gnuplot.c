@@ -1,6 +1,7 @@
 /* Running gnuplot, and what all scripts have in common. The program is started directly, not by a
  * shell, so that no name can be taken for a command; strings are single-quoted and `noenhanced`,
- * so that none is taken for markup.
+ * so that none is taken for markup. It draws the same everywhere: without the start-up files of
+ * user and system (-d), without their variables, in a locale that knows UTF-8.
  */
 #include "gnuplot.h"
 
@@ -9,6 +10,7 @@
 #include <stdlib.h>   // free
 #include <string.h>   // strlen
 #include <sys/wait.h> // waitpid
+#include <unistd.h>   // unlink
 
 #include "normlab/checkpoint.h" // nl_file_write
 
@@ -43,29 +45,6 @@ void nl_gnuplot_quote(FILE *out, const char *text) {
         fputc(*text, out);
     }
     fputc('\'', out);
-}
-
-static bool starts_character(char byte) {
-    return ((unsigned char)byte & 0xC0) != 0x80; /* not a continuation byte of UTF-8 */
-}
-
-nl_label nl_short(const char *name) {
-    nl_label label = {""};
-    size_t used = 0;
-    for (int characters = 0; *name; name++) {
-        if (starts_character(*name) && ++characters > 27) {
-            memcpy(label.text + used, "…", sizeof "…");
-            return label;
-        }
-        label.text[used++] = *name;
-    }
-    return label;
-}
-
-int nl_label_width(const nl_label *label) {
-    int width = 0;
-    for (const char *c = label->text; *c; c++) width += starts_character(*c);
-    return width;
 }
 
 /* ---- looks ---- */
@@ -135,17 +114,69 @@ void nl_gnuplot_title(FILE *out, int height, const char *title, const char *subt
 
 /* ---- running ---- */
 
-bool nl_gnuplot_run(const char *dir, const char *name) {
+/* Our environment without what would change a picture. Its strings stay ours; the array is the
+ * caller's to free. */
+static char **own_environment(void) {
+    static const char *const dropped[] = {"GNUTERM=", "GNUPLOT_", "LC_", "LANG=", "LANGUAGE="};
+    size_t n = 0, kept = 0;
+    while (environ[n]) n++;
+    char **copy = nl_alloc(n + 2, sizeof *copy, "environment");
+    for (size_t i = 0; i < n; i++) {
+        bool drop = false;
+        for (size_t j = 0; j < sizeof dropped / sizeof *dropped; j++)
+            drop = drop || strncmp(environ[i], dropped[j], strlen(dropped[j])) == 0;
+        if (!drop) copy[kept++] = environ[i];
+    }
+    static char locale[] = "LC_ALL=C.UTF-8";
+    copy[kept] = locale;
+    return copy;
+}
+
+/* Whether `end` is among a file's last bytes. */
+static bool ends_with(const char *path, const void *end, size_t size) {
+    enum { TAIL = 16 };
+    char tail[TAIL];
+    FILE *file = fopen(path, "rb");
+    if (!file) return false;
+    const bool read = fseek(file, -TAIL, SEEK_END) == 0 && fread(tail, 1, TAIL, file) == TAIL;
+    fclose(file);
+    return read && memmem(tail, TAIL, end, size);
+}
+
+/* The pictures that a script should have made: a PNG, and an SVG where it draws one. gnuplot exits
+ * with 0 even where the disk was full: what does not end as its kind does is removed, so that no
+ * part of a picture passes for one. */
+static bool check_pictures(const char *dir, const char *name, bool svg) {
+    static const char png_end[] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
+    static const char svg_end[] = "</svg>";
+    bool whole = true;
+    for (int kind = 0; kind <= svg; kind++) {
+        char *path = NULL;
+        NL_ASSERT(asprintf(&path, "%s/%s.%s", dir, name, kind ? "svg" : "png") >= 0);
+        if (!(kind ? ends_with(path, svg_end, sizeof svg_end - 1)
+                   : ends_with(path, png_end, sizeof png_end))) {
+            nl_warn(path, "gnuplot did not draw it whole: left out (is the disk full?)");
+            unlink(path);
+            whole = false;
+        }
+        free(path);
+    }
+    return whole;
+}
+
+bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
     static bool missing = false; /* said once is enough */
     char *script = NULL;
     NL_ASSERT(asprintf(&script, "plots/%s.gp", name) >= 0);
-    char *const argv[] = {"gnuplot", script, NULL};
+    char *const argv[] = {"gnuplot", "-d", script, NULL};
+    char **variables = own_environment();
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, dir);
     pid_t pid;
     int status = 0;
-    const int error = missing ? ENOENT : posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    const int error =
+        missing ? ENOENT : posix_spawnp(&pid, argv[0], &actions, NULL, argv, variables);
     posix_spawn_file_actions_destroy(&actions);
     if (error == 0)
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -159,5 +190,6 @@ bool nl_gnuplot_run(const char *dir, const char *name) {
         nl_warn("gnuplot", "it failed on %s/%s", dir, script);
     missing = missing || error != 0;
     free(script);
-    return error == 0 && status == 0;
+    free(variables);
+    return error == 0 && check_pictures(dir, name, svg) && status == 0;
 }

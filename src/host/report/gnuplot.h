@@ -22,13 +22,6 @@ bool nl_script_save(nl_script *script, const char *dir, const char *name, const 
 /* A string in single quotes: nothing in it has a meaning to gnuplot. */
 void nl_gnuplot_quote(FILE *out, const char *text);
 
-/* At most 28 characters of a name, for labels. */
-typedef struct nl_label {
-    char text[28 * 4 + 4];
-} nl_label;
-nl_label nl_short(const char *name);
-int nl_label_width(const nl_label *label); /* characters */
-
 /* The colours of the charts. The page maps them to its own, light and dark. */
 #define NL_INK "#333333"
 #define NL_SOFT "#6b6b6b"
@@ -49,5 +42,6 @@ void nl_gnuplot_tail(FILE *out);
 /* Title and one line below, at the left, on a canvas of that height. */
 void nl_gnuplot_title(FILE *out, int height, const char *title, const char *subtitle);
 
-/* Runs one script. Where gnuplot is missing or fails: one warning for all of them, and false. */
-bool nl_gnuplot_run(const char *dir, const char *name);
+/* Runs one script, which draws dir/<name>.png and, where told, .svg. Where gnuplot is missing: one
+ * warning for all of them, and false; false too where a picture is not whole, which is removed. */
+bool nl_gnuplot_run(const char *dir, const char *name, bool svg);

@@ -74,23 +74,23 @@ static int by_image(const void *key, const void *element) {
 }
 
 /* "also: ln, gn"; how many more where they would not fit. */
-static void name_others(char *text, size_t size, const nl_folder *folder, const nl_variant *self,
+static void name_others(char *text, size_t size, const nl_summary *summary, const nl_row *self,
                         uint32_t seed, uint32_t image) {
     int wrong = 0, asked = 0, left_out = 0;
     size_t used = 0;
     text[0] = '\0';
-    for (int i = 0; i < folder->n_variants; i++) {
-        const nl_variant *v = &folder->variants[i];
-        const nl_seed_run *run = v == self ? NULL : nl_variant_run(v, seed);
+    for (int i = 0; i < summary->n_rows; i++) {
+        const nl_row *row = &summary->rows[i];
+        const nl_seed_run *run = row == self ? NULL : nl_variant_run(row->variant, seed);
         if (!run || run->n_guesses == 0) continue;
         asked++;
         const nl_guess *guess =
             bsearch(&image, run->guesses, run->n_guesses, sizeof *guess, by_image);
         if (!guess || guess->prediction == guess->label) continue;
-        const bool fits = used + strlen(v->name) < 20;
+        const bool fits = used + (size_t)nl_text_width(row->label.text) < 20;
         if (fits || wrong == 0)
-            used += (size_t)snprintf(text + used, size - used, "%s%.24s",
-                                     wrong ? ", " : "also: ", v->name);
+            used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                     wrong ? ", " : "also: ", row->label.text);
         else
             left_out++;
         wrong++;
@@ -138,15 +138,16 @@ static void write_cell(FILE *out, const char *pixels, const nl_guess *guess, con
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
-static void draw(const nl_folder *folder, const nl_variant *variant, const nl_seed_run *run,
+static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run *run,
                  const nl_dataset *data, const char *dir) {
+    const nl_variant *variant = row->variant;
     int n;
     nl_guess *errors = find_errors(run, &n);
     const int shown = n < SHOWN ? n : SHOWN;
     char *pixels = nl_grid_path(variant, "plots", ".dat");
     char *name = nl_grid_path(variant, "plots", "");
     char title[400], subtitle[200];
-    snprintf(title, sizeof title, "Misclassified by %s", nl_short(variant->name).text);
+    snprintf(title, sizeof title, "Misclassified by %s", row->label.text);
     snprintf(subtitle, sizeof subtitle,
              "seed %u: %d of %s test images; the %d it was surest of, and who errs on them too",
              run->seed, n, nl_thousands(run->n_guesses).text, shown);
@@ -162,23 +163,23 @@ static void draw(const nl_folder *folder, const nl_variant *variant, const nl_se
     if (shown == 0) fputs("set label 3 'none' at screen 0.02, screen 0.8\nplot NaN\n", script.out);
     for (int i = 0; i < shown; i++) {
         char others[200];
-        name_others(others, sizeof others, folder, variant, run->seed, errors[i].image);
+        name_others(others, sizeof others, summary, row, run->seed, errors[i].image);
         write_cell(script.out, pixels, &errors[i], others, i);
     }
     fputs("unset multiplot\n", script.out);
     nl_gnuplot_tail(script.out);
     if (nl_script_save(&script, dir, name + strlen("plots/"), ".gp"))
-        nl_gnuplot_run(dir, name + strlen("plots/"));
+        nl_gnuplot_run(dir, name + strlen("plots/"), false);
     free(pixels);
     free(name);
     free(errors);
 }
 
-void nl_grids_draw(const nl_folder *folder, const char *dir) {
+void nl_grids_draw(const nl_summary *summary, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
-    for (int i = 0; i < folder->n_variants; i++) {
-        const nl_variant *variant = &folder->variants[i];
+    for (int i = 0; i < summary->n_rows; i++) {
+        const nl_variant *variant = summary->rows[i].variant;
         const nl_seed_run *run = nl_grid_run(variant);
         char *path = nl_grid_path(variant, dir, ".png");
         unlink(path); /* an older one would lie where no new one can be drawn */
@@ -189,7 +190,7 @@ void nl_grids_draw(const nl_folder *folder, const char *dir) {
         /* Images come in rising order: the last has the largest number. */
         if (!loaded) continue;
         if (run->guesses[run->n_guesses - 1].image < data.test.count)
-            draw(folder, variant, run, &data, dir);
+            draw(summary, &summary->rows[i], run, &data, dir);
         else
             nl_warn(variant->name, "predictions of images that the data set does not have");
     }

@@ -5,7 +5,7 @@
 
 /* Needs the data set that the runs were trained on; without it there are no grids, and a warning.
  * What cannot be made is a warning. */
-void nl_grids_draw(const nl_folder *folder, const char *dir);
+void nl_grids_draw(const nl_summary *summary, const char *dir);
 
 /* The path of a variant's grid; the caller frees. */
 char *nl_grid_path(const nl_variant *variant, const char *dir, const char *suffix);

@@ -62,7 +62,7 @@ static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
     if (!code) code = write_workbook(dir, err);
     if (!code) {
         nl_charts_draw(&summary, dir);
-        nl_grids_draw(folder, dir);
+        nl_grids_draw(&summary, dir);
         code = nl_page_write(folder, &summary, &findings, dir, err);
     }
     nl_findings_free(&findings);

@@ -11,6 +11,7 @@
 
 #include <jansson.h> // json_loadb
 
+enum { MAX_EPOCH = 1000000 };
 static const char label_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_"; /* of a layer */
 
 static double number(const json_t *record, const char *key) {
@@ -44,6 +45,24 @@ static void add_point(nl_seed_run *run, nl_point point) {
     run->points[i] = point;
 }
 
+/* False: not a record. Steps rise, but for those that a resumed run has trained again. */
+static bool add_piece(nl_seed_run *run, const json_t *record) {
+    const json_t *epoch = json_object_get(record, "epoch"), *step = json_object_get(record, "step");
+    const json_int_t value = json_integer_value(epoch);
+    if (!json_is_integer(epoch) || value < 0 || value > MAX_EPOCH || !json_is_integer(step))
+        return false;
+    const nl_piece piece = {(int)value, json_integer_value(step), number(record, "loss"),
+                            number(record, "accuracy")};
+    while (run->n_pieces > 0 && run->pieces[run->n_pieces - 1].step >= piece.step) run->n_pieces--;
+    if ((run->n_pieces & (run->n_pieces - 1)) == 0) { /* room for a power of two */
+        const size_t room = run->n_pieces ? 2 * (size_t)run->n_pieces : 1;
+        run->pieces = realloc(run->pieces, room * sizeof *run->pieces);
+        NL_ASSERT(run->pieces);
+    }
+    run->pieces[run->n_pieces++] = piece;
+    return true;
+}
+
 /* False: not a record. */
 static bool add_layer(nl_seed_run *run, const json_t *record) {
     const json_t *epoch = json_object_get(record, "epoch");
@@ -54,7 +73,7 @@ static bool add_layer(nl_seed_run *run, const json_t *record) {
                         .dy_sd = number(record, "dy_sd"),
                         .zero = number(record, "zero"),
                         .dead = number(record, "dead")};
-    if (!label || !json_is_integer(epoch) || value < -1 || value > 1000000) return false;
+    if (!label || !json_is_integer(epoch) || value < -1 || value > MAX_EPOCH) return false;
     if (!*label || strlen(label) >= sizeof p.label || label[strspn(label, label_letters)])
         return false;
     strcpy(p.label, label);
@@ -80,11 +99,12 @@ static bool take_record(nl_seed_run *run, const json_t *record) {
         run->finished = true;
         return true;
     }
+    if (strcmp(event, "progress") == 0) return add_piece(run, record);
     if (strcmp(event, "layer") == 0) return add_layer(run, record);
     if (strcmp(event, "epoch") != 0) return true; /* a step, or something newer than this */
     const json_t *epoch = json_object_get(record, "epoch");
     const json_int_t value = json_integer_value(epoch);
-    if (!json_is_integer(epoch) || value < 0 || value > 1000000) return false;
+    if (!json_is_integer(epoch) || value < 0 || value > MAX_EPOCH) return false;
     nl_point point = point_of(record);
     point.epoch = (int)value;
     add_point(run, point);

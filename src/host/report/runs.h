@@ -15,6 +15,13 @@ typedef struct nl_point {
     double lr, train_loss, train_accuracy, test_loss, test_accuracy, seconds, images_per_second;
 } nl_point;
 
+/* One progress record: means over the batches since the last one, in train mode. */
+typedef struct nl_piece {
+    int epoch;    /* from 0 */
+    int64_t step; /* its last one, over the whole run */
+    double loss, accuracy;
+} nl_piece;
+
 /* One layer record: what flowed through a convolution; a null there is NaN here. */
 typedef struct nl_layer_point {
     int epoch; /* from -1: before training */
@@ -33,6 +40,8 @@ typedef struct nl_seed_run {
     uint32_t seed;
     nl_point *points; /* by epoch, one for each */
     int n_points;
+    nl_piece *pieces; /* by step */
+    int n_pieces;
     nl_layer_point *layers; /* in the order of the file; of a layer and epoch the last one */
     int n_layers;
     bool finished; /* there is a final record */

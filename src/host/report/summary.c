@@ -183,6 +183,17 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
 
 /* ---- the whole ---- */
 
+static void make_labels(nl_summary *summary) {
+    const int n = summary->n_rows;
+    const char **names = nl_alloc((size_t)n, sizeof *names, "names");
+    nl_label *labels = nl_alloc((size_t)n, sizeof *labels, "labels");
+    for (int i = 0; i < n; i++) names[i] = summary->rows[i].variant->name;
+    nl_labels_make(labels, names, n);
+    for (int i = 0; i < n; i++) summary->rows[i].label = labels[i];
+    free(labels);
+    free(names);
+}
+
 void nl_summary_make(nl_summary *summary, const nl_folder *study) {
     const int n = study->n_variants;
     summary->n_rows = n;
@@ -190,6 +201,7 @@ void nl_summary_make(nl_summary *summary, const nl_folder *study) {
     summary->n_pairs = n * (n - 1) / 2;
     summary->pairs = nl_alloc((size_t)summary->n_pairs, sizeof *summary->pairs, "summary");
     for (int i = 0; i < n; i++) make_row(&summary->rows[i], &study->variants[i]);
+    make_labels(summary);
     nl_pair *pair = summary->pairs;
     for (int i = 0; i < n; i++) {
         for (int j = i + 1; j < n; j++, pair++) {

@@ -5,11 +5,13 @@
 
 #include "normlab/stats.h" // nl_sample
 
-#include "runs.h" // nl_folder
+#include "labels.h" // nl_label
+#include "runs.h"   // nl_folder
 
 /* One variant over its seeds. */
 typedef struct nl_row {
     const nl_variant *variant;
+    nl_label label;                                       /* its name, short */
     nl_sample accuracy, loss, train_accuracy, train_loss; /* at the end, evaluation mode */
     nl_sample first;                                      /* test accuracy after the first epoch */
     uint32_t best, worst;                                 /* seeds, by test accuracy */
