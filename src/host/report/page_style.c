@@ -35,7 +35,7 @@ const char nl_page_style[] =
     "font-variant-numeric:tabular-nums}th,td{padding:.32rem .55rem;text-align:left;"
     "border-bottom:1px solid var(--line);vertical-align:top}"
     "thead th{color:var(--soft);font-weight:500;border-bottom:2px solid var(--line)}"
-    "tbody th{font-weight:600;min-width:7rem}td,th,h3,li,summary{overflow-wrap:anywhere}"
+    "tbody th{font-weight:600;min-width:7rem}tbody th,h3,li,summary{overflow-wrap:anywhere}"
     ".r{text-align:right;white-space:nowrap}\n"
     ".matrices{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,470px),1fr));"
     "gap:.5rem 2rem}.matrix td,.matrix th{padding:.2rem .35rem;text-align:right;font-size:.8rem;"
