@@ -1,9 +1,11 @@
 /* The command line: dispatch, summary, options and their errors. Commands with work of their own
  * have tests of their own. */
 #include <criterion/criterion.h>
+#include <errno.h>  // errno
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // free
+#include <stdlib.h> // free, setenv
 #include <string.h> // strstr
+#include <unistd.h> // chdir, rmdir
 
 #include "../src/host/cli/options.h"
 #include "normlab/backend.h" // nl_backend_select
@@ -29,11 +31,14 @@ Test(cli, help_and_version) {
     expect(RUN_NORMLAB("--help"), 0, "summary", "");
     expect(RUN_NORMLAB("--version"), 0, "normlab 0.", "");
     expect(RUN_NORMLAB("--version"), 0, "cpu64", "");
-    static const char *const commands[] = {"train", "eval", "summary"};
+    expect(RUN_NORMLAB("-h"), 0, "Usage: normlab COMMAND", "");
+    static const char *const commands[] = {"train", "eval", "summary", "report", "worksheet"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         expect(RUN_NORMLAB("--help"), 0, commands[i], "");
         expect(RUN_NORMLAB(commands[i], "--help"), 0, "Usage: normlab", "");
         expect(RUN_NORMLAB(commands[i], "--help"), 0, commands[i], "");
+        expect(RUN_NORMLAB(commands[i], "-h"), 0, "Usage: normlab", "");
+        expect(RUN_NORMLAB(commands[i], "-h"), 0, "--help", "");
     }
 }
 
@@ -73,6 +78,26 @@ Test(cli, wrong_options) {
     expect(RUN_NORMLAB("summary", CONFIG("gn"), CONFIG("ln")), 2, "", "one argument too many");
     expect(RUN_NORMLAB("summary", "/nowhere/gn.yaml"), 2, "", "normlab: /nowhere/gn.yaml: cannot");
     expect(RUN_NORMLAB("train", CONFIG("gn"), "--resume=yes"), 2, "", "takes no value");
+}
+
+/* A shell expands ~/ at the beginning of a word alone. */
+Test(cli, paths_that_no_shell_expanded) {
+    char *dir = temp_dir_make();
+    cr_assert(chdir(dir) == 0 && setenv("HOME", dir, 1) == 0);
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--out=~/x"), 2, "",
+           "hint: a space instead of the =: --out ~/x\n");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--data=~/x"), 2, "", "normlab: --data=~/x: ");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--init=~/x", "--epochs", "0"), 2, "", "--init ~/x");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--out", "~/x"), 2, "", "\"$HOME/x\"");
+    expect(RUN_NORMLAB("train", "~/gn.yaml"), 2, "", "leave the quotes off");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--out=~"), 2, "", "--out ~\n");
+    expect(RUN_NORMLAB("eval", "x", "--logits=~/l.csv"), 2, "", "--logits ~/l.csv");
+    expect(RUN_NORMLAB("report", "~/runs"), 2, "", "the ~ is not expanded");
+    expect(RUN_NORMLAB("worksheet", "~/w.xlsx"), 2, "", "the ~ is not expanded");
+    cr_expect(rmdir("~") != 0 && errno == ENOENT, "nothing is called ~");
+    expect(RUN_NORMLAB("worksheet", "./~w.xlsx"), 0, "", "");
+    expect(RUN_NORMLAB("summary", "~gn.yaml"), 2, "", "normlab: ~gn.yaml: cannot");
+    temp_dir_remove(dir);
 }
 
 Test(cli, numbers) {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>     // mkdir
 #include <unistd.h>       // access, usleep
 
+#include "support/idx_set.h"
 #include "support/toy_cli.h"
 
 TestSuite(train_faults, .init = toy_cli_open, .fini = toy_cli_close);
@@ -16,21 +17,27 @@ TestSuite(train_faults, .init = toy_cli_open, .fini = toy_cli_close);
 /* --- signals -----------------------------------------------------------------------------------
  */
 
-/* Starts a run of 60 epochs and waits until `epochs` of them are in metrics.jsonl. */
+static int count_epochs(void) {
+    size_t size = 0;
+    char *text = toy_read(&toy_cli, toy_cli.out, "metrics.jsonl", &size);
+    int epochs = 0;
+    for (const char *at = text; at && (at = strstr(at, "\"event\":\"epoch\"")); at++) epochs++;
+    free(text);
+    return epochs;
+}
+
+/* Until so many epochs are in metrics.jsonl. */
+static void wait_for_epochs(int epochs) {
+    for (int tries = 0; tries < 12000 && count_epochs() < epochs; tries++) usleep(5000);
+}
+
+/* Starts a run of 60 epochs and waits until `epochs` of them are done. */
 static program start_long_run(int epochs) {
     const char *const argv[] = {NL_PROGRAM, "train",       toy_yaml, "--data",    toy_data,
                                 "--device", "cpu",         "--out",  toy_cli.out, "--epochs",
                                 "60",       "--no-report", NULL};
     program p = program_start(argv);
-    for (int tries = 0; tries < 2000; tries++) {
-        size_t size = 0;
-        char *text = toy_read(&toy_cli, toy_cli.out, "metrics.jsonl", &size);
-        int lines = 0;
-        for (const char *at = text; at && (at = strchr(at, '\n')); at++) lines++;
-        free(text);
-        if (lines >= epochs) break;
-        usleep(5000);
-    }
+    wait_for_epochs(epochs);
     return p;
 }
 
@@ -54,6 +61,24 @@ Test(train_faults, interrupt_saves_and_resumes) {
 
 Test(train_faults, terminate_saves_and_resumes) {
     stop_and_resume(SIGTERM, 143);
+}
+
+Test(train_faults, hangup_saves_and_resumes) {
+    stop_and_resume(SIGHUP, 129);
+}
+
+Test(train_faults, ignored_signals_do_not_stop_it) {
+    static const char script[] = "trap '' INT HUP; exec \"$0\" train \"$1\" --data \"$2\" --out "
+                                 "\"$3\" --device cpu --epochs 100000 --no-report --quiet";
+    const char *const argv[] = {"/bin/sh", "-c",     script,      NL_PROGRAM,
+                                toy_yaml,  toy_data, toy_cli.out, NULL};
+    program p = program_start(argv);
+    wait_for_epochs(2);
+    cr_assert(kill(p.pid, SIGINT) == 0 && kill(p.pid, SIGHUP) == 0);
+    wait_for_epochs(count_epochs() + 3);
+    cr_assert(kill(p.pid, SIGTERM) == 0);
+    program_result r = program_wait(&p, 120);
+    expect_code(r, 143, "--resume");
 }
 
 Test(train_faults, a_killed_run_resumes) {
@@ -133,6 +158,22 @@ Test(train_faults, others_go_on_when_one_run_fails) {
     cr_expect(strstr(r.out, "also, seed 3: run 2 of 2"), "%s", r.out);
     program_free(&r);
 }
+
+#ifndef __SANITIZE_ADDRESS__ /* which needs more address space than can be granted */
+/* 4,000 images of 96 x 28 x 28 doubles are 2.4 GB. */
+Test(train_faults, out_of_memory_names_a_smaller_batch) {
+    static const char script[] = "ulimit -v 600000; exec \"$0\" train \"$1\" --data \"$2\" --out "
+                                 "\"$3\" --device cpu64 --threads 1 --set data.batch=4000";
+    char data[256];
+    idx_set_write(toy_path(data, "large"), 4000, 10, false);
+    const char *const argv[] = {
+        "/bin/sh", "-c",        script, NL_PROGRAM, NL_SOURCE_DIR "/configs/gn.yaml",
+        data,      toy_cli.out, NULL};
+    program_result r = program_run(argv, 120);
+    cr_expect(strstr(r.err, "out of memory"), "%s", r.err);
+    expect_code(r, 1, "hint: a smaller batch takes less: data.batch");
+}
+#endif
 
 /* A file may not grow beyond this: state.safetensors cannot be written, smaller files can. */
 static void limit_files(rlim_t bytes) {

@@ -23,6 +23,7 @@ enum nl_code {
     NL_EDEVICE = 4,    /* no such device, or it failed */
     NL_ENONFINITE = 5, /* the loss is no longer finite */
     NL_EWRITE = 6,     /* cannot write */
+    NL_ESIGHUP = 129,
     NL_ESIGINT = 130,
     NL_ESIGTERM = 143
 };
@@ -48,7 +49,7 @@ void nl_error_print(const nl_error *err);
 void nl_warn(const char *where, const char *what, ...) __attribute__((format(printf, 2, 3)));
 
 /* Zeroed memory, aligned to 64 bytes; free() releases it. Never NULL: out of memory ends the
- * program with a message (exit 1). `what` names the thing in that message. */
+ * program with a message (exit 1) that names a smaller batch. `what` names the thing in it. */
 void *nl_alloc(size_t count, size_t size, const char *what);
 
 void nl_abort(const char *expr, const char *file, int line) __attribute__((noreturn));

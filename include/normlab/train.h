@@ -85,8 +85,8 @@ int nl_study_check_data(const nl_study *study, nl_error *err);
 
 /* Trains what is not finished yet, one run after the other, and prints log and closing table.
  * A run whose loss is no longer finite does not stop those behind it; its code is returned at the
- * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; NL_ESIGINT and NL_ESIGTERM after a
- * signal, with everything saved. */
+ * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; after a signal its code
+ * (signals.h), with everything saved. */
 int nl_study_train(nl_study *study, nl_error *err);
 
 /* --- comparing runs -------------------------------------------------------------------------- */

@@ -48,7 +48,7 @@ static void print_help(FILE *stream) {
                     "them.\n\nCommands:\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fprintf(stream, "\nnormlab COMMAND --help tells the arguments of a command, "
+    fprintf(stream, "\nnormlab COMMAND --help (or -h) tells the arguments of a command, "
                     "normlab --version what is built in.\n");
 }
 
@@ -75,7 +75,8 @@ static int dispatch(int argc, char **argv) {
         return NL_EUSAGE;
     }
     const char *name = argv[1];
-    if (!strcmp(name, "--help") || !strcmp(name, "-?") || !strcmp(name, "help")) {
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "-?") ||
+        !strcmp(name, "help")) {
         print_help(stdout);
         return NL_OK;
     }

@@ -43,6 +43,7 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     if (!code) code = nl_backend_select(&study->backend, &study->device, a->device, &a->err);
     if (!code) code = nl_dataset_load(data, a->data, &a->err);
     if (!code) code = nl_study_check_data(study, &a->err);
+    if (!code) code = train_arguments_make_out(a);
     if (!code) code = nl_study_train(study, &a->err);
     if (code && code != NL_ENONFINITE) return code;
     printf("\nruns: %s\n", study->options.out);

@@ -24,8 +24,10 @@ typedef struct parse_input {
 } parse_input;
 
 /* argp's own help is silenced with its errors. */
-static const struct argp_option help_options[] = {{"help", '?', NULL, 0, "show this list", -1},
-                                                  {0}};
+static const struct argp_option help_options[] = {
+    {"help", 'h', NULL, 0, "show this list", -1},
+    {NULL, '?', NULL, OPTION_ALIAS | OPTION_HIDDEN, NULL, 0},
+    {0}};
 
 enum { MAX_OPTIONS = 64 }; /* of one command, for suggestions */
 
@@ -58,6 +60,7 @@ static error_t parse_parent(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = in->command_input;
         return 0;
+    case 'h':
     case '?':
         setenv("ARGP_HELP_FMT", "rmargin=101", 0); /* tables of ours are that wide */
         argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
@@ -71,6 +74,21 @@ static error_t parse_parent(int key, char *arg, struct argp_state *state) {
     }
 }
 
+/* No shell expands the ~ of --out=~/x or of '~/x': refused, lest a folder be named so. */
+static int refuse_tilde(int argc, char **argv, nl_error *err) {
+    for (int i = 1; i < argc; i++) {
+        const char *value = argv[i];
+        if (strncmp(value, "--", 2) == 0) value = strchr(value, '=') ? strchr(value, '=') + 1 : "";
+        if (value[0] != '~' || (value[1] && value[1] != '/')) continue;
+        nl_fail(err, NL_EUSAGE, argv[i], "the ~ is not expanded to your home folder");
+        if (value == argv[i])
+            return nl_hint(err, "leave the quotes off, or write \"$HOME%.300s\"", value + 1);
+        return nl_hint(err, "a space instead of the =: %.*s %.300s", (int)(value - 1 - argv[i]),
+                       argv[i], value);
+    }
+    return NL_OK;
+}
+
 int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input, nl_error *err) {
     parse_input in = {.command = argp, .command_input = input, .err = err};
     const struct argp_child children[] = {{.argp = argp}, {0}};
@@ -79,6 +97,7 @@ int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input
     const char *space = strrchr(argv[0], ' '), *command = space ? space + 1 : argv[0];
     *err = (nl_error){0};
     int rest = argc;
+    if (refuse_tilde(argc, argv, err)) return err->code;
     if (argp_parse(&parent, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, &rest, &in)) {
         if (!err->code) nl_fail(err, NL_EUSAGE, command, "wrong arguments");
         if (!err->hint[0]) nl_hint(err, "%s --help", argv[0]);

@@ -1,12 +1,15 @@
 /* Reads the arguments of normlab train. */
 #include "train_options.h"
 
-#include <limits.h> // INT_MAX
-#include <stdlib.h> // free
-#include <string.h> // strlen
-#include <time.h>   // gmtime_r
+#include <errno.h>    // errno
+#include <limits.h>   // INT_MAX
+#include <stdlib.h>   // free
+#include <string.h>   // strlen
+#include <sys/stat.h> // mkdir
+#include <time.h>     // gmtime_r
+#include <unistd.h>   // getpid
 
-enum { MAX_THREADS = 1024 };
+enum { MAX_THREADS = 8192 }; /* as many CPUs as Linux knows on x86-64 */
 
 /* Options without a letter. */
 enum {
@@ -156,17 +159,33 @@ static int parse_list(train_arguments *a, int argc, char **argv) {
 }
 
 static void set_defaults(train_arguments *a) {
-    const time_t now = time(NULL);
-    struct tm utc;
     if (!a->data) {
         nl_dataset_default_dir(a->default_data, sizeof a->default_data);
         a->data = a->default_data;
     }
-    if (!a->options.out) {
-        gmtime_r(&now, &utc);
-        strftime(a->default_out, sizeof a->default_out, "runs/%Y-%m-%dT%H-%M-%SZ", &utc);
+    if (!a->options.out) { /* where nothing is, so that the checks find nothing */
+        snprintf(a->default_out, sizeof a->default_out, "runs/%ld.new", (long)getpid());
         a->options.out = a->default_out;
     }
+}
+
+int train_arguments_make_out(train_arguments *a) {
+    char stamp[48];
+    const time_t now = time(NULL);
+    struct tm utc;
+    if (a->options.out != a->default_out) return NL_OK;
+    gmtime_r(&now, &utc);
+    strftime(stamp, sizeof stamp, "runs/%Y-%m-%dT%H-%M-%SZ", &utc);
+    snprintf(a->default_out, sizeof a->default_out, "%s", stamp);
+    int made = mkdir("runs", 0777);
+    if (made == 0 || errno == EEXIST) made = mkdir(a->default_out, 0777);
+    for (int n = 2; made != 0 && errno == EEXIST && n < 10000; n++) {
+        snprintf(a->default_out, sizeof a->default_out, "%s-%d", stamp, n);
+        made = mkdir(a->default_out, 0777);
+    }
+    if (made == 0) return NL_OK;
+    nl_fail(&a->err, NL_EWRITE, a->default_out, "cannot make the folder: %s", strerror(errno));
+    return nl_hint(&a->err, "--out DIR names a folder elsewhere");
 }
 
 int train_arguments_parse(train_arguments *a, int argc, char **argv) {

@@ -18,6 +18,10 @@ typedef struct train_arguments {
     char default_data[4096], default_out[64];
 } train_arguments;
 
+/* Without --out: makes a new folder runs/<UTC time>, -2, -3 and so on behind it where there is one
+ * already, and notes it in the options. Errors: NL_EWRITE. */
+int train_arguments_make_out(train_arguments *a);
+
 /* Fills in the defaults too. The error is in a->err. Free in either case. */
 int train_arguments_parse(train_arguments *a, int argc, char **argv);
 void train_arguments_free(train_arguments *a);

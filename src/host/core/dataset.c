@@ -67,6 +67,7 @@ static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
     char stray[400];
     if (stat(dir, &info)) {
         nl_fail(err, NL_EDATA, dir, "no such folder for the data");
+        if (dir[0] == '~') return nl_hint(err, "the ~ was not expanded: write $HOME in its place");
     } else {
         nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
         if (find_stray(stray, sizeof stray, dir, file))

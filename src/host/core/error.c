@@ -56,7 +56,11 @@ void *nl_alloc(size_t count, size_t size, const char *what) {
     const size_t bytes = (count * size + 64) / 64 * 64; /* at least 64: never an empty block */
     void *memory = aligned_alloc(64, bytes);
     if (!memory) {
-        fprintf(stderr, "normlab: %s: out of memory: %zu bytes\n", what, bytes);
+        nl_error err;
+        nl_fail(&err, NL_EINTERNAL, what, "out of memory: %zu bytes wanted", bytes);
+        nl_hint(&err,
+                "a smaller batch takes less: data.batch in the config, or --set data.batch=N");
+        nl_error_print(&err);
         exit(NL_EINTERNAL);
     }
     return memset(memory, 0, bytes);

@@ -2,36 +2,44 @@
  * two steps, where the state is whole. */
 #include "signals.h"
 
-#include <signal.h> // sigaction
-#include <unistd.h> // _exit
+#include <signal.h>  // sigaction
+#include <stdbool.h> // bool
+#include <unistd.h>  // _exit
 
 #include "normlab/error.h" // NL_ESIGINT
 
+static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+enum { SIGNALS = sizeof numbers / sizeof *numbers };
+
+static struct sigaction before[SIGNALS];
+static bool catching;
 static volatile sig_atomic_t caught;
 
 static void note(int number) {
-    const int code = number == SIGINT ? NL_ESIGINT : NL_ESIGTERM;
+    const int code = number == SIGINT ? NL_ESIGINT : number == SIGHUP ? NL_ESIGHUP : NL_ESIGTERM;
     if (caught) _exit(code);
     caught = code;
 }
 
-static void set(int number, void (*handler)(int)) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    NL_ASSERT(sigaction(number, &action, NULL) == 0);
-}
-
 void nl_signals_catch(void) {
+    NL_ASSERT(!catching);
+    catching = true;
     caught = 0;
-    set(SIGINT, note);
-    set(SIGTERM, note);
-    set(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < SIGNALS; i++) {
+        struct sigaction action = {.sa_handler = numbers[i] == SIGXFSZ ? SIG_IGN : note,
+                                   .sa_flags = SA_RESTART};
+        sigemptyset(&action.sa_mask);
+        NL_ASSERT(sigaction(numbers[i], NULL, &before[i]) == 0);
+        /* nohup and the shell's background jobs ignore signals on purpose. */
+        if (before[i].sa_handler == SIG_IGN) continue;
+        NL_ASSERT(sigaction(numbers[i], &action, NULL) == 0);
+    }
 }
 
 void nl_signals_release(void) {
-    set(SIGINT, SIG_DFL);
-    set(SIGTERM, SIG_DFL);
-    set(SIGXFSZ, SIG_DFL);
+    if (!catching) return;
+    catching = false;
+    for (int i = 0; i < SIGNALS; i++) NL_ASSERT(sigaction(numbers[i], &before[i], NULL) == 0);
     caught = 0;
 }
 

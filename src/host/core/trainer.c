@@ -250,7 +250,7 @@ int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progres
                           run->at.step; /* what this run leaves undone */
     if (code && run->metrics.file) {
         /* Already failing: if this cannot be written either, the first error is the one to tell. */
-        const bool signal = code == NL_ESIGINT || code == NL_ESIGTERM;
+        const bool signal = nl_signals_caught() == code;
         nl_run_write_record(run, signal ? "interrupted" : "failed", err->what, NULL);
     }
     item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;

@@ -3,6 +3,7 @@
  * than cores it sleeps at once. */
 #include "threads.h"
 
+#include <errno.h>     // errno
 #include <pthread.h>   // pthread_create
 #include <sched.h>     // sched_getaffinity
 #include <stdatomic.h> // atomic_int
@@ -74,11 +75,21 @@ static void *worker_main(void *argument) {
     }
 }
 
+/* The kernel wants a set as large as its own, of more than the 1,024 CPUs of a cpu_set_t on large
+ * machines: it says EINVAL to a smaller one. */
 int nl_threads_cores(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    const int cores = CPU_COUNT(&set);
-    return cores > 0 ? cores : 1;
+    for (size_t cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
+        cpu_set_t *set = CPU_ALLOC(cpus);
+        const size_t size = CPU_ALLOC_SIZE(cpus);
+        NL_ASSERT(set);
+        const bool known = sched_getaffinity(0, size, set) == 0;
+        const int cores = known ? CPU_COUNT_S(size, set) : 0;
+        const bool larger = !known && errno == EINVAL;
+        CPU_FREE(set);
+        if (cores > 0) return cores;
+        if (!larger) break;
+    }
+    return 1;
 }
 
 nl_threads *nl_threads_open(int count) {
