@@ -27,8 +27,7 @@ static json_t *value_to_json(const nl_key *key, const void *base) {
     case NL_KEY_WORD:
         return json_string(key->words[*(const int *)at]);
     }
-    NL_ASSERT(!"type of a key");
-    return NULL;
+    nl_abort("type of a key", __FILE__, __LINE__);
 }
 
 /* Sets a value at a dotted path, making the objects on the way. */

@@ -111,5 +111,5 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
         NL_TILE_CASE(3, 3, TILE);                                                                  \
         NL_TILE_CASE(4, 3, TILE);                                                                  \
     default:                                                                                       \
-        NL_ASSERT(!"tile size");                                                                   \
+        nl_abort("tile size", __FILE__, __LINE__);                                                 \
     }
