@@ -168,8 +168,8 @@ static void filter_gradient(step *s, int index) {
     nl_cuda_net *net = s->net;
     const nl_cuda_block *b = &net->blocks[index];
     if (net->fork) {
-        launched(s, cudaEventRecord(b->ready, net->stream), "event");
-        launched(s, cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
+        launched(s, (int)cudaEventRecord(b->ready, net->stream), "event");
+        launched(s, (int)cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
     }
     convolve(s, index, NL_CONV_FILTER, net->fork, grad(s, b->conv->weight), b->dz, b->in);
 }
@@ -188,8 +188,8 @@ static void backward(step *s, const float *dy) {
         dy = net->dy;
     }
     if (!net->fork) return;
-    launched(s, cudaEventRecord(net->joined, net->branch), "event");
-    launched(s, cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
+    launched(s, (int)cudaEventRecord(net->joined, net->branch), "event");
+    launched(s, (int)cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
 }
 
 /* ---- steps -------------------------------------------------------------------------------------
