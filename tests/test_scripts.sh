@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # test_scripts.sh [--tap=FILE]: tests of scripts/, with small files in MNIST's place, a folder as
-# the mirror, and stand-ins for cmake, ctest and the program. Results go to FILE in TAP, like
-# Criterion's.
+# the mirror, and stand-ins for cmake, ctest and the program.
 # shellcheck disable=SC2016 # what the stand-ins shall expand stands in single quotes
 set -uo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
+# shellcheck source=tests/support/tap.sh
+source "$source_dir/tests/support/tap.sh"
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte
   t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 
@@ -19,7 +20,6 @@ stand_in() {
 
 prepare() {
   local name
-  tmp=$(mktemp -d)
   repo=$tmp/repo fetch=$tmp/repo/scripts/fetch-mnist.sh
   mkdir -p "$repo/build/release" "$repo/tests" "$tmp/mirror" "$tmp/bin"
   cp -r "$source_dir/scripts" "$source_dir/configs" "$repo/"
@@ -35,21 +35,6 @@ prepare() {
   export ARGS=$tmp/args NORMLAB_MIRRORS=file://$tmp/mirror HOME=$tmp/home
   unset NORMLAB_DATA XDG_CACHE_HOME
 }
-
-fail() {
-  echo "$*"
-  return 1
-}
-
-# expect CODE COMMAND...: it ends with this code; what it said is in $said
-expect() {
-  local code=$1 rc=0
-  shift
-  said=$("$@" 2>&1) || rc=$?
-  [ "$rc" -eq "$code" ] || fail "exit $rc instead of $code from: $*: $said"
-}
-
-says() { [[ $said == *"$1"* ]] || fail "does not say '$1': $said"; }
 
 all_right() {
   local name
@@ -326,27 +311,4 @@ test_no_test_is_a_failure() {
   [ "$rc" -eq 1 ] || fail "exit $rc though nothing ran"
 }
 
-# ---- all of them ----
-
-mapfile -t tests < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
-failures=0
-printf '1..%d\n' "${#tests[@]}" >"$tap"
-for name in "${tests[@]}"; do
-  output=$(
-    prepare
-    trap 'rm -rf "$tmp"' EXIT
-    cd "$tmp" || exit 1
-    set -e
-    "$name" 2>&1
-  )
-  rc=$?
-  if [ "$rc" -eq 0 ]; then
-    printf 'ok - scripts::%s\n' "${name#test_}" >>"$tap"
-  else
-    printf 'not ok - scripts::%s\n' "${name#test_}" >>"$tap"
-    printf '%s: %s\n' "$name" "$output"
-    failures=$((failures + 1))
-  fi
-done
-printf '%d tests, %d failed\n' "${#tests[@]}" "$failures"
-[ "$failures" -eq 0 ]
+run_tests scripts "$tap"

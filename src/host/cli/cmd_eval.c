@@ -8,6 +8,7 @@
 #include <string.h>  // strcmp, memcpy
 
 #include "commands.h"
+#include "config_path.h" // nl_config_load_named
 #include "eval_logits.h"
 #include "normlab/backend.h"    // nl_backend
 #include "normlab/checkpoint.h" // nl_checkpoint_read
@@ -161,7 +162,7 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
 /* The config that the weights are of: --config, else the checkpoint's own. */
 static int load_network(evaluation *e) {
     if (e->config_path) {
-        int rc = nl_config_load(&e->config, e->config_path, &e->err);
+        int rc = nl_config_load_named(&e->config, e->config_path, &e->err);
         if (!rc) rc = nl_config_check(&e->config, &e->err);
         return rc ? rc : nl_model_build(&e->model, &e->config, 0, &e->err);
     }

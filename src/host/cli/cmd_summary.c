@@ -3,6 +3,7 @@
 #include <stdlib.h> // free
 
 #include "commands.h"
+#include "config_path.h"   // nl_config_load_named
 #include "normlab/model.h" // nl_model_build, nl_model_print
 #include "options.h"
 
@@ -43,7 +44,7 @@ int nl_cmd_summary(int argc, char **argv) {
     nl_config *config = nl_alloc(1, sizeof *config, "config");
     nl_model *model = nl_alloc(1, sizeof *model, "model");
     int code = nl_options_parse(&argp, argc, argv, &o, &o.err);
-    if (!code) code = nl_config_load(config, o.path, &o.err);
+    if (!code) code = nl_config_load_named(config, o.path, &o.err);
     if (!code && !o.batch) o.batch = config->data.batch;
     if (!code) code = nl_model_build(model, config, o.batch, &o.err);
     if (code)

@@ -6,6 +6,7 @@
 #include <stdlib.h> // free
 
 #include "commands.h"
+#include "config_path.h"      // nl_config_load_named
 #include "normlab/diagnose.h" // nl_diagnose
 #include "normlab/report.h"   // nl_report
 #include "normlab/train.h"    // nl_study
@@ -13,7 +14,7 @@
 
 static int load_config(nl_config *config, const train_arguments *a, const char *path,
                        nl_error *err) {
-    int code = nl_config_load(config, path, err);
+    int code = nl_config_load_named(config, path, err);
     for (int i = 0; i < a->n_assignments && !code; i++)
         code = nl_config_set(config, a->assignments[i], err);
     return code ? code : nl_config_check(config, err);

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Sourced by tests that are scripts: runs their functions test_* and writes what came of it in TAP,
+# like Criterion's. Each runs in a shell of its own, in an empty folder $tmp, and fails at the first
+# command that fails (set -e).
+
+fail() {
+  echo "$*"
+  return 1
+}
+
+# expect CODE COMMAND...: it ends with this code; what it said is in $said
+expect() {
+  local code=$1 rc=0
+  shift
+  said=$("$@" 2>&1) || rc=$?
+  [ "$rc" -eq "$code" ] || fail "exit $rc instead of $code from: $*: $said"
+}
+
+# says TEXT: it is in $said; the width of a message does not count
+says() {
+  [[ $(tr -s '\n ' ' ' <<<"$said") == *"$(tr -s ' ' <<<"$1")"* ]] || fail "does not say '$1': $said"
+}
+
+# run_tests NAME FILE: all of them; FILE takes the results. prepare, if there is such a function, is
+# called before each.
+run_tests() {
+  local suite=$1 tap=$2 name output rc failures=0 tests
+  mapfile -t tests < <(declare -F | sed -n 's/^declare -f test_\(.*\)/\1/p')
+  printf '1..%d\n' "${#tests[@]}" >"$tap"
+  for name in "${tests[@]}"; do
+    tmp=$(mktemp -d)
+    output=$(
+      cd "$tmp" || exit 1
+      ! declare -F prepare >/dev/null || prepare
+      set -e
+      "test_$name" 2>&1
+    )
+    rc=$?
+    rm -rf "$tmp"
+    if [ "$rc" -eq 0 ]; then
+      printf 'ok - %s::%s\n' "$suite" "$name" >>"$tap"
+    else
+      printf 'not ok - %s::%s\n' "$suite" "$name" >>"$tap"
+      printf '%s: %s\n' "$name" "$output"
+      failures=$((failures + 1))
+    fi
+  done
+  printf '%d tests, %d failed\n' "${#tests[@]}" "$failures"
+  [ "$failures" -eq 0 ]
+}
