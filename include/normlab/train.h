@@ -107,5 +107,8 @@ typedef struct nl_differences {
 void nl_runs_differ(nl_differences *differences, const nl_config *a, const nl_config *b,
                     const struct json_t *record_a, const struct json_t *record_b);
 
+/* Adds a name that is not there yet. */
+void nl_differences_add(nl_differences *differences, const char *name);
+
 /* The first `count` names with commas between; the caller frees. */
 char *nl_differences_text(const nl_differences *differences, int count);

@@ -31,11 +31,20 @@ static int plan(nl_study *study, train_arguments *a) {
     return code;
 }
 
-/* Runs of 0 epochs, and those that failed, leave nothing to report. */
+/* Runs of 0 epochs leave nothing to report; one that failed is a result. */
 static bool has_results(const nl_study *study) {
     for (int i = 0; i < study->n_runs; i++)
-        if (study->runs[i].has_final) return true;
+        if (study->runs[i].has_final || study->runs[i].status == NL_RUN_FAILED) return true;
     return false;
+}
+
+/* The report has the variants of this command in their order, and then those that were there. */
+static int report(const nl_study *study, nl_error *err) {
+    const char **names = nl_alloc((size_t)study->n_runs, sizeof *names, "names");
+    for (int i = 0; i < study->n_runs; i++) names[i] = study->runs[i].config.name;
+    const int code = nl_report_in_order(study->options.out, names, study->n_runs, err);
+    free(names);
+    return code;
 }
 
 static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
@@ -50,7 +59,7 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     printf("\nruns: %s\n", study->options.out);
     if (a->no_report || !has_results(study)) return code;
     nl_error err;
-    const int report_code = nl_report(study->options.out, &err);
+    const int report_code = report(study, &err);
     if (report_code)
         nl_error_print(&err);
     else

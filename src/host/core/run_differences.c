@@ -1,6 +1,7 @@
 /* What two runs differ in: their configs by the table of keys, the rest by their run.json. */
 #include <jansson.h> // json_equal
-#include <stdio.h>   // snprintf
+#include <stdio.h>   // open_memstream
+#include <string.h>  // strcmp
 
 #include "normlab/train.h"
 
@@ -32,6 +33,12 @@ void nl_runs_differ(nl_differences *d, const nl_config *a, const nl_config *b,
     add(d, differ(record_a, record_b, "options", "init"), "init");
     add(d, differ(record_a, record_b, "device", "backend"), "device");
     add(d, differ(record_a, record_b, "versions", "normlab"), "version");
+}
+
+void nl_differences_add(nl_differences *d, const char *name) {
+    for (int i = 0; i < d->n; i++)
+        if (strcmp(d->names[i], name) == 0) return;
+    d->names[d->n++] = name;
 }
 
 char *nl_differences_text(const nl_differences *d, int count) {

@@ -55,14 +55,17 @@ static int refuse_existing(const nl_unit *unit, nl_error *err) {
                         "it alone");
 }
 
-int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
+bool nl_unit_held(const nl_unit *unit) {
     char path[NL_PATH_SIZE];
     const int lock = open(nl_unit_file(unit, path, lock_name), O_RDONLY | O_CLOEXEC);
-    if (lock >= 0) {
-        const bool held = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        close(lock);
-        if (held) return refuse_locked(unit, err);
-    }
+    if (lock < 0) return false;
+    const bool held = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(lock);
+    return held;
+}
+
+int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
+    if (nl_unit_held(unit)) return refuse_locked(unit, err);
     if (!may_exist && nl_unit_exists(unit)) return refuse_existing(unit, err);
     return NL_OK;
 }

@@ -1,15 +1,16 @@
-/* Finds and reads run folders. A report has to come out of whatever is there: a run that was
- * interrupted (no final record, half a line at the end), one that diverged (null), one without
- * run.json. So nothing here is an error but an OUT without any run.
+/* Finds the runs of a folder and sorts them. A report has to come out of whatever is there: runs
+ * that were interrupted, diverged, copied or linked, some without run.json. Errors are only an OUT
+ * without any run, and runs of which nobody can tell what they are.
  */
-#include <dirent.h>   // scandir
+#include <dirent.h>   // opendir
 #include <errno.h>    // errno
 #include <inttypes.h> // SCNu32
 #include <stdio.h>    // sscanf
-#include <stdlib.h>   // free
-#include <string.h>   // strcmp
+#include <stdlib.h>   // qsort
+#include <string.h>   // strcmp, strverscmp
+#include <sys/stat.h> // stat
 
-#include <jansson.h> // json_load_file
+#include <jansson.h> // json_object_get
 
 #include "runs.h"
 
@@ -19,83 +20,54 @@ char *nl_path(const char *folder, const char *file) {
     return path;
 }
 
-static void read_info(nl_seed_run *run, nl_variant *variant, const char *path) {
-    json_error_t error;
-    run->info = json_load_file(path, 0, &error);
-    if (!run->info) {
-        nl_warn(path, "%s", error.text);
-        return;
-    }
-    const json_t *config = json_object_get(run->info, "config");
-    nl_error err = {0};
-    if (variant->has_config || !config) return;
-    variant->has_config = nl_config_from_json(&variant->config, config, path, &err) == NL_OK;
-    if (!variant->has_config) nl_warn(err.where, "%s", err.what);
-}
+/* ---- all units ---- */
 
-static void read_run(nl_variant *variant, const char *folder, uint32_t seed) {
-    nl_seed_run run = {.seed = seed};
-    char *metrics = nl_path(folder, "metrics.jsonl"), *info = nl_path(folder, "run.json");
-    char *guesses = nl_path(folder, "predictions.csv");
-    nl_seed_run_read_metrics(&run, metrics);
-    if (run.n_points > 0 || run.finished) {
-        read_info(&run, variant, info);
-        if (run.finished) nl_seed_run_read_guesses(&run, guesses);
-        variant->runs[variant->n_runs++] = run;
-        variant->n_finished += run.finished;
-    } else {
-        nl_warn(folder, "no whole epoch yet: left out of the report");
-    }
-    free(metrics);
-    free(info);
-    free(guesses);
-}
+typedef struct unit {
+    char name[256]; /* of the folder of its variant */
+    dev_t device;
+    ino_t inode;
+    nl_seed_run run;
+} unit;
+
+typedef struct units {
+    unit *list;
+    int n;
+} units;
 
 static bool seed_of(const char *name, uint32_t *seed) {
     int end = 0;
     return sscanf(name, "seed-%" SCNu32 "%n", seed, &end) == 1 && name[end] == '\0';
 }
 
-static int is_seed(const struct dirent *entry) {
-    uint32_t seed;
-    return seed_of(entry->d_name, &seed);
+static void add_unit(units *all, const char *name, const char *folder, uint32_t seed) {
+    struct stat info;
+    unit u = {0};
+    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode) ||
+        !nl_seed_run_read(&u.run, folder, seed))
+        return;
+    snprintf(u.name, sizeof u.name, "%s", name);
+    u.device = info.st_dev;
+    u.inode = info.st_ino;
+    all->list = realloc(all->list, ((size_t)all->n + 1) * sizeof u);
+    NL_ASSERT(all->list);
+    all->list[all->n++] = u;
 }
 
-static int by_seed(const struct dirent **a, const struct dirent **b) {
-    uint32_t left = 0, right = 0;
-    seed_of((*a)->d_name, &left);
-    seed_of((*b)->d_name, &right);
-    return (left > right) - (left < right);
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b) {
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int is_name(const struct dirent *entry) {
-    return entry->d_name[0] != '.' && strcmp(entry->d_name, "report") != 0;
-}
-
-static bool read_variant(nl_variant *variant, const char *folder, const char *name) {
-    struct dirent **entries;
-    const int n = scandir(folder, &entries, is_seed, by_seed);
-    if (n < 0) return false;
-    snprintf(variant->name, sizeof variant->name, "%s", name);
-    variant->runs = nl_alloc((size_t)n, sizeof *variant->runs, "runs");
-    for (int i = 0; i < n; i++) {
-        uint32_t seed = 0;
-        seed_of(entries[i]->d_name, &seed);
-        char *path = nl_path(folder, entries[i]->d_name);
-        read_run(variant, path, seed);
+static void read_units(units *all, const char *folder, const char *name) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        uint32_t seed;
+        if (!seed_of(entry->d_name, &seed)) continue;
+        char *path = nl_path(folder, entry->d_name);
+        add_unit(all, name, path, seed);
         free(path);
-        free(entries[i]);
     }
-    free(entries);
-    return variant->n_runs > 0;
+    closedir(dir);
 }
 
 /* Whether a name can stand in HTML, SVG and JSON: UTF-8 without control characters. */
-static bool printable(const char *name) {
+static bool is_printable(const char *name) {
     for (const char *c = name; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f) return false;
     json_t *text = json_string(name); /* refuses what is no UTF-8 */
@@ -103,63 +75,187 @@ static bool printable(const char *name) {
     return text != NULL;
 }
 
-int nl_folder_read(nl_folder *study, const char *out, nl_error *err) {
-    struct dirent **entries;
-    const int n = scandir(out, &entries, is_name, by_name);
-    if (n < 0) return nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
-    *study = (nl_folder){nl_alloc((size_t)n, sizeof *study->variants, "variants"), 0};
-    for (int i = 0; i < n; i++) {
-        char *folder = nl_path(out, entries[i]->d_name);
-        nl_variant *variant = &study->variants[study->n_variants];
-        if (!printable(entries[i]->d_name))
+static int read_all(units *all, const char *out, nl_error *err) {
+    DIR *dir = opendir(out);
+    if (!dir) return nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (name[0] == '.' || strcmp(name, "report") == 0) continue;
+        if (!is_printable(name)) {
             nl_warn(out, "a folder is left out: its name is no UTF-8 or has control characters");
-        else if (read_variant(variant, folder, entries[i]->d_name))
-            study->n_variants++;
-        else {
-            free(variant->runs);
-            *variant = (nl_variant){0};
+            continue;
         }
+        char *folder = nl_path(out, name);
+        read_units(all, folder, name);
         free(folder);
-        free(entries[i]);
     }
-    free(entries);
-    if (study->n_variants > 0) return NL_OK;
-    nl_folder_free(study);
-    nl_fail(err, NL_EDATA, out, "no run with a whole epoch in this folder");
-    return nl_hint(err, "a run folder is what `normlab train --out DIR` writes: "
-                        "DIR/<config>/seed-<S>/metrics.jsonl");
+    closedir(dir);
+    return NL_OK;
+}
+
+/* ---- which of them are runs of their own ---- */
+
+static const char *told_name(const unit *u) {
+    return json_string_value(json_object_get(u->run.info, "name"));
+}
+
+static json_int_t told_seed(const unit *u) {
+    const json_t *seed = json_object_get(u->run.info, "seed");
+    return json_is_integer(seed) ? json_integer_value(seed) : (json_int_t)u->run.seed;
+}
+
+/* Whether the run's record tells the name and seed of its folder, or nothing else. */
+static bool agrees(const unit *u) {
+    const char *name = told_name(u);
+    return (!name || strcmp(name, u->name) == 0) && told_seed(u) == (json_int_t)u->run.seed;
+}
+
+/* By name and seed; of equals first the one that agrees, then the one spelt as normlab does: the
+ * shorter. The path makes the order total. */
+static int by_unit(const void *a, const void *b) {
+    const unit *x = a, *y = b;
+    const int names = strcmp(x->name, y->name);
+    if (names) return names;
+    if (x->run.seed != y->run.seed) return x->run.seed < y->run.seed ? -1 : 1;
+    if (agrees(x) != agrees(y)) return agrees(x) ? -1 : 1;
+    const size_t m = strlen(x->run.folder), n = strlen(y->run.folder);
+    if (m != n) return m < n ? -1 : 1;
+    return strcmp(x->run.folder, y->run.folder);
+}
+
+static void drop(units *all, int i, const unit *kept) {
+    nl_warn(all->list[i].run.folder, "the same run as %s: it counts once", kept->run.folder);
+    nl_seed_run_free(&all->list[i].run);
+    memmove(&all->list[i], &all->list[i + 1], (size_t)(all->n - i - 1) * sizeof *all->list);
+    all->n--;
+}
+
+/* Links: one folder under several names is the run of the name that agrees. */
+static void drop_links(units *all) {
+    for (int i = 0; i < all->n; i++) {
+        for (int j = i + 1; j < all->n; j++) {
+            unit *a = &all->list[i], *b = &all->list[j];
+            if (a->device != b->device || a->inode != b->inode) continue;
+            if (!agrees(a) && agrees(b)) {
+                const unit swap = *a;
+                *a = *b;
+                *b = swap;
+            }
+            drop(all, j--, a);
+        }
+    }
+}
+
+static int refuse_name(const unit *u, nl_error *err) {
+    const char *name = told_name(u);
+    nl_fail(err, NL_EDATA, u->run.folder,
+            "a copy, or renamed: the folder says %s, seed %u, but its run.json %s, seed %lld",
+            u->name, u->run.seed, name ? name : u->name, (long long)told_seed(u));
+    return nl_hint(err, "move it out of the run folder, or give it back the name that run.json "
+                        "tells");
+}
+
+static bool same_start(const unit *a, const unit *b) {
+    const char *x = json_string_value(json_object_get(a->run.info, "started"));
+    const char *y = json_string_value(json_object_get(b->run.info, "started"));
+    return x && y && strcmp(x, y) == 0;
+}
+
+/* Copies: the same name, seed and start is the same run. */
+static int drop_copies(units *all, nl_error *err) {
+    for (int i = 0; i + 1 < all->n; i++) {
+        while (i + 1 < all->n) {
+            const unit *a = &all->list[i], *b = a + 1;
+            if (strcmp(a->name, b->name) != 0 || a->run.seed != b->run.seed) break;
+            if (!same_start(a, b)) {
+                nl_fail(err, NL_EDATA, b->run.folder, "a second run of %s, seed %u, beside %s",
+                        b->name, b->run.seed, a->run.folder);
+                return nl_hint(err, "move one of them out of the run folder");
+            }
+            drop(all, i + 1, a);
+        }
+    }
+    return NL_OK;
+}
+
+static int identify(units *all, nl_error *err) {
+    if (all->n > 0) qsort(all->list, (size_t)all->n, sizeof *all->list, by_unit);
+    drop_links(all);
+    for (int i = 0; i < all->n; i++)
+        if (!agrees(&all->list[i])) return refuse_name(&all->list[i], err);
+    if (all->n > 0) qsort(all->list, (size_t)all->n, sizeof *all->list, by_unit);
+    return drop_copies(all, err);
+}
+
+/* ---- variants and their order ---- */
+
+typedef struct order {
+    const char *const *names;
+    int n;
+} order;
+
+/* Of the recipe that normlab ships. */
+static const char *const shipped[] = {"bn_l1", "ln", "gn", "bn", "none"};
+
+static int rank_of(const order *given, const char *name) {
+    const int n_shipped = sizeof shipped / sizeof *shipped;
+    for (int i = 0; i < given->n; i++)
+        if (strcmp(given->names[i], name) == 0) return i;
+    for (int i = 0; i < n_shipped; i++)
+        if (strcmp(shipped[i], name) == 0) return given->n + i;
+    return given->n + n_shipped;
+}
+
+static int by_order(const void *a, const void *b, void *given) {
+    const nl_variant *x = a, *y = b;
+    const int i = rank_of(given, x->of), j = rank_of(given, y->of);
+    if (i != j) return i < j ? -1 : 1;
+    const int bases = strverscmp(x->of, y->of);
+    return bases ? bases : strverscmp(x->name, y->name);
+}
+
+/* Hands the units, sorted by name, to variants. */
+static void make_variants(nl_folder *study, units *all, order given) {
+    study->variants = nl_alloc((size_t)all->n, sizeof *study->variants, "variants");
+    nl_seed_run *runs = nl_alloc((size_t)all->n, sizeof *runs, "runs");
+    for (int first = 0, end; first < all->n; first = end) {
+        for (end = first; end < all->n; end++) {
+            if (strcmp(all->list[end].name, all->list[first].name) != 0) break;
+            runs[end - first] = all->list[end].run;
+        }
+        nl_variants_add(study, all->list[first].name, runs, end - first);
+    }
+    free(runs);
+    qsort_r(study->variants, (size_t)study->n_variants, sizeof *study->variants, by_order, &given);
+}
+
+int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
+                   nl_error *err) {
+    units all = {0};
+    *study = (nl_folder){0};
+    int code = read_all(&all, out, err);
+    if (!code) code = identify(&all, err);
+    if (!code && all.n == 0) {
+        nl_fail(err, NL_EDATA, out, "no run in this folder");
+        code = nl_hint(err, "a run folder is what `normlab train --out DIR` writes: "
+                            "DIR/<config>/seed-<S>/metrics.jsonl");
+    }
+    if (code) {
+        for (int i = 0; i < all.n; i++) nl_seed_run_free(&all.list[i].run);
+    } else {
+        make_variants(study, &all, (order){names, n_names});
+    }
+    free(all.list);
+    return code;
 }
 
 void nl_folder_free(nl_folder *study) {
     for (int i = 0; i < study->n_variants; i++) {
         nl_variant *variant = &study->variants[i];
-        for (int j = 0; j < variant->n_runs; j++) {
-            free(variant->runs[j].points);
-            free(variant->runs[j].pieces);
-            free(variant->runs[j].layers);
-            free(variant->runs[j].guesses);
-            json_decref(variant->runs[j].info);
-        }
+        for (int j = 0; j < variant->n_runs; j++) nl_seed_run_free(&variant->runs[j]);
         free(variant->runs);
+        free(variant->apart);
     }
     free(study->variants);
     *study = (nl_folder){0};
-}
-
-const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
-    for (int i = 0; i < variant->n_runs; i++)
-        if (variant->runs[i].seed == seed) return &variant->runs[i];
-    return NULL;
-}
-
-bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run) {
-    return run->finished || variant->n_finished == 0;
-}
-
-bool nl_variant_limited(const nl_variant *variant) {
-    for (int i = 0; i < variant->n_runs; i++) {
-        const json_t *options = json_object_get(variant->runs[i].info, "options");
-        if (json_integer_value(json_object_get(options, "limit_batches")) > 0) return true;
-    }
-    return false;
 }

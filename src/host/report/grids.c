@@ -5,6 +5,7 @@
 #include "grids.h"
 
 #include <jansson.h> // json_object_get
+#include <stdio.h>   // getline
 #include <stdlib.h>  // qsort
 #include <string.h>  // strcmp
 #include <unistd.h>  // unlink
@@ -15,10 +16,14 @@
 
 enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cell_height = 258 };
 
-char *nl_grid_path(const nl_variant *variant, const char *dir, const char *suffix) {
+static char *path_of(const char *name, const char *dir, const char *suffix) {
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/misclassified_%s%s", dir, variant->name, suffix) >= 0);
+    NL_ASSERT(asprintf(&path, "%s/misclassified_%s%s", dir, name, suffix) >= 0);
     return path;
+}
+
+char *nl_grid_path(const nl_variant *variant, const char *dir, const char *suffix) {
+    return path_of(variant->name, dir, suffix);
 }
 
 const nl_seed_run *nl_grid_run(const nl_variant *variant) {
@@ -175,9 +180,47 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     free(errors);
 }
 
+/* ---- whose grids are there ---- */
+
+/* plots/grids.txt: the variants of the newest report, a line each, written before the first grid.
+ */
+static void write_list(const nl_summary *summary, const char *dir) {
+    nl_script list;
+    nl_script_open(&list);
+    for (int i = 0; i < summary->n_rows; i++)
+        if (nl_grid_run(summary->rows[i].variant))
+            fprintf(list.out, "%s\n", summary->rows[i].variant->name);
+    nl_script_save(&list, dir, "grids", ".txt");
+}
+
+static void remove_grid(const char *name, const char *dir, const char *plots) {
+    char *const files[] = {path_of(name, dir, ".png"), path_of(name, plots, ".gp"),
+                           path_of(name, plots, ".dat")};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        unlink(files[i]);
+        free(files[i]);
+    }
+}
+
+void nl_grids_remove(const char *dir) {
+    char *plots = nl_path(dir, "plots"), *path = nl_path(plots, "grids.txt");
+    FILE *list = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    while (list && getline(&line, &room, list) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        if (!strchr(line, '/')) remove_grid(line, dir, plots); /* else it is not ours */
+    }
+    free(line);
+    if (list) fclose(list);
+    free(path);
+    free(plots);
+}
+
 void nl_grids_draw(const nl_summary *summary, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
+    write_list(summary, dir);
     for (int i = 0; i < summary->n_rows; i++) {
         const nl_variant *variant = summary->rows[i].variant;
         const nl_seed_run *run = nl_grid_run(variant);

@@ -17,17 +17,22 @@ static int make_folder(const char *path, nl_error *err) {
     return nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(errno));
 }
 
-/* Pictures of an earlier report go first: where one cannot be drawn now, an old one would lie. */
+/* Pictures of an earlier report go first: where one cannot be drawn now, or is of a variant that is
+ * gone, an old one would lie. What the report did not write stays. */
 static void remove_charts(const char *dir) {
-    static const char *const kinds[] = {".png", ".svg"};
+    static const char *const forms[] = {"%s/%s.png", "%s/%s.svg", "%s/plots/%s.gp"};
     for (int i = 0; i < NL_CHARTS; i++) {
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 3; k++) {
             char *path = NULL;
-            NL_ASSERT(asprintf(&path, "%s/%s%s", dir, nl_chart_names[i], kinds[k]) >= 0);
+            NL_ASSERT(asprintf(&path, forms[k], dir, nl_chart_names[i]) >= 0);
             unlink(path);
             free(path);
         }
     }
+    char *layers = nl_path(dir, "plots/layers.dat"); /* not every report has it */
+    unlink(layers);
+    free(layers);
+    nl_grids_remove(dir);
 }
 
 static int write_workbook(const char *dir, nl_error *err) {
@@ -71,8 +76,12 @@ static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
 }
 
 int nl_report(const char *out, nl_error *err) {
+    return nl_report_in_order(out, NULL, 0, err);
+}
+
+int nl_report_in_order(const char *out, const char *const *names, int n_names, nl_error *err) {
     nl_folder folder = {0};
-    int code = nl_folder_read(&folder, out, err);
+    int code = nl_folder_read(&folder, out, names, n_names, err);
     if (code) return code;
     char *dir = nl_path(out, "report"), *plots = nl_path(dir, "plots");
     code = make_folder(dir, err);

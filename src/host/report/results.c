@@ -1,5 +1,5 @@
-/* results.json: every run's curve and final figures in one file, to be kept with a study when its
- * run folder, with the weights, is not. More seeds are added by training into the same folder.
+/* results.json: every run's end, curve and final figures in one file, to be kept with a study when
+ * its run folder, with the weights, is not. More seeds are added by training into the same folder.
  */
 #include <jansson.h> // json_pack
 #include <math.h>    // isfinite
@@ -26,8 +26,11 @@ static json_t *one_run(const nl_seed_run *run) {
         json_object_set_new(point, "seconds", number(run->points[i].seconds));
         json_array_append_new(epochs, point);
     }
-    return json_pack("{s:I, s:o, s:o}", "seed", (json_int_t)run->seed, "final",
-                     run->finished ? figures(&run->final) : json_null(), "epochs", epochs);
+    json_t *failure = json_object_get(run->info, "failure");
+    return json_pack("{s:I, s:s, s:O?, s:b, s:o, s:o}", "seed", (json_int_t)run->seed, "end",
+                     nl_run_end_name(run->end), "failure",
+                     run->end == NL_END_FAILED ? failure : NULL, "recorded", run->info != NULL,
+                     "final", run->finished ? figures(&run->final) : json_null(), "epochs", epochs);
 }
 
 /* One line a run: easy to read, and a line more for a seed more. */

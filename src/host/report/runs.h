@@ -36,42 +36,79 @@ typedef struct nl_guess {
     double probability;
 } nl_guess;
 
+/* How a run ended, or that it has not. */
+typedef enum nl_run_end {
+    NL_END_FINISHED,    /* there is a final record */
+    NL_END_FAILED,      /* its loss was no longer finite, or an error stopped it */
+    NL_END_INTERRUPTED, /* by a signal, or killed: nobody trains it now */
+    NL_END_RUNNING,
+    NL_END_LOST /* finished, says its run.json, but its final record is gone */
+} nl_run_end;
+
 typedef struct nl_seed_run {
     uint32_t seed;
-    nl_point *points; /* by epoch, one for each */
+    char *folder;     /* where it lies, for messages */
+    nl_point *points; /* by epoch, one for each; none: it did not come to the end of an epoch */
     int n_points;
     nl_piece *pieces; /* by step */
     int n_pieces;
     nl_layer_point *layers; /* in the order of the file; of a layer and epoch the last one */
     int n_layers;
-    bool finished; /* there is a final record */
+    nl_run_end end;
+    bool finished; /* there is a final record, and end says so too */
     nl_point final;
     nl_guess *guesses; /* by image; NULL: none */
     uint32_t n_guesses;
-    struct json_t *info; /* run.json, or NULL */
+    struct json_t *info; /* run.json, or NULL: name and seed are those of the folder */
+    bool has_config;     /* run.json holds one that can be read */
+    nl_config config;
 } nl_seed_run;
 
+/* Runs of one name, one config (but for the seed) and one data set. */
 typedef struct nl_variant {
-    char name[256];
-    nl_seed_run *runs; /* by seed */
+    char name[272];    /* unique in its nl_folder */
+    char of[256];      /* the config's: the name, unless these runs stand apart from others of it */
+    char *apart;       /* the keys in which they differ from those that kept the name; NULL: none */
+    nl_seed_run *runs; /* by seed; at least one */
     int n_runs, n_finished;
     bool has_config; /* of the first run that has one */
     nl_config config;
 } nl_variant;
 
 typedef struct nl_folder {
-    nl_variant *variants; /* by name */
+    nl_variant *variants;
     int n_variants;
 } nl_folder;
 
-/* Reads all runs below `out`; what cannot be read is a warning. Errors: NL_EDATA when there is no
- * run at all. The caller frees. */
-int nl_folder_read(nl_folder *study, const char *out, nl_error *err);
+/* Reads all runs below `out`. A run is what its run.json says it is: name, seed and start; one that
+ * is there twice is read once, with a warning. Variants come in the order of the names given, then
+ * those that normlab ships, then by name with numbers in it as numbers. What cannot be read is a
+ * warning. Errors: NL_EDATA when there is no run at all, where folder and run.json tell different
+ * names or seeds, and for two runs of one name and seed. The caller frees. */
+int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
+                   nl_error *err);
 void nl_folder_free(nl_folder *study);
 
 /* The parts of it, by file. A missing file gives nothing and no warning. */
 void nl_seed_run_read_metrics(nl_seed_run *run, const char *path);
 void nl_seed_run_read_guesses(nl_seed_run *run, const char *path);
+
+/* One unit, folder OUT/<name>/<seed-S>, all of its files. False: nothing was trained there. */
+bool nl_seed_run_read(nl_seed_run *run, const char *folder, uint32_t seed);
+void nl_seed_run_free(nl_seed_run *run);
+
+/* "finished", "failed", "interrupted", "running", "lost". */
+const char *nl_run_end_name(nl_run_end end);
+
+/* The same, of a failure with its place: "failed at epoch 0, step 3 (loss nan)". */
+typedef struct nl_end_text {
+    char text[120];
+} nl_end_text;
+nl_end_text nl_run_end_text(const nl_seed_run *run);
+
+/* Sorts n runs of one name into variants, appended to the study's, which has room for n more: those
+ * of other configs or data stand apart. The runs are the study's from now on. */
+void nl_variants_add(nl_folder *study, const char *name, nl_seed_run *runs, int n);
 
 /* The run of that seed, or NULL. */
 const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed);

@@ -5,9 +5,8 @@
 #include "summary.h"
 
 #include <math.h>   // NAN
-#include <stdio.h>  // snprintf
 #include <stdlib.h> // free
-#include <string.h> // strlen
+#include <string.h> // strcmp
 
 #include "normlab/model.h" // nl_model_build
 
@@ -33,9 +32,10 @@ static double value(const nl_seed_run *run, nl_what what) {
 }
 
 static nl_sample over_seeds(const nl_variant *variant, nl_what what) {
+    const bool is_loss = what == LOSS || what == TRAIN_LOSS;
     double *x = nl_alloc((size_t)variant->n_runs, sizeof *x, "values of seeds");
     for (int i = 0; i < variant->n_runs; i++) x[i] = value(&variant->runs[i], what);
-    const nl_sample s = nl_stats_sample(x, variant->n_runs);
+    const nl_sample s = nl_stats_sample_within(x, variant->n_runs, 0, is_loss ? INFINITY : 100);
     free(x);
     return s;
 }
@@ -116,35 +116,36 @@ static void make_row(nl_row *row, const nl_variant *variant) {
 
 /* ---- two variants ---- */
 
-static void note(nl_pair *pair, bool differ, const char *key) {
-    if (!differ) return;
-    const size_t used = strlen(pair->differs);
-    snprintf(pair->differs + used, sizeof pair->differs - used, "%s%s", used ? ", " : "", key);
-    if (key[0] != 'n') pair->fair = false; /* anything but the norm */
+static void compare_runs(nl_pair *pair, const nl_seed_run *a, const nl_seed_run *b) {
+    nl_differences d;
+    nl_runs_differ(&d, a->has_config ? &a->config : NULL, b->has_config ? &b->config : NULL,
+                   a->info, b->info);
+    for (int i = 0; i < d.n; i++) nl_differences_add(&pair->differ, d.names[i]);
+    pair->known = pair->known || (a->has_config && b->has_config);
 }
 
-static void compare_configs(nl_pair *pair, const nl_variant *va, const nl_variant *vb) {
-    if (!va->has_config || !vb->has_config) return;
-    const nl_config *a = &va->config, *b = &vb->config;
-    pair->fair = true;
-    note(pair, a->model.norm != b->model.norm, "norm");
-    note(pair,
-         a->model.norm == NL_NORM_GROUP && b->model.norm == NL_NORM_GROUP &&
-             a->model.group_size != b->model.group_size,
-         "norm's group size");
-    note(pair, a->train.l1 != b->train.l1, "L1");
-    note(pair, a->train.weight_decay != b->train.weight_decay, "weight decay");
-    note(pair, a->data.batch != b->data.batch, "batch");
-    note(pair, a->train.epochs != b->train.epochs, "epochs");
-    note(pair, a->train.lr != b->train.lr, "learning rate");
-    note(pair, a->train.momentum != b->train.momentum, "momentum");
-    note(pair, a->model.dropout != b->model.dropout, "dropout");
-    note(pair, a->data.rotate != b->data.rotate, "rotation");
-    note(pair,
-         a->train.schedule.kind != b->train.schedule.kind ||
-             a->train.schedule.every != b->train.schedule.every ||
-             a->train.schedule.factor != b->train.schedule.factor,
-         "schedule");
+/* Seeds of one variant agree in config and data, but not always in device, version and initial
+ * weights: so all that two variants have in common are asked, or their first ones. */
+static void compare_variants(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
+    bool common = false;
+    for (int i = 0; i < a->n_runs; i++) {
+        const nl_seed_run *right = nl_variant_run(b, a->runs[i].seed);
+        if (!right) continue;
+        compare_runs(pair, &a->runs[i], right);
+        common = common || pair->known;
+    }
+    for (int i = 0; i < a->n_runs && !common; i++)
+        for (int j = 0; j < b->n_runs && !common; j++) {
+            compare_runs(pair, &a->runs[i], &b->runs[j]);
+            common = pair->known;
+        }
+    pair->fair = pair->compared = true;
+    for (int i = 0; i < pair->differ.n; i++) {
+        const char *name = pair->differ.names[i];
+        if (strcmp(name, NL_DIFFER_DATA) == 0) pair->compared = false;
+        if (strcmp(name, "model.norm") != 0 && strcmp(name, "model.group_size") != 0)
+            pair->fair = false;
+    }
 }
 
 /* Both files list images in rising order: one walk over both. */
@@ -165,10 +166,16 @@ static void compare_images(nl_pair *pair, const nl_seed_run *a, const nl_seed_ru
     pair->images = nl_stats_mcnemar(only_a, only_b);
 }
 
+/* Differences of per cent stay within these bounds. */
+static double cut(double points) {
+    return points < -100 ? -100 : points > 100 ? 100 : points;
+}
+
 static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
     double *x = nl_alloc(2 * (size_t)a->n_runs, sizeof *x, "paired seeds"), *y = x + a->n_runs;
     int n = 0;
-    for (int i = 0; i < a->n_runs; i++) {
+    compare_variants(pair, a, b);
+    for (int i = 0; i < a->n_runs && pair->compared; i++) {
         const nl_seed_run *left = &a->runs[i], *right = nl_variant_run(b, left->seed);
         if (!right) continue;
         x[n] = value(left, ACCURACY);
@@ -176,8 +183,8 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
         if (!pair->has_images && left->guesses && right->guesses) compare_images(pair, left, right);
     }
     pair->paired = nl_stats_paired(x, y, n);
-    pair->holm = pair->paired.p;
-    compare_configs(pair, a, b);
+    pair->paired.low = cut(pair->paired.low);
+    pair->paired.high = cut(pair->paired.high);
     free(x);
 }
 
@@ -192,6 +199,26 @@ static void make_labels(nl_summary *summary) {
     for (int i = 0; i < n; i++) summary->rows[i].label = labels[i];
     free(labels);
     free(names);
+}
+
+/* Holm's p values, and the seeds that would settle each pair: at the level of all pairs that have a
+ * spread to go by. */
+static void adjust(nl_summary *summary) {
+    const int n = summary->n_pairs;
+    double *p = nl_alloc((size_t)n, sizeof *p, "p values");
+    int shared = 0;
+    for (int i = 0; i < n; i++) {
+        p[i] = summary->pairs[i].paired.p;
+        shared += summary->pairs[i].paired.n > 1;
+    }
+    nl_stats_holm(p, n);
+    for (int i = 0; i < n; i++) {
+        nl_pair *pair = &summary->pairs[i];
+        pair->holm = p[i];
+        pair->seeds =
+            nl_stats_seeds(pair->paired.mean, pair->paired.sd, NL_LEVEL / fmax(shared, 1));
+    }
+    free(p);
 }
 
 void nl_summary_make(nl_summary *summary, const nl_folder *study) {
@@ -210,17 +237,7 @@ void nl_summary_make(nl_summary *summary, const nl_folder *study) {
             make_pair(pair, &study->variants[i], &study->variants[j]);
         }
     }
-    double *p = nl_alloc((size_t)summary->n_pairs, sizeof *p, "p values");
-    for (int i = 0; i < summary->n_pairs; i++) p[i] = summary->pairs[i].paired.p;
-    nl_stats_holm(p, summary->n_pairs);
-    int tested = 0;
-    for (int i = 0; i < summary->n_pairs; i++) tested += !isnan(p[i]);
-    for (int i = 0; i < summary->n_pairs; i++) {
-        nl_paired *paired = &summary->pairs[i].paired;
-        summary->pairs[i].holm = p[i];
-        summary->pairs[i].seeds = nl_stats_seeds(paired->mean, paired->sd, NL_LEVEL / tested);
-    }
-    free(p);
+    adjust(summary);
 }
 
 void nl_summary_free(nl_summary *summary) {

@@ -4,6 +4,7 @@
 #include <stdint.h> // int64_t
 
 #include "normlab/stats.h" // nl_sample
+#include "normlab/train.h" // nl_differences
 
 #include "labels.h" // nl_label
 #include "runs.h"   // nl_folder
@@ -22,7 +23,8 @@ typedef struct nl_row {
     int64_t params;                 /* 0: the config is not known */
 } nl_row;
 
-/* Two variants, over the seeds that both finished. */
+/* Two variants, over the seeds that both finished. Trained or tested on other data they are not
+ * compared: no seeds, no images. */
 typedef struct nl_pair {
     int a, b;         /* rows */
     nl_paired paired; /* test accuracy of a - b, points */
@@ -31,8 +33,10 @@ typedef struct nl_pair {
     bool has_images;
     uint32_t image_seed; /* the lowest seed that both have predictions for */
     nl_mcnemar images;
-    char differs[160]; /* what the two configs differ in; empty: not known */
-    bool fair;         /* they differ in the norm alone */
+    bool known;            /* both configs are known, and so is what they differ in: */
+    nl_differences differ; /* of the runs on seeds in common, or of any, where there is none */
+    bool fair;             /* they differ in the norm alone, as far as is known */
+    bool compared;         /* on the same data, as far as is known */
 } nl_pair;
 
 typedef struct nl_summary {

@@ -1,6 +1,6 @@
 /* The tables of the findings, from the summary's figures to text. */
-#include <math.h>  // isnan
-#include <stdio.h> // snprintf
+#include <math.h>   // isnan, fabs
+#include <stdlib.h> // free
 
 #include "findings.h"
 
@@ -24,7 +24,7 @@ static void results(nl_table *table, const nl_summary *s) {
     *table = (nl_table){.head = head, .columns = 12};
     for (int i = 0; i < s->n_rows; i++) {
         const nl_row *r = &s->rows[i];
-        const bool many = r->accuracy.n > 1;
+        const bool many = r->accuracy.n > 1, none = many && isnan(r->accuracy.low);
         nl_table_add(table, "%s", r->variant->name);
         if (r->accuracy.n == r->variant->n_runs)
             nl_table_add(table, "%d", r->accuracy.n);
@@ -35,7 +35,7 @@ static void results(nl_table *table, const nl_summary *s) {
         nl_table_add(table, "%s",
                      many ? nl_range(r->accuracy.low, r->accuracy.high, 2).text
                           : nl_range(r->images.low, r->images.high, 2).text);
-        nl_table_add(table, "%s", many ? "seeds" : r->accuracy.n ? "images" : "–");
+        nl_table_add(table, "%s", none || r->accuracy.n == 0 ? "–" : many ? "seeds" : "images");
         seeded(table, r->accuracy.max, r->best, r->accuracy.n);
         seeded(table, r->accuracy.min, r->worst, r->accuracy.n);
         nl_table_add(table, "%s", nl_fixed(r->loss.mean, 4).text);
@@ -57,29 +57,34 @@ static void times(nl_table *table, const nl_summary *s) {
         nl_table_add(table, "%s", nl_fixed(r->seconds.mean, 1).text);
         nl_table_add(table, "%s", nl_fixed(r->epoch_seconds.mean, 2).text);
         nl_table_add(table, "%s",
-                     isnan(r->speed.mean) ? "–" : nl_thousands((long long)r->speed.mean).text);
+                     fabs(r->speed.mean) < 1e18 ? nl_thousands((long long)r->speed.mean).text
+                                                : "–");
     }
+}
+
+static void one_run(nl_table *table, const nl_variant *v, const nl_seed_run *run) {
+    static const nl_point none = {
+        .test_accuracy = NAN, .test_loss = NAN, .train_accuracy = NAN, .train_loss = NAN};
+    const nl_point *p = run->finished       ? &run->final
+                        : run->n_points > 0 ? &run->points[run->n_points - 1]
+                                            : &none;
+    nl_table_add(table, "%s", v->name);
+    nl_table_add(table, "%u", run->seed);
+    nl_table_add(table, "%d", run->n_points);
+    nl_table_add(table, "%s", nl_fixed(p->test_accuracy, 2).text);
+    nl_table_add(table, "%s", nl_fixed(p->test_loss, 4).text);
+    nl_table_add(table, "%s", nl_fixed(p->train_accuracy, 2).text);
+    nl_table_add(table, "%s", nl_fixed(p->train_loss, 4).text);
+    nl_table_add(table, "%s%s", nl_run_end_text(run).text, run->info ? "" : "; no run.json");
 }
 
 static void runs(nl_table *table, const nl_summary *s) {
     static const char *const head[] = {"variant",    ">seed",    ">epochs",     ">test %",
                                        ">test loss", ">train %", ">train loss", "state"};
     *table = (nl_table){.head = head, .columns = 8};
-    for (int i = 0; i < s->n_rows; i++) {
-        const nl_variant *v = s->rows[i].variant;
-        for (int j = 0; j < v->n_runs; j++) {
-            const nl_seed_run *run = &v->runs[j];
-            const nl_point *p = run->finished ? &run->final : &run->points[run->n_points - 1];
-            nl_table_add(table, "%s", v->name);
-            nl_table_add(table, "%u", run->seed);
-            nl_table_add(table, "%d", run->n_points);
-            nl_table_add(table, "%s", nl_fixed(p->test_accuracy, 2).text);
-            nl_table_add(table, "%s", nl_fixed(p->test_loss, 4).text);
-            nl_table_add(table, "%s", nl_fixed(p->train_accuracy, 2).text);
-            nl_table_add(table, "%s", nl_fixed(p->train_loss, 4).text);
-            nl_table_add(table, "%s", run->finished ? "finished" : "interrupted");
-        }
-    }
+    for (int i = 0; i < s->n_rows; i++)
+        for (int j = 0; j < s->rows[i].variant->n_runs; j++)
+            one_run(table, s->rows[i].variant, &s->rows[i].variant->runs[j]);
 }
 
 /* ---- pairs ---- */
@@ -90,10 +95,11 @@ static void pairs(nl_table *table, const nl_summary *s) {
     *table = (nl_table){.head = head, .columns = 8};
     for (int i = 0; i < s->n_pairs; i++) {
         const nl_pair *p = &s->pairs[i];
-        if (p->paired.n == 0) continue;
+        if (p->paired.n == 0 && p->compared) continue;
         nl_table_add(table, "%s − %s", name_of(s, p->a), name_of(s, p->b));
         nl_table_add(table, "%d", p->paired.n);
-        nl_table_add(table, "%+.3f", p->paired.mean);
+        nl_table_add(table, "%s%s", p->paired.mean >= 0 ? "+" : "",
+                     nl_fixed(p->paired.mean, 3).text);
         nl_table_add(table, "%s", nl_range(p->paired.low, p->paired.high, 3).text);
         nl_table_add(table, "%s", nl_p(p->paired.p).text);
         nl_table_add(table, "%s", nl_p(p->holm).text);
@@ -105,7 +111,9 @@ static void pairs(nl_table *table, const nl_summary *s) {
             nl_table_add(table, "> 1,000");
         else
             nl_table_add(table, "%d", p->seeds);
-        nl_table_add(table, "%s", p->differs[0] ? p->differs : "–");
+        char *keys = nl_differences_text(&p->differ, p->differ.n);
+        nl_table_add(table, "%s", p->differ.n > 0 ? keys : p->known ? "nothing" : "–");
+        free(keys);
     }
 }
 
@@ -131,8 +139,10 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
     {"results",
      "Results",
      "The last weights of each run, in evaluation mode; the train images rotated as in "
-     "training. With several seeds the interval is Student's, for the mean over seeds; with "
-     "one seed it is Wilson's, for the chance of the drawn test images alone.",
+     "training. Seeds: those that finished, of all that were started. With several seeds the "
+     "interval "
+     "is Student's, for the mean over seeds, cut at 0 and 100; with one seed it is Wilson's, for "
+     "the chance of the drawn test images alone.",
      {0}},
     {"time",
      "Time to 99 %",
@@ -141,8 +151,9 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
      {0}},
     {"pairs",
      "Comparisons over seeds",
-     "Differences of the final test accuracy, paired by seed; p of the paired t test, and "
-     "adjusted for the number of pairs (Holm). 'Seeds to settle' would show a true difference "
+     "Differences of the final test accuracy, paired by seed; p of the paired t test, from three "
+     "seeds on, and adjusted for the number of pairs (Holm). 'Seeds to settle' would show a true "
+     "difference "
      "of the size seen here in four of five studies, with the level shared among the pairs; it "
      "is only as good as the seeds it is computed from.",
      {0}},
@@ -159,10 +170,9 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
      {0}},
     {"runs",
      "All runs",
-     "Of an interrupted run: its newest epoch, with the train figures of that epoch's training "
-     "mode. It counts in no figure above, unless its variant has no finished run, and then "
-     "only "
-     "in the curves.",
+     "Every seed that was started. Of one that did not finish: its newest epoch, with the train "
+     "figures of that epoch's training mode. It counts in no figure above, unless its variant has "
+     "no finished run, and then only in the curves. Epochs and steps of a failure count from 0.",
      {0}}};
 
 void nl_findings_tables(nl_findings *findings, const nl_summary *summary) {

@@ -46,7 +46,7 @@ void nl_markdown(FILE *out, const char *text) {
 
 nl_number nl_fixed(double value, int decimals) {
     nl_number n;
-    if (isnan(value))
+    if (!isfinite(value))
         snprintf(n.text, sizeof n.text, "–");
     else
         snprintf(n.text, sizeof n.text, "%.*f", decimals, value);

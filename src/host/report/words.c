@@ -2,8 +2,9 @@
  * is settled when the paired test holds after Holm's adjustment, and an unsettled one comes with
  * the number of seeds that would settle it.
  */
-#include <math.h>  // fabs, isnan
-#include <stdio.h> // snprintf
+#include <math.h>   // fabs, isnan
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
 
 #include "findings.h"
 
@@ -12,10 +13,9 @@ enum { most_pairs = 15 }; /* of more, only the settled ones get a sentence each 
 /* ---- overview ---- */
 
 static void overview(nl_lines *words, const nl_summary *s) {
-    int first = -1, last = -1, unfinished = 0;
+    int first = -1, last = -1;
     for (int i = 0; i < s->n_rows; i++) {
         const nl_row *r = &s->rows[i];
-        unfinished += r->variant->n_runs - r->variant->n_finished;
         if (isnan(r->accuracy.mean)) continue;
         if (first < 0 || r->accuracy.mean > s->rows[first].accuracy.mean) first = i;
         if (last < 0 || r->accuracy.mean < s->rows[last].accuracy.mean) last = i;
@@ -39,9 +39,83 @@ static void overview(nl_lines *words, const nl_summary *s) {
                      "not a result.");
         break;
     }
-    if (unfinished > 0)
-        nl_lines_add(words, "%d run%s interrupted and count%s in no final figure.", unfinished,
-                     unfinished == 1 ? " was" : "s were", unfinished == 1 ? "s" : "");
+}
+
+/* ---- runs: which of them count, and which do not ---- */
+
+/* "1 of 3 seeds finished, and its figures are of that one; seed 2 failed ..." */
+static void endings(nl_lines *words, const nl_variant *v) {
+    enum { most = 12 };
+    char *text = NULL;
+    size_t size = 0;
+    int told = 0;
+    const int left = v->n_runs - v->n_finished;
+    if (left == 0) return;
+    FILE *out = open_memstream(&text, &size);
+    NL_ASSERT(out);
+    for (int i = 0; i < v->n_runs && told < most; i++) {
+        if (v->runs[i].finished) continue;
+        fprintf(out, "; seed %u: %s", v->runs[i].seed, nl_run_end_text(&v->runs[i]).text);
+        told++;
+    }
+    if (told < left) fprintf(out, "; and %d more", left - told);
+    NL_ASSERT(fclose(out) == 0);
+    if (v->n_finished == 0)
+        nl_lines_add(words, "%s: none of the %d seed%s that were started finished%s.", v->name,
+                     v->n_runs, v->n_runs == 1 ? "" : "s", text);
+    else
+        nl_lines_add(words,
+                     "%s: %d of the %d seeds that were started finished, and its figures are of "
+                     "%s alone%s.",
+                     v->name, v->n_finished, v->n_runs, v->n_finished == 1 ? "that one" : "those",
+                     text);
+    free(text);
+}
+
+/* Seeds of one name that are of another config or other data. */
+static void apart(nl_lines *words, const nl_variant *v) {
+    if (!v->apart) return;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    NL_ASSERT(out);
+    for (int i = 0; i < v->n_runs; i++) fprintf(out, "%s%u", i ? ", " : "", v->runs[i].seed);
+    NL_ASSERT(fclose(out) == 0);
+    nl_lines_add(words,
+                 "Runs of %s do not belong together: seed%s %s differ%s from the others in %s and "
+                 "stand%s apart as %s.",
+                 v->of, v->n_runs == 1 ? "" : "s", text, v->n_runs == 1 ? "s" : "", v->apart,
+                 v->n_runs == 1 ? "s" : "", v->name);
+    free(text);
+}
+
+/* What is no reason to keep seeds apart, but worth knowing; and runs without run.json. */
+static void notes(nl_lines *words, const nl_variant *v) {
+    nl_differences all = {0};
+    int untold = 0;
+    const nl_seed_run *first = NULL;
+    for (int i = 0; i < v->n_runs; i++) {
+        nl_differences d;
+        untold += v->runs[i].info == NULL;
+        if (!first && v->runs[i].info) first = &v->runs[i];
+        if (!first) continue;
+        nl_runs_differ(&d, NULL, NULL, first->info, v->runs[i].info);
+        for (int k = d.n_apart; k < d.n; k++) nl_differences_add(&all, d.names[k]);
+    }
+    char *names = nl_differences_text(&all, all.n);
+    if (all.n > 0) nl_lines_add(words, "%s: its runs differ in %s.", v->name, names);
+    free(names);
+    if (untold > 0)
+        nl_lines_add(words,
+                     "%s: %d of %d runs without run.json; name and seed are those of the folder, "
+                     "config and data unknown.",
+                     v->name, untold, v->n_runs);
+}
+
+static void members(nl_lines *words, const nl_summary *s) {
+    for (int i = 0; i < s->n_rows; i++) apart(words, s->rows[i].variant);
+    for (int i = 0; i < s->n_rows; i++) endings(words, s->rows[i].variant);
+    for (int i = 0; i < s->n_rows; i++) notes(words, s->rows[i].variant);
 }
 
 /* ---- pairs ---- */
@@ -56,25 +130,33 @@ static void settled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     const char *behind = s->rows[swap ? p->a : p->b].variant->name;
     const double low = swap ? -p->paired.high : p->paired.low;
     const double high = swap ? -p->paired.low : p->paired.high;
+    char *keys = nl_differences_text(&p->differ, p->differ.n);
     nl_lines_add(
         words,
         "Settled: %s is ahead of %s by %.2f points (95 %% interval %.2f to %.2f, %d seeds, "
         "p after Holm %s).%s%s%s",
         ahead, behind, fabs(p->paired.mean), low, high, p->paired.n, nl_p(p->holm).text,
-        p->differs[0] && !p->fair ? " This is not the norm alone: the configs differ in " : "",
-        p->differs[0] && !p->fair ? p->differs : "", p->differs[0] && !p->fair ? "." : "");
+        p->fair ? "" : " This is not the norm alone: the runs differ in ", p->fair ? "" : keys,
+        p->fair ? "" : ".");
+    free(keys);
+}
+
+/* "; if it is real, about 9 seeds would settle it" */
+static void seeds_needed(char *need, size_t size, const nl_pair *p) {
+    const double bound = fmax(fabs(p->paired.low), fabs(p->paired.high));
+    if (p->seeds == 0)
+        need[0] = '\0';
+    else if (p->seeds > 1000)
+        snprintf(need, size, "; a difference of this size takes more than 1,000 seeds to show%s",
+                 bound < 0.1 ? ", so for any use the two are equal" : "");
+    else
+        snprintf(need, size, "; if it is real, about %d seeds would settle it", p->seeds);
 }
 
 static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
-    char need[120] = "";
-    const double bound = fmax(fabs(p->paired.low), fabs(p->paired.high));
-    if (p->seeds > 1000)
-        snprintf(need, sizeof need,
-                 "; a difference of this size takes more than 1,000 seeds to show%s",
-                 bound < 0.1 ? ", so for any use the two are equal" : "");
-    else
-        snprintf(need, sizeof need, "; if it is real, about %d seeds would settle it", p->seeds);
+    char need[120];
+    seeds_needed(need, sizeof need, p);
     nl_lines_add(words,
                  "Not settled: %s against %s, a difference of %.3f points over %d seeds (95 %% "
                  "interval %+.3f to %+.3f, p after Holm %s)%s.",
@@ -82,19 +164,39 @@ static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
                  nl_p(p->holm).text, need);
 }
 
-/* No test over seeds: one seed in common, or none, or no spread. */
-static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
-    const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
-    if (p->paired.n == 0) {
-        nl_lines_add(words, "Open: %s against %s have no finished seed in common.", a, b);
-        return;
-    }
-    if (p->paired.n > 1) {
+/* No test over seeds, though there are several in common: two, or no spread. */
+static void untested(nl_lines *words, const nl_pair *p, const char *a, const char *b) {
+    char need[120];
+    seeds_needed(need, sizeof need, p);
+    if (!(p->paired.sd > 0))
         nl_lines_add(
             words,
             "Open: %s against %s: the same difference of %.2f points with each of %d seeds, "
             "so that no spread is known to test it against; more seeds will tell.",
             a, b, fabs(p->paired.mean), p->paired.n);
+    else
+        nl_lines_add(words,
+                     "Open: %s against %s, a difference of %.3f points over %d seeds, from which "
+                     "nothing is settled%s.",
+                     a, b, fabs(p->paired.mean), p->paired.n, need);
+}
+
+/* No test over seeds at all. */
+static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
+    const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
+    if (!p->compared) {
+        nl_lines_add(words,
+                     "Not compared: %s against %s, trained or tested on different data files: a "
+                     "difference would say nothing of the two.",
+                     a, b);
+        return;
+    }
+    if (p->paired.n == 0) {
+        nl_lines_add(words, "Open: %s against %s have no finished seed in common.", a, b);
+        return;
+    }
+    if (p->paired.n > 1) {
+        untested(words, p, a, b);
         return;
     }
     if (!p->has_images) {
@@ -121,9 +223,10 @@ static void pairs(nl_lines *words, const nl_summary *s) {
                      tested, tested == 1 ? "" : "s", done, done == 1 ? "is" : "are");
     else if (s->n_pairs > 0)
         nl_lines_add(
-            words, "Nothing is settled: one seed says nothing about the next, and a comparison of "
-                   "variants needs at least two seeds "
-                   "of each (normlab train ... --seeds 1-10).");
+            words,
+            "Nothing is settled: a seed or two say nothing about the next, and a comparison of "
+            "variants needs at least three seeds of each, the same ones (normlab train ... "
+            "--seeds 1-10).");
     for (int i = 0; i < s->n_pairs; i++)
         if (is_settled(&s->pairs[i])) settled(words, s, &s->pairs[i]);
     if (s->n_pairs > most_pairs) {
@@ -177,6 +280,7 @@ static void parameters(nl_lines *words, const nl_summary *s) {
 
 void nl_findings_words(nl_lines *words, const nl_summary *summary) {
     overview(words, summary);
+    members(words, summary);
     pairs(words, summary);
     goal(words, summary);
     parameters(words, summary);
