@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 
 #include <math.h>     // isnan
-#include <stdarg.h>   // va_list
 #include <stdio.h>    // fopen
 #include <stdlib.h>   // setenv
 #include <string.h>   // strstr
@@ -12,87 +11,9 @@
 #include "../src/host/report/runs.h"
 #include "normlab/report.h"
 #include "support/idx_set.h"
+#include "support/run_dirs.h"
 
 static const char hostile[] = "a&b<c>\"d'`$|*_%s";
-
-/* ---- run folders ---- */
-
-static void write_text(const char *dir, const char *file, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void write_text(const char *dir, const char *file, const char *format, ...) {
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", dir, file);
-    FILE *out = fopen(path, "w");
-    cr_assert(out, "%s", path);
-    va_list args;
-    va_start(args, format);
-    vfprintf(out, format, args);
-    va_end(args);
-    fclose(out);
-}
-
-/* The folder of a run, made; its metrics are `metrics`. */
-static void make_run(char unit[500], const char *out, const char *name, unsigned seed,
-                     const char *metrics) {
-    snprintf(unit, 500, "%s/%s", out, name);
-    mkdir(unit, 0777);
-    snprintf(unit, 500, "%s/%s/seed-%u", out, name, seed);
-    cr_assert_eq(mkdir(unit, 0777), 0, "%s", unit);
-    write_text(unit, "metrics.jsonl", "%s", metrics);
-}
-
-static const char two_epochs[] =
-    "{\"event\":\"epoch\",\"epoch\":0,\"lr\":0.01,\"train_loss\":0.5,\"train_accuracy\":90,"
-    "\"test_loss\":0.1,\"test_accuracy\":97,\"seconds\":10,\"images_per_second\":6000}\n"
-    "{\"event\":\"epoch\",\"epoch\":1,\"lr\":0.001,\"train_loss\":0.2,\"train_accuracy\":95,"
-    "\"test_loss\":0.05,\"test_accuracy\":99.1,\"seconds\":12,\"images_per_second\":5000}\n";
-
-static void finished_run(const char *out, const char *name, unsigned seed, double accuracy) {
-    char unit[500], metrics[2000];
-    snprintf(metrics, sizeof metrics,
-             "%s{\"event\":\"final\",\"train_loss\":0.1,\"train_accuracy\":98,\"test_loss\":0.04,"
-             "\"test_accuracy\":%g}\n",
-             two_epochs, accuracy);
-    make_run(unit, out, name, seed, metrics);
-}
-
-/* ---- what came of it ---- */
-
-static char *read_report(const char *out, const char *file) {
-    char path[600];
-    snprintf(path, sizeof path, "%s/report/%s", out, file);
-    FILE *in = fopen(path, "rb");
-    if (!in) return NULL;
-    char *text = NULL;
-    size_t size = 0;
-    cr_assert(getdelim(&text, &size, EOF, in) > 0, "%s is empty", path);
-    fclose(in);
-    return text;
-}
-
-static void expect_in(const char *out, const char *file, const char *words, bool there) {
-    char *text = read_report(out, file);
-    cr_assert(text, "no %s", file);
-    cr_assert_eq(strstr(text, words) != NULL, there, "%s %s '%s':\n%.3000s", file,
-                 there ? "does not hold" : "holds", words, text);
-    free(text);
-}
-
-static bool drawn(const char *out, const char *file) {
-    char path[600];
-    struct stat status;
-    snprintf(path, sizeof path, "%s/report/%s", out, file);
-    return stat(path, &status) == 0 && status.st_size > 100;
-}
-
-static void report(const char *out, int expected) {
-    nl_error err = {0};
-    const int code = nl_report(out, &err);
-    cr_assert_eq(code, expected, "code %d: %s: %s", code, err.where, err.what);
-}
-
-/* ---- tests ---- */
 
 Test(report, one_seed) {
     char *out = temp_dir_make();
@@ -118,7 +39,7 @@ Test(report, one_seed) {
     temp_dir_remove(out);
 }
 
-/* bn - ln over three seeds: 0.2, 0.3, 0.1: mean 0.2, sd 0.1, t = 2 sqrt 3, p = 0.0742. */
+/* ln - bn over three seeds: -0.2, -0.3, -0.1: mean 0.2, sd 0.1, t = 2 sqrt 3, p = 0.0742. */
 Test(report, paired_over_seeds) {
     char *out = temp_dir_make();
     const double bn[] = {99.4, 99.5, 99.3}, ln[] = {99.2, 99.2, 99.2};
@@ -129,9 +50,9 @@ Test(report, paired_over_seeds) {
     finished_run(out, "ln", 0, 98.7); /* a seed that bn does not have is in no pair */
     report(out, NL_OK);
     expect_in(out, "findings.md", "| bn | 3 | 99.40 | 0.100 | 99.15 to 99.65 | seeds |", true);
-    expect_in(out, "findings.md", "| bn − ln | 3 | +0.200 | -0.048 to 0.448 | 0.074 | 0.074 |",
+    expect_in(out, "findings.md", "| ln − bn | 3 | -0.200 | -0.448 to 0.048 | 0.074 | 0.074 |",
               true);
-    expect_in(out, "findings.md", "Not settled: bn against ln", true);
+    expect_in(out, "findings.md", "Not settled: ln against bn", true);
     expect_in(out, "findings.md", "| bn | 3 of 3 | 2.0 | 22.0 |", true);
     temp_dir_remove(out);
 }
@@ -187,15 +108,18 @@ Test(report, interrupted_and_broken) {
     make_run(unit, out, "empty", 1, "");
     report(out, NL_OK);
     expect_in(out, "findings.md", "No run has come to its end yet", true);
-    expect_in(out, "findings.md", "| gn | 1 | 2 | 99.10 | 0.0500 | 95.00 | 0.2000 | interrupted |",
-              true);
+    expect_in(out, "findings.md",
+              "| gn | 1 | 2 | 99.10 | 0.0500 | 95.00 | 0.2000 | interrupted; no run.json |", true);
     expect_in(out, "findings.md", "| gn | 2 | 2 | 99.10 |", true);
     expect_in(out, "findings.md", "empty", false);
     cr_expect(drawn(out, "validation_loss.png"));
     finished_run(out, "gn", 3, 99.3); /* from now on the others do not count */
     report(out, NL_OK);
     expect_in(out, "findings.md", "| gn | 1 of 3 | 99.30 |", true);
-    expect_in(out, "findings.md", "2 runs were interrupted", true);
+    expect_in(out, "findings.md",
+              "gn: 1 of the 3 seeds that were started finished, and its figures are "
+              "of that one alone; seed 1: interrupted; seed 2: interrupted.",
+              true);
     expect_in(out, "plots/curves.dat", "\n1 1 0.1 0.1 0.1 97 ", true);
     temp_dir_remove(out);
 }
@@ -212,7 +136,8 @@ Test(report, not_a_number) {
     finished_run(out, "ln", 2, 99.2);
     report(out, NL_OK);
     expect_in(out, "findings.md", "| bn | 1 of 2 | 99.40 |", true);
-    expect_in(out, "findings.md", "| bn | 1 | 1 | – | – | 9.80 | – | finished |", true);
+    expect_in(out, "findings.md", "| bn | 1 | 1 | – | – | 9.80 | – | finished; no run.json |",
+              true);
     expect_in(out, "findings.md", "nan", false);
     expect_in(out, "index.html", ">nan<", false);
     cr_expect(drawn(out, "validation_accuracy.png"));
@@ -263,7 +188,7 @@ Test(report, grids) {
     cr_expect(strstr(script, "true 1, read as 9") < strstr(script, "true 0, read as 9"));
     free(script);
     expect_in(out, file, "'no other variant'", true);
-    expect_in(out, "findings.md", ", ln | 1 | 1 | 0 | 1.00 | 0.50 |", true);
+    expect_in(out, "findings.md", " | 1 | 0 | 1 | 1.00 | 0.50 |", true);
     expect_in(out, "findings.md", "a trial, not a result", true);
     /* Another data set than the one the runs saw. */
     predict(out, "ln", 1, 1, "/nonexistent");

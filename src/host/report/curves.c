@@ -123,6 +123,10 @@ int nl_stretches_most(const nl_summary *summary) {
 
 /* ---- files ---- */
 
+/* gnuplot does not count a block without a line: the blocks behind it would be taken for others. */
+static const char no_band[] = "0 0 NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN\n";
+static const char no_stretch[] = "0 NaN NaN\n";
+
 static void column(FILE *out, double value, bool accuracy) {
     if (isfinite(value))
         fprintf(out, " %.6g", nl_scale_clip(accuracy, value));
@@ -155,6 +159,7 @@ static void write_bands(const nl_summary *summary, const char *dir) {
             columns(data.out, &bands[j].train_accuracy, true);
             fputc('\n', data.out);
         }
+        if (n == 0) fputs(no_band, data.out);
         free(bands);
     }
     nl_script_save(&data, dir, "curves", ".dat");
@@ -178,6 +183,7 @@ static bool write_stretches(const nl_summary *summary, const char *dir) {
             column(data.out, all[j].accuracy, true);
             fputc('\n', data.out);
         }
+        if (n == 0) fputs(no_stretch, data.out);
         any = any || n > 0;
         free(all);
     }

@@ -1,0 +1,81 @@
+/* See run_dirs.h. */
+#include "support/run_dirs.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>   // va_list
+#include <stdio.h>    // fopen
+#include <stdlib.h>   // free
+#include <string.h>   // strstr
+#include <sys/stat.h> // mkdir, stat
+
+#include "normlab/report.h"
+
+void write_text(const char *dir, const char *file, const char *format, ...) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    FILE *out = fopen(path, "w");
+    cr_assert(out, "%s", path);
+    va_list args;
+    va_start(args, format);
+    vfprintf(out, format, args);
+    va_end(args);
+    fclose(out);
+}
+
+/* The folder of a run, made; its metrics are `metrics`. */
+void make_run(char unit[500], const char *out, const char *name, unsigned seed,
+              const char *metrics) {
+    snprintf(unit, 500, "%s/%s", out, name);
+    mkdir(unit, 0777);
+    snprintf(unit, 500, "%s/%s/seed-%u", out, name, seed);
+    cr_assert_eq(mkdir(unit, 0777), 0, "%s", unit);
+    write_text(unit, "metrics.jsonl", "%s", metrics);
+}
+
+const char two_epochs[] =
+    "{\"event\":\"epoch\",\"epoch\":0,\"lr\":0.01,\"train_loss\":0.5,\"train_accuracy\":90,"
+    "\"test_loss\":0.1,\"test_accuracy\":97,\"seconds\":10,\"images_per_second\":6000}\n"
+    "{\"event\":\"epoch\",\"epoch\":1,\"lr\":0.001,\"train_loss\":0.2,\"train_accuracy\":95,"
+    "\"test_loss\":0.05,\"test_accuracy\":99.1,\"seconds\":12,\"images_per_second\":5000}\n";
+
+void finished_run(const char *out, const char *name, unsigned seed, double accuracy) {
+    char unit[500], metrics[2000];
+    snprintf(metrics, sizeof metrics,
+             "%s{\"event\":\"final\",\"train_loss\":0.1,\"train_accuracy\":98,\"test_loss\":0.04,"
+             "\"test_accuracy\":%g}\n",
+             two_epochs, accuracy);
+    make_run(unit, out, name, seed, metrics);
+}
+
+char *read_report(const char *out, const char *file) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    FILE *in = fopen(path, "rb");
+    if (!in) return NULL;
+    char *text = NULL;
+    size_t size = 0;
+    cr_assert(getdelim(&text, &size, EOF, in) > 0, "%s is empty", path);
+    fclose(in);
+    return text;
+}
+
+void expect_in(const char *out, const char *file, const char *words, bool there) {
+    char *text = read_report(out, file);
+    cr_assert(text, "no %s", file);
+    cr_assert_eq(strstr(text, words) != NULL, there, "%s %s '%s':\n%.3000s", file,
+                 there ? "does not hold" : "holds", words, text);
+    free(text);
+}
+
+bool drawn(const char *out, const char *file) {
+    char path[600];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    return stat(path, &status) == 0 && status.st_size > 100;
+}
+
+void report(const char *out, int expected) {
+    nl_error err = {0};
+    const int code = nl_report(out, &err);
+    cr_assert_eq(code, expected, "code %d: %s: %s", code, err.where, err.what);
+}
