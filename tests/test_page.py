@@ -145,8 +145,8 @@ def tables_hold_the_metrics():
     names = [r[0] for r in tables["results"][1:]]
     assert pairs == [f"{a} − {b}" for a, b in itertools.combinations(names, 2)], pairs
     pairs = {r[0]: r[-1] for r in tables["pairs"][1:]}
-    assert [pairs[f"{a} − {b}"] for a, b in ((HOSTILE, "bn"), (HOSTILE, "gn"), ("bn", "gn"))] == [
-        "epochs", "norm", "norm, epochs"], pairs
+    assert [pairs[f"{a} − {b}"] for a, b in (("bn", HOSTILE), ("gn", HOSTILE), ("gn", "bn"))] == [
+        "train.epochs", "model.norm", "model.norm, train.epochs"], pairs
     verdicts = [r[4] for r in tables["parity"][1:]]
     assert verdicts == ["inside (3 of 10 seeds)", "not comparable: that is 20 whole epochs"]
     assert tables["origins"][1][3] == "a <device> & more"
@@ -155,9 +155,10 @@ def tables_hold_the_metrics():
 def results_hold_the_metrics():
     with open(os.path.join(out, "report/results.json"), encoding="utf-8") as file:
         results = json.load(file)
-    assert list(results) == sorted(ACCURACY)
+    assert list(results) == ["gn", "bn", HOSTILE, LONG]
     for name, finals in ACCURACY.items():
         assert [r["seed"] for r in results[name]] == [1, 2, 3]
+        assert [r["end"] for r in results[name]] == ["finished"] * 3
         assert [r["final"]["test_accuracy"] for r in results[name]] == finals
         assert [p["test_loss"] for p in results[name][0]["epochs"]] == [0.2, 0.1, 0.066666667]
 
