@@ -152,6 +152,8 @@ Test(stats, any_figures) {
                 }
             }
     cr_assert(isnan(nl_stats_wilson(3, 2).low));
+    const double large[] = {1e308, 1.5e308, 1.1e308};
+    NEAR(nl_stats_sample(large, 3).mean / 1.2e308, 1, 1e-14);
 }
 
 /* Fagerland and others (2013): 1 against 7 and 6 against 16 discordant pairs. */

@@ -19,7 +19,12 @@ static double number(const json_t *record, const char *key) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-/* An accuracy; what is none is NaN. */
+/* A cross-entropy or an accuracy; what cannot be one is NaN. */
+static double loss(const json_t *record, const char *key) {
+    const double value = number(record, key);
+    return value >= 0 ? value : NAN;
+}
+
 static double percent(const json_t *record, const char *key) {
     const double value = number(record, key);
     return value >= 0 && value <= 100 ? value : NAN;
@@ -27,9 +32,9 @@ static double percent(const json_t *record, const char *key) {
 
 static nl_point point_of(const json_t *record) {
     nl_point p = {.lr = number(record, "lr"),
-                  .train_loss = number(record, "train_loss"),
+                  .train_loss = loss(record, "train_loss"),
                   .train_accuracy = percent(record, "train_accuracy"),
-                  .test_loss = number(record, "test_loss"),
+                  .test_loss = loss(record, "test_loss"),
                   .test_accuracy = percent(record, "test_accuracy"),
                   .seconds = number(record, "seconds"),
                   .images_per_second = number(record, "images_per_second")};

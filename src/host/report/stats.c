@@ -82,6 +82,11 @@ static nl_sample moments(const double *x, int n) {
     }
     if (s.n == 0) return s;
     s.mean = sum / s.n;
+    if (!isfinite(sum)) { /* it passed the largest double, which a mean does not */
+        s.mean = 0;
+        for (int i = 0; i < n; i++)
+            if (isfinite(x[i])) s.mean += x[i] / s.n;
+    }
     if (s.n == 1) return s;
     for (int i = 0; i < n; i++)
         if (isfinite(x[i])) squares += (x[i] - s.mean) * (x[i] - s.mean);

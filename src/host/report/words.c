@@ -60,9 +60,11 @@ static void endings(nl_lines *words, const nl_variant *v) {
     }
     if (told < left) fprintf(out, "; and %d more", left - told);
     NL_ASSERT(fclose(out) == 0);
-    if (v->n_finished == 0)
-        nl_lines_add(words, "%s: none of the %d seed%s that were started finished%s.", v->name,
-                     v->n_runs, v->n_runs == 1 ? "" : "s", text);
+    if (v->n_runs == 1)
+        nl_lines_add(words, "%s: the only seed that was started did not finish%s.", v->name, text);
+    else if (v->n_finished == 0)
+        nl_lines_add(words, "%s: none of the %d seeds that were started finished%s.", v->name,
+                     v->n_runs, text);
     else
         nl_lines_add(words,
                      "%s: %d of the %d seeds that were started finished, and its figures are of "
