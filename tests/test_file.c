@@ -9,11 +9,22 @@
 #include <sys/mount.h>    // mount
 #include <sys/resource.h> // setrlimit
 #include <sys/stat.h>     // stat, chmod
+#include <sys/syscall.h>  // SYS_fsync
 #include <sys/wait.h>     // waitpid
 #include <unistd.h>       // fork, setuid
 
 #include "normlab/checkpoint.h"
 #include "support/idx_set.h"
+
+static int no_sync; /* errno that syncing a folder meets, or 0 */
+
+/* In place of the C library's. */
+int fsync(int file) {
+    struct stat info;
+    errno = no_sync;
+    if (no_sync && fstat(file, &info) == 0 && S_ISDIR(info.st_mode)) return -1;
+    return (int)syscall(SYS_fsync, file);
+}
 
 static int count_files(const char *dir) {
     DIR *folder = opendir(dir);
@@ -98,6 +109,34 @@ Test(file, keeps_the_old_file_on_a_full_disk) {
     cr_assert(nl_file_write(path, "old", 3, NULL) == NL_OK);
     expect_old_file_stays(dir, path, ENOSPC);
     cr_assert(umount(dir) == 0);
+    temp_dir_remove(dir);
+}
+
+/* What a file system does not know is said once; what it cannot do is an error. */
+Test(file, goes_on_where_folders_know_no_sync) {
+    static const int unknown[] = {EINVAL, ENOSYS, EOPNOTSUPP}, failures[] = {EIO, ENOSPC, EDQUOT};
+    char *dir = temp_dir_make(), path[512], said[4096] = "";
+    snprintf(path, sizeof path, "%s/f", dir);
+    FILE *log = tmpfile();
+    const int kept = dup(STDERR_FILENO);
+    cr_assert(log && kept >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    for (int i = 0; i < 6; i++) {
+        no_sync = unknown[i % 3];
+        cr_expect(nl_file_write(path, "new", 3, NULL) == NL_OK && holds(path, "new"));
+    }
+    cr_assert(dup2(kept, STDERR_FILENO) >= 0);
+    rewind(log);
+    cr_assert(fread(said, 1, sizeof said - 1, log) > 0);
+    const char *warning = strstr(said, "warning: this file system cannot sync a folder");
+    cr_expect(warning && !strstr(warning + 1, "warning"), "once: %s", said);
+    for (int i = 0; i < 3; i++) {
+        nl_error err = {0};
+        no_sync = failures[i];
+        cr_expect(nl_file_write(path, "new", 3, &err) == NL_EWRITE);
+        cr_expect(strstr(err.what, strerror(failures[i])), "%s", err.what);
+    }
+    no_sync = 0;
+    fclose(log);
     temp_dir_remove(dir);
 }
 

@@ -46,7 +46,7 @@ Test(run_folder, path_and_life) {
     cr_expect(strstr(err.what, "already there") && strstr(err.hint, "--resume"));
     cr_expect(nl_unit_check(&unit, true, &err) == NL_OK);
     cr_expect(nl_unit_enter(&unit, false, &err) == NL_EUSAGE);
-    cr_expect(unit.lock == -1);
+    cr_expect_not(unit.claim.held);
     temp_dir_remove(dir);
 }
 
@@ -56,7 +56,7 @@ Test(run_folder, lock_keeps_a_second_one_off) {
     char *dir = open_unit(&unit);
     cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK);
     second = unit;
-    second.lock = -1;
+    second.claim = (nl_claim){0};
     cr_expect(nl_unit_check(&second, true, &err) == NL_EUSAGE);
     cr_expect(strstr(err.what, "another process"));
     cr_expect(nl_unit_enter(&second, true, &err) == NL_EUSAGE);

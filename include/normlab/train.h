@@ -5,7 +5,7 @@
  *   metrics.jsonl       one record a line: step, layer, epoch, final
  *   init, last, best .safetensors, state.safetensors   weights; all that resuming needs
  *   predictions.csv     image,label,prediction,probability of each test image at the end
- *   .lock               held (flock) by the process that trains here
+ *   .lock, .claim       of the process that trains here
  *
  * run.json: {"name", "seed", "status": "running" | "finished" | "interrupted" | "failed",
  *   "error": text or null, "failure": where the loss was no longer finite, or null: {"epoch",

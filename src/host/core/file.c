@@ -1,12 +1,13 @@
 /* Writing a file so that a reader, or a machine that loses power, finds the old content or the new,
  * never a part: the bytes go to a temporary file in the same folder, down to the disk, and only
  * then under the real name; then the folder itself, which holds the name, goes to the disk. */
-#include <errno.h>  // errno
-#include <fcntl.h>  // open
-#include <libgen.h> // dirname
-#include <stdio.h>  // snprintf, rename
-#include <string.h> // strerror
-#include <unistd.h> // write, fsync, unlink
+#include <errno.h>   // errno
+#include <fcntl.h>   // open
+#include <libgen.h>  // dirname
+#include <stdbool.h> // bool
+#include <stdio.h>   // snprintf, rename
+#include <string.h>  // strerror
+#include <unistd.h>  // write, fsync, unlink
 
 #include "normlab/checkpoint.h" // nl_file_write
 
@@ -33,15 +34,29 @@ static int fill(int file, const void *bytes, size_t size) {
     return rc ? rc : closed;
 }
 
+/* A file system without sync of folders is not the user's fault: said once, and gone on. */
+static bool knows_no_sync(const char *path, int failure) {
+    static bool warned;
+    const bool unknown = failure == EINVAL || failure == ENOSYS || failure == EOPNOTSUPP;
+    if (unknown && !warned) {
+        nl_warn(path,
+                "this file system cannot sync a folder (%s): after a power failure an older "
+                "file may be there",
+                strerror(failure));
+        warned = true;
+    }
+    return unknown;
+}
+
 static int sync_folder(const char *path) {
     char copy[PATH_SIZE];
     snprintf(copy, sizeof copy, "%s", path);
     const int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return -1;
     int rc = fsync(folder);
-    if (rc && errno == EINVAL) rc = 0; /* a file system that knows no sync of folders */
     const int failure = errno;
     close(folder);
+    if (rc && knows_no_sync(path, failure)) rc = 0;
     errno = failure;
     return rc;
 }

@@ -1,23 +1,18 @@
-/* The run folder. Two processes are kept off one unit by flock on a file in it: the kernel releases
- * it however the process ends, so that no stale lock can remain. */
+/* The run folder: what is in it, and that only one process is (claim.h). */
 #include "run_folder.h"
 
 #include <dirent.h>   // opendir
 #include <errno.h>    // errno
-#include <fcntl.h>    // open
 #include <inttypes.h> // PRIu32
 #include <limits.h>   // NAME_MAX
 #include <stdio.h>    // snprintf
 #include <string.h>   // strerror
-#include <sys/file.h> // flock
 #include <sys/stat.h> // mkdir
-#include <unistd.h>   // close, unlink
-
-static const char lock_name[] = ".lock";
+#include <unistd.h>   // unlink
 
 int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed, nl_error *err) {
     const int room = NL_PATH_SIZE - 320; /* for the names of the files */
-    unit->lock = -1;
+    unit->claim = (nl_claim){0};
     if (!*out) return nl_fail(err, NL_EUSAGE, "--out", "wants a folder");
     const int length =
         snprintf(unit->folder, sizeof unit->folder, "%s/%s/seed-%" PRIu32, out, name, seed);
@@ -37,17 +32,13 @@ bool nl_unit_exists(const nl_unit *unit) {
     bool found = false;
     for (const struct dirent *entry; !found && (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        found = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, lock_name) != 0;
+        found = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !nl_claim_owns_file(name);
     }
     closedir(dir);
     return found;
 }
 
-/* --- the lock ------------------------------------------------------------------------------- */
-
-static int refuse_locked(const nl_unit *unit, nl_error *err) {
-    return nl_fail(err, NL_EUSAGE, unit->folder, "another process is training here");
-}
+/* --- entering ------------------------------------------------------------------------------- */
 
 static int refuse_existing(const nl_unit *unit, nl_error *err) {
     nl_fail(err, NL_EUSAGE, unit->folder, "a run is already there");
@@ -56,16 +47,11 @@ static int refuse_existing(const nl_unit *unit, nl_error *err) {
 }
 
 bool nl_unit_held(const nl_unit *unit) {
-    char path[NL_PATH_SIZE];
-    const int lock = open(nl_unit_file(unit, path, lock_name), O_RDONLY | O_CLOEXEC);
-    if (lock < 0) return false;
-    const bool held = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(lock);
-    return held;
+    return nl_claim_is_held(unit->folder, NULL);
 }
 
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
-    if (nl_unit_held(unit)) return refuse_locked(unit, err);
+    if (nl_claim_is_held(unit->folder, err)) return NL_EUSAGE;
     if (!may_exist && nl_unit_exists(unit)) return refuse_existing(unit, err);
     return NL_OK;
 }
@@ -84,24 +70,15 @@ static int make_folders(const char *folder, nl_error *err) {
 }
 
 int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err) {
-    char path[NL_PATH_SIZE];
     int code = make_folders(unit->folder, err);
-    if (code) return code;
-    unit->lock = open(nl_unit_file(unit, path, lock_name), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (unit->lock < 0) return nl_fail(err, NL_EWRITE, path, "cannot open: %s", strerror(errno));
-    if (flock(unit->lock, LOCK_EX | LOCK_NB) != 0)
-        code = errno == EWOULDBLOCK
-                   ? refuse_locked(unit, err)
-                   : nl_fail(err, NL_EWRITE, path, "cannot lock: %s", strerror(errno));
-    else if (!may_exist && nl_unit_exists(unit))
-        code = refuse_existing(unit, err);
-    if (code) nl_unit_leave(unit);
-    return code;
+    if (!code) code = nl_claim_take(&unit->claim, unit->folder, err);
+    if (code || may_exist || !nl_unit_exists(unit)) return code;
+    nl_unit_leave(unit);
+    return refuse_existing(unit, err);
 }
 
 void nl_unit_leave(nl_unit *unit) {
-    if (unit->lock >= 0) close(unit->lock);
-    unit->lock = -1;
+    nl_claim_release(&unit->claim, unit->folder);
 }
 
 /* --- replacing ------------------------------------------------------------------------------ */
@@ -112,7 +89,7 @@ static int remove_file(const nl_unit *unit, const char *name, nl_error *err) {
     return nl_fail(err, NL_EWRITE, path, "cannot remove: %s", strerror(errno));
 }
 
-/* The temporary files of nl_file_write: whoever wrote them is gone, as we hold the lock. */
+/* The temporary files of nl_file_write: whoever wrote them is gone, as the folder is claimed. */
 static int remove_temporaries(const nl_unit *unit, nl_error *err) {
     int code = NL_OK;
     DIR *dir = opendir(unit->folder);

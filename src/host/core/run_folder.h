@@ -4,13 +4,14 @@
 #include <stdbool.h> // bool
 #include <stdint.h>  // uint32_t
 
+#include "claim.h"         // nl_claim
 #include "normlab/error.h" // nl_error
 
 enum { NL_PATH_SIZE = 4096 };
 
 typedef struct nl_unit {
     char folder[NL_PATH_SIZE];
-    int lock; /* descriptor of the lock file; -1: not locked */
+    nl_claim claim;
 } nl_unit;
 
 /* Errors: NL_EUSAGE for a path that is too long. Nothing is created. */
@@ -19,7 +20,7 @@ int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed
 /* path: of a file of the unit. Returns path. */
 const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const char *file);
 
-/* Whether something of a run is there (a lock file alone is not). */
+/* Whether something of a run is there (a claim alone is not). */
 bool nl_unit_exists(const nl_unit *unit);
 
 /* Whether a process trains in it now. */
@@ -29,8 +30,7 @@ bool nl_unit_held(const nl_unit *unit);
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);
 
-/* Creates the folder and takes the lock, then checks as above. The lock ends with the process at
- * the latest. Errors: NL_EUSAGE, NL_EWRITE. */
+/* Creates the folder and claims it, then checks as above. Errors: NL_EUSAGE, NL_EWRITE. */
 int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err);
 void nl_unit_leave(nl_unit *unit);
 

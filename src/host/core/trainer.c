@@ -235,7 +235,6 @@ int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progres
     run->config = config;
     run->progress = progress;
     run->steps = nl_pass_steps(options, study->data->train.count, config->data.batch);
-    run->unit.lock = -1;
     int code = nl_model_build(&run->model, config, 0, err);
     if (!code) code = nl_unit_init(&run->unit, options->out, config->name, config->train.seed, err);
     if (!code) code = nl_unit_enter(&run->unit, options->resume || options->overwrite, err);
