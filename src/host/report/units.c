@@ -31,7 +31,7 @@ static void read_info(nl_seed_run *run, const char *path) {
 }
 
 static bool is_held(const char *folder) {
-    nl_unit unit = {.lock = -1};
+    nl_unit unit = {0};
     const int length = snprintf(unit.folder, sizeof unit.folder, "%s", folder);
     return length < NL_PATH_SIZE - 320 && nl_unit_held(&unit);
 }
