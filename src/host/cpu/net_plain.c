@@ -37,7 +37,15 @@ static nl_pool_shape pool_shape(const nl_layer *layer, int n) {
 }
 
 static int64_t stats_count(const nl_layer *layer, int n) {
-    return layer->stats == NL_STATS_BATCH ? layer->out_c : (int64_t)layer->groups * n;
+    switch (layer->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH:
+        return layer->out_c;
+    case NL_STATS_GROUP:
+        return (int64_t)layer->groups * n;
+    }
+    return 0;
 }
 
 /* The place of a tensor of the model in its arena. */
@@ -86,15 +94,11 @@ void OP(net_close)(plain_net *net) {
 
 // --- forward ------------------------------------------------------------------------------------
 
-static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store,
-                         const real *params, real *buffers, net_batch b) {
+static void forward_norm_batch(plain_net *net, const nl_layer *layer, net_store *store,
+                               const real *params, real *buffers, net_batch b) {
     const nl_norm_shape s = norm_shape(layer, b.n);
     const double eps = net->model->eps;
     const real *gamma = AT(params, net, layer->gamma), *beta = AT(params, net, layer->beta);
-    if (layer->stats == NL_STATS_GROUP) {
-        OP(norm_group_forward)(store->y, store->mean, store->rstd, store->z, gamma, beta, s, eps);
-        return;
-    }
     real *mean = AT(buffers, net, layer->r_mean), *var = AT(buffers, net, layer->r_var);
     if (b.train) {
         OP(norm_batch_forward)
@@ -105,13 +109,29 @@ static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store
     }
 }
 
+static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store,
+                         const real *params, real *buffers, net_batch b) {
+    switch (layer->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH:
+        forward_norm_batch(net, layer, store, params, buffers, b);
+        break;
+    case NL_STATS_GROUP:
+        OP(norm_group_forward)
+        (store->y, store->mean, store->rstd, store->z, AT(params, net, layer->gamma),
+         AT(params, net, layer->beta), norm_shape(layer, b.n), net->model->eps);
+        break;
+    }
+}
+
 static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
                          const real *params, real *buffers, net_batch b) {
     const bool norm = layer->stats != NL_STATS_NONE;
     real *z = store->z ? store->z : store->y;
     OP(conv_forward)
     (z, x, AT(params, net, layer->weight), AT(params, net, layer->bias), conv_shape(layer, b.n));
-    if (norm) forward_norm(net, layer, store, params, buffers, b);
+    forward_norm(net, layer, store, params, buffers, b);
     if (layer->relu) OP(relu_forward)(store->y, norm ? store->y : z, b.n * out_count(layer));
 }
 
@@ -153,29 +173,43 @@ const real *OP(net_forward)(plain_net *net, const real *params, real *buffers, n
 
 // --- backward -----------------------------------------------------------------------------------
 
+/* Takes the gradient of the norm's output in work[0]; leaves that of its input there. */
+static void backward_norm(plain_net *net, const nl_layer *layer, const net_store *store,
+                          real *grads, const real *params, net_batch b) {
+    if (layer->stats == NL_STATS_NONE) return;
+    const nl_norm_shape s = norm_shape(layer, b.n);
+    const real *gamma = AT(params, net, layer->gamma);
+    real *dgamma = AT(grads, net, layer->gamma), *dbeta = AT(grads, net, layer->beta);
+    real *const dy = net->work[0], *const dz = net->work[1];
+    switch (layer->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH:
+        OP(norm_batch_backward)
+        (dz, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
+        break;
+    case NL_STATS_GROUP:
+        OP(norm_group_backward)
+        (dz, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
+        break;
+    }
+    net->work[0] = dz;
+    net->work[1] = dy;
+}
+
 /* The gradient of the layer's output lies in work[0]; leaves that of its input there. */
 static void backward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
                           real *grads, const real *params, net_batch b) {
-    real *dy = net->work[0], *other = net->work[1];
+    real *const dy = net->work[0];
     if (store->dy) memcpy(store->dy, dy, (size_t)(b.n * out_count(layer)) * sizeof *dy);
     if (layer->relu) OP(relu_backward)(dy, dy, store->y, b.n * out_count(layer));
-    if (layer->stats != NL_STATS_NONE) {
-        const nl_norm_shape s = norm_shape(layer, b.n);
-        const real *gamma = AT(params, net, layer->gamma);
-        real *dgamma = AT(grads, net, layer->gamma), *dbeta = AT(grads, net, layer->beta);
-        if (layer->stats == NL_STATS_BATCH) OP(norm_batch_backward)
-        (other, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
-        else OP(norm_group_backward)(other, dgamma, dbeta, dy, store->z, store->mean, store->rstd,
-                                     gamma, s);
-        real *const normed = other;
-        other = dy;
-        dy = normed;
-    }
+    backward_norm(net, layer, store, grads, params, b);
+    real *const dz = net->work[0], *const dx = net->work[1];
     const nl_conv_shape s = conv_shape(layer, b.n);
-    OP(conv_backward_filter)(AT(grads, net, layer->weight), AT(grads, net, layer->bias), dy, x, s);
-    if (x != net->x) OP(conv_backward_data)(other, dy, AT(params, net, layer->weight), s);
-    net->work[0] = other;
-    net->work[1] = dy;
+    OP(conv_backward_filter)(AT(grads, net, layer->weight), AT(grads, net, layer->bias), dz, x, s);
+    if (x != net->x) OP(conv_backward_data)(dx, dz, AT(params, net, layer->weight), s);
+    net->work[0] = dx;
+    net->work[1] = dz;
 }
 
 static void backward_pool(plain_net *net, const nl_layer *layer, net_store *store, net_batch b) {

@@ -1,6 +1,6 @@
 /* Batch norm over the cells of norm_cells_fast.c: a channel's cells of all images are pooled
  * (Ioffe, Szegedy 2015, algorithm 1). */
-#include <math.h> // sqrt
+#include <math.h> // sqrt, fma
 
 #include "norm_pool_fast.h" // nl_moments
 
@@ -12,8 +12,8 @@ void nl_norm_batch_fast_forward(nl_norm_map *map, float *running_mean, float *ru
         for (int image = 0; image < n; image++) nl_moments_add(&all, &cells[image], i, hw);
         nl_map_forward(map, i, all.mean, nl_moments_rstd(&all, eps), gamma[i], beta[i]);
         const double unbiased = all.m2 / (all.count - 1);
-        running_mean[i] = (float)((1 - momentum) * running_mean[i] + momentum * all.mean);
-        running_var[i] = (float)((1 - momentum) * running_var[i] + momentum * unbiased);
+        running_mean[i] = (float)fma(1 - momentum, running_mean[i], momentum * all.mean);
+        running_var[i] = (float)fma(1 - momentum, running_var[i], momentum * unbiased);
     }
 }
 

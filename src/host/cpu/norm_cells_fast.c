@@ -10,7 +10,7 @@
  * xhat)), which is linear in dy and x for each channel: the map's scale, by_x and shift. */
 #include "fast.h"
 
-#include "tile.h" // nl_load, nl_store
+#include "tile.h" // nl_load, nl_store, nl_fma
 
 /* Vectors that a pass sums at once: four independent sums hide the adder's latency. */
 enum { BLOCK = 4 };
@@ -43,7 +43,7 @@ NL_INLINE void add_run(v8 *sum, v8 *square, const float *x, const v8 *mean, int 
         for (int j = 0; j < vecs; j++) {
             const v8 d = nl_load(x + (ptrdiff_t)p * cp + 8 * j) - mean[j];
             run[j] += d;
-            run_square[j] += d * d;
+            run_square[j] = nl_fma(d, d, run_square[j]);
         }
     for (int j = 0; j < vecs; j++) {
         sum[j] += run[j];
@@ -67,7 +67,7 @@ NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int 
         add_run(sum, square, x + (ptrdiff_t)p * cp + first, mean, hw - p < RUN ? hw - p : RUN, cp,
                 vecs);
     for (int j = 0; j < vecs; j++) {
-        const v8 rest = sum[j] / count, m2 = square[j] - sum[j] * rest;
+        const v8 rest = sum[j] / count, m2 = nl_fma(-sum[j], rest, square[j]);
         nl_store(cells->mean + first + 8 * j, mean[j]);
         nl_store(cells->rest + first + 8 * j, rest);
         nl_store(cells->m2 + first + 8 * j, nl_zero_where(m2 < 0, m2)); /* NaN stays */
@@ -92,7 +92,7 @@ NL_INLINE void apply_block(float *y, const float *x, const nl_norm_map *map, int
     for (int p = 0; p < hw; p++)
         for (int j = 0; j < vecs; j++) {
             const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
-            const v8 v = (nl_load(x + at) - m[j] - c[j]) * scale[j] + beta[j];
+            const v8 v = nl_fma(nl_load(x + at) - m[j] - c[j], scale[j], beta[j]);
             nl_store(y + at, relu ? nl_zero_where(v < 0, v) : v);
         }
 }
@@ -121,7 +121,7 @@ NL_INLINE void load_map(block_map *b, const nl_norm_map *map, int first, int vec
 
 /* g where the output behind ReLU is above 0 (or NaN). */
 NL_INLINE v8 masked(v8 g, v8 xc, const block_map *b, int j, bool relu) {
-    return relu ? nl_zero_where(xc * b->scale[j] + b->beta[j] <= 0, g) : g;
+    return relu ? nl_zero_where(nl_fma(xc, b->scale[j], b->beta[j]) <= 0, g) : g;
 }
 
 NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
@@ -138,7 +138,7 @@ NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
                 const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
                 const v8 d = masked(nl_load(g + at), xc, &b, j, relu);
                 run[j] += d;
-                run_xc[j] += d * xc;
+                run_xc[j] = nl_fma(d, xc, run_xc[j]);
             }
         for (int j = 0; j < vecs; j++) {
             dy[j] += run[j];
@@ -173,7 +173,7 @@ NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, con
             const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
             const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
             const v8 dy = masked(nl_load(g + at), xc, &b, j, relu);
-            const v8 d = dy * b.scale[j] + (xc * by_x[j] + shift[j]);
+            const v8 d = nl_fma(dy, b.scale[j], nl_fma(xc, by_x[j], shift[j]));
             sum[j] += d;
             nl_store(dz + at, d);
         }

@@ -2,7 +2,7 @@
  * double. */
 #pragma once
 
-#include <math.h> // sqrt
+#include <math.h> // sqrt, fma
 
 #include "fast.h" // nl_cells
 
@@ -15,8 +15,8 @@ typedef struct nl_moments {
 static inline void nl_moments_add(nl_moments *all, const nl_cells *cells, int channel, int count) {
     const double mean = (double)cells->mean[channel] + cells->rest[channel];
     const double total = all->count + count, delta = mean - all->mean;
-    all->m2 += cells->m2[channel] + delta * delta * (all->count * count / total);
-    all->mean += delta * (count / total);
+    all->m2 += fma(delta * delta, all->count * count / total, cells->m2[channel]);
+    all->mean = fma(delta, count / total, all->mean);
     all->count = total;
 }
 

@@ -3,6 +3,9 @@
  * broadcast fit; 12 independent sums also hide the latency of two FMA units. */
 #pragma once
 
+#ifdef __FMA__
+#include <immintrin.h> // _mm256_fmadd_ps
+#endif
 #include <stddef.h> // ptrdiff_t
 
 #include "fast.h" // v8
@@ -30,6 +33,20 @@ NL_INLINE void nl_store(float *p, v8 v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+NL_INLINE v8 nl_splat(float x) {
+    return (v8){x, x, x, x, x, x, x, x};
+}
+
+/* a * b + c, rounded once. Never left to the compiler, whose choice would decide the bits. */
+NL_INLINE v8 nl_fma(v8 a, v8 b, v8 c) {
+#ifdef __FMA__
+    return _mm256_fmadd_ps(a, b, c);
+#else
+    for (int i = 0; i < 8; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
 /* v, but 0 in the lanes where a comparison came out true; with NaN it never does, so NaN passes. */
 NL_INLINE v8 nl_zero_where(v8i mask, v8 v) {
     return (v8)((v8i)v & ~mask);
@@ -47,7 +64,8 @@ NL_INLINE void nl_tile_gemm(float *out, ptrdiff_t ldo, const float *in, ptrdiff_
         v8 column[3];
         for (int j = 0; j < vecs; j++) column[j] = nl_load(columns + ((ptrdiff_t)k * vecs + j) * 8);
         for (int r = 0; r < rows; r++)
-            for (int j = 0; j < vecs; j++) sum[r][j] += at[r * step] * column[j];
+            for (int j = 0; j < vecs; j++)
+                sum[r][j] = nl_fma(nl_splat(at[r * step]), column[j], sum[r][j]);
     }
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < vecs; j++) nl_store(out + r * ldo + 8 * j, sum[r][j]);
@@ -70,7 +88,8 @@ NL_INLINE void nl_tile_outer(float *out, ptrdiff_t ldo, const float *in, ptrdiff
             v8 column[3];
             for (int j = 0; j < vecs; j++) column[j] = nl_load(columns + 8 * j);
             for (int r = 0; r < rows; r++)
-                for (int j = 0; j < vecs; j++) sum[r][j] += at[r][offset] * column[j];
+                for (int j = 0; j < vecs; j++)
+                    sum[r][j] = nl_fma(nl_splat(at[r][offset]), column[j], sum[r][j]);
         }
     }
     /* the piece by itself, then added: one running sum over a whole image loses more digits */

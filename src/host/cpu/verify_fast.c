@@ -9,7 +9,7 @@
 #include "net_fast.h" // NL_CHUNK
 #include "normlab/verify.h"
 
-#define EPS (1.0 / NL_V_EPS_INVERSE)
+#define EPS (1.0 / (double)NL_V_EPS_INVERSE)
 
 static float *buffer(int64_t count) {
     return nl_alloc((size_t)count, sizeof(float), "verify");
@@ -73,6 +73,35 @@ static float *pixels(float *base, const work *w, int image) {
     return base + (int64_t)image * w->hw * w->cp;
 }
 
+static void pool_batch(work *w) {
+    const nl_verify_case *c = w->c;
+    float *mean = buffer(c->c), *var = buffer(c->c);
+    nl_norm_batch_fast_forward(w->maps, mean, var, w->cells, c->in[2], c->in[3], c->n, c->c, w->hw,
+                               EPS, 1);
+    for (int k = 0; k < c->c; k++) {
+        w->out[5][k] = (double)mean[k];
+        w->out[6][k] = (double)var[k];
+    }
+    free(mean), free(var);
+}
+
+/* The maps of all images, from their cells. */
+static void pool_forward(work *w) {
+    const nl_verify_case *c = w->c;
+    switch (c->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH:
+        pool_batch(w);
+        break;
+    case NL_STATS_GROUP:
+        for (int i = 0; i < c->n; i++)
+            nl_norm_group_fast_forward(map_of(w, i), &w->cells[i], c->in[2], c->in[3], c->c,
+                                       c->groups, w->hw, EPS);
+        break;
+    }
+}
+
 static void norm_all(work *w) {
     const nl_verify_case *c = w->c;
     for (int i = 0; i < c->n; i++) {
@@ -80,22 +109,9 @@ static void norm_all(work *w) {
         to_pixels(x, c->in[0] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
         for (int q = 0; q < w->hw; q++)
             for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[1][k];
-        if (c->stats == NL_STATS_NONE) continue;
-        nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
-        if (c->stats == NL_STATS_GROUP)
-            nl_norm_group_fast_forward(map_of(w, i), &w->cells[i], c->in[2], c->in[3], c->c,
-                                       c->groups, w->hw, EPS);
+        if (c->stats != NL_STATS_NONE) nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
     }
-    if (c->stats == NL_STATS_BATCH) {
-        float *mean = buffer(c->c), *var = buffer(c->c);
-        nl_norm_batch_fast_forward(w->maps, mean, var, w->cells, c->in[2], c->in[3], c->n, c->c,
-                                   w->hw, EPS, 1);
-        for (int k = 0; k < c->c; k++) {
-            w->out[5][k] = (double)mean[k];
-            w->out[6][k] = (double)var[k];
-        }
-        free(mean), free(var);
-    }
+    pool_forward(w);
     for (int i = 0; i < c->n; i++) {
         float *x = pixels(w->x, w, i), *y = pixels(w->y, w, i);
         if (c->stats != NL_STATS_NONE)
@@ -137,18 +153,29 @@ static void give_channels(double *out, const float *values, int count) {
     for (int k = 0; k < count; k++) out[k] = (double)values[k];
 }
 
+static void pool_backward(work *w) {
+    const nl_verify_case *c = w->c;
+    switch (c->stats) {
+    case NL_STATS_NONE:
+        break;
+    case NL_STATS_BATCH:
+        nl_norm_batch_fast_backward(w->maps, w->cells, c->in[2], c->n, c->c, w->hw);
+        break;
+    case NL_STATS_GROUP:
+        for (int i = 0; i < c->n; i++)
+            nl_norm_group_fast_backward(map_of(w, i), &w->cells[i], c->in[2], c->c, c->groups,
+                                        w->hw);
+        break;
+    }
+}
+
 static void backward_all(work *w, float *g) {
     const nl_verify_case *c = w->c;
     const bool relu = c->relu, norm = c->stats != NL_STATS_NONE;
-    for (int i = 0; i < c->n && norm; i++) {
+    for (int i = 0; i < c->n && norm; i++)
         nl_cells_backward(&w->cells[i], pixels(g, w, i), pixels(w->x, w, i), map_of(w, i), w->hw,
                           w->cp, relu);
-        if (c->stats == NL_STATS_GROUP)
-            nl_norm_group_fast_backward(map_of(w, i), &w->cells[i], c->in[2], c->c, c->groups,
-                                        w->hw);
-    }
-    if (c->stats == NL_STATS_BATCH)
-        nl_norm_batch_fast_backward(w->maps, w->cells, c->in[2], c->n, c->c, w->hw);
+    pool_backward(w);
     for (int i = 0; i < c->n; i++) {
         float *dz = pixels(g, w, i);
         if (norm)

@@ -7,7 +7,7 @@
 #include "normlab/verify.h"
 #include "real.h"
 
-#define EPS (1.0 / NL_V_EPS_INVERSE)
+#define EPS (1.0 / (double)NL_V_EPS_INVERSE)
 
 static real *buffer(int64_t count) {
     return nl_alloc((size_t)count, sizeof(real), "verify");
@@ -46,13 +46,17 @@ static normed norm_forward(const nl_verify_case *c) {
                 .fresh_var = buffer(c->c),
                 .s = {c->n, c->c, c->h * c->w, c->groups}};
     for (int64_t i = 0; i < count; i++) f.x[i] += (real)c->in[1][i / f.s.hw % c->c];
-    if (c->stats == NL_STATS_BATCH) {
+    switch (c->stats) {
+    case NL_STATS_BATCH:
         OP(norm_batch_forward)
         (f.u, f.mean, f.rstd, f.fresh_mean, f.fresh_var, f.x, f.gamma, f.beta, f.s, EPS, 1);
-    } else if (c->stats == NL_STATS_GROUP) {
+        break;
+    case NL_STATS_GROUP:
         OP(norm_group_forward)(f.u, f.mean, f.rstd, f.x, f.gamma, f.beta, f.s, EPS);
-    } else {
+        break;
+    case NL_STATS_NONE:
         memcpy(f.u, f.x, (size_t)count * sizeof *f.u);
+        break;
     }
     return f;
 }
@@ -60,12 +64,17 @@ static normed norm_forward(const nl_verify_case *c) {
 static void norm_backward(double *const out[], const nl_verify_case *c, const normed *f, real *du) {
     const int64_t count = c->in_count[0];
     real *dz = buffer(count), *dgamma = buffer(c->c), *dbeta = buffer(c->c), *dbias = buffer(c->c);
-    if (c->stats == NL_STATS_BATCH)
+    switch (c->stats) {
+    case NL_STATS_BATCH:
         OP(norm_batch_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
-    else if (c->stats == NL_STATS_GROUP)
+        break;
+    case NL_STATS_GROUP:
         OP(norm_group_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
-    else
+        break;
+    case NL_STATS_NONE:
         memcpy(dz, du, (size_t)count * sizeof *dz);
+        break;
+    }
     for (int64_t i = 0; i < count; i++) dbias[i / f->s.hw % c->c] += dz[i];
     give(out, c, 1, dz);
     give(out, c, 2, dgamma);

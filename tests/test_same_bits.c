@@ -1,0 +1,110 @@
+/* The float engine gives the same weights, bit for bit, with every compiler and in every build: the
+ * hashes of its state after 30 steps (backend.h has the promise). Images, labels and order are made
+ * in integers; what else goes in beside IEEE 754 arithmetic are exp, log, sin and cos of the C
+ * library.
+ *
+ * A change of the engine that changes bits on purpose changes the hashes too: the test prints them.
+ */
+#include <criterion/criterion.h> // Test, cr_assert
+#include <stdlib.h>              // free
+#include <string.h>              // strcmp
+
+#include "normlab/checkpoint.h" // nl_sha256_hex
+#include "normlab/rng.h"        // nl_epoch_order
+#include "support/config_text.h"
+#include "support/idx_set.h"
+#include "support/memory_run.h"
+
+enum { IMAGES = 30 * 16 - 5, STEPS = 30 }; /* the last batch is smaller */
+
+/* Weights, momentum and running values, as floats. */
+static void hash_state(char text[65], memory_engine *e) {
+    const int64_t size = e->run->model.params_size, running = e->run->model.buffers_size;
+    float *all = nl_alloc((size_t)(2 * size + running), sizeof *all, "state");
+    memory_engine_get(e);
+    for (int64_t i = 0; i < size; i++) all[i] = (float)e->params[i];
+    for (int64_t i = 0; i < size; i++) all[size + i] = (float)e->momentum[i];
+    for (int64_t i = 0; i < running; i++) all[2 * size + i] = (float)e->buffers[i];
+    nl_sha256_hex(text, all, (size_t)(2 * size + running) * sizeof *all);
+    free(all);
+}
+
+static void check(memory_run *r, const char *name, uint32_t steps, const char *expected) {
+    static nl_rotation rotations[IMAGES];
+    nl_step_record records[STEPS];
+    char text[65];
+    nl_error err = {0};
+    memory_engine e = memory_engine_open(r, &nl_backend_cpu);
+    nl_epoch_order(r->order, IMAGES, 3, 0, true);
+    for (uint32_t i = 0; i < IMAGES; i++)
+        rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate));
+    const nl_epoch epoch = {0, r->config.train.lr, r->order, rotations};
+    cr_assert_eq(e.backend->begin_epoch(e.engine, &epoch, &err), 0, "%s", err.what);
+    memory_engine_steps(&e, 0, steps, records);
+    hash_state(text, &e);
+    cr_expect(strcmp(text, expected) == 0, "%s: %s, not %s (last loss %.9g)", name, text, expected,
+              records[steps - 1].loss);
+    memory_engine_close(&e);
+}
+
+static void check_config(const char *name, const char *expected) {
+    memory_run r;
+    memory_run_open(&r, name, IMAGES, "data.batch=16", (char *)NULL);
+    check(&r, name, STEPS, expected);
+    memory_run_close(&r);
+}
+
+Test(same_bits, batch_norm_with_l1) {
+    check_config("bn_l1", "4169fae6b5a68a78cb3570edc8a0b2c594c447fba2588066f74318265342efd2");
+}
+
+Test(same_bits, batch_norm) {
+    check_config("bn", "42125720f1b8e748687fba3df5f230c82e5612a994da8e1402f8ef70a9d1bf67");
+}
+
+Test(same_bits, layer_norm) {
+    check_config("ln", "baa68ca3138290b161843cda477c52c8c70a6c446f027f97a432a967ccd15c1c");
+}
+
+Test(same_bits, group_norm) {
+    check_config("gn", "c97887c62163204d95ea596c6479770f981540ccae7d1d0e165dc82f6e7f4ddb");
+}
+
+/* Every width of tile, channels that fill no vector, a pool with a rest, layers without norm. */
+static const char *const odd_network =
+    "data: {batch: 16}\n"
+    "model:\n"
+    "  layers:\n"
+    "    - {conv: 5, kernel: 3, pad: 2, norm: true, relu: true}\n"
+    "    - {pool: max, size: 3, dropout: true}\n"
+    "    - {conv: 40, kernel: 3, pad: 1, norm: true}\n"
+    "    - {conv: 33, kernel: 1, relu: true}\n"
+    "    - {conv: 100, kernel: 2, pad: 1, norm: true, relu: true}\n"
+    "    - {pool: max, size: 2}\n"
+    "    - {conv: 1, kernel: 3, pad: 1, norm: true, relu: true}\n"
+    "    - {conv: 10, kernel: 5}\n"
+    "    - {pool: average}\n";
+
+static void check_odd(const char *norm, const char *expected) {
+    memory_run r;
+    nl_error err = {0};
+    memory_run_open(&r, "gn", IMAGES, (char *)NULL);
+    char *dir = temp_dir_make();
+    cr_assert_eq(config_text_load(&r.config, dir, odd_network, &err), 0, "%s", err.what);
+    temp_dir_remove(dir);
+    cr_assert_eq(nl_config_set(&r.config, norm, &err), 0, "%s", err.what);
+    memory_run_rebuild(&r);
+    check(&r, norm, 8, expected);
+    memory_run_close(&r);
+}
+
+Test(same_bits, odd_network) {
+    check_odd("model.norm=batch",
+              "8837542e74d12facde93d41dbbeeb27413866d0026ca90c01cf6b5eda49b037c");
+    check_odd("model.norm=layer",
+              "2563d5a3c3b32cb56683e1714d19aa4b1cf59369b8191b5ce9b335796f544d0e");
+    check_odd("model.norm=instance",
+              "4900076ea0e151a3ae29fc5fe061daaae9febd39696d3b81070f7f1f5c6f448c");
+    check_odd("model.norm=none",
+              "ebf2a4dcbf4884fa1088919c040709a60a75a0a2b2dd126154d214afb7959741");
+}
