@@ -3,8 +3,9 @@
  * Tensors are float32, NCHW, in device memory. Every launcher queues its work on `stream` (a
  * cudaStream_t; NULL is the default stream), neither allocates nor waits, may be captured into a
  * graph, and returns 0 or the runtime's error number (cudaError_t). A wrong shape is a programmer's
- * mistake and aborts. Outputs come first and never overlap inputs. Everything is deterministic:
- * sums are taken in a fixed order, without float atomics.
+ * mistake and aborts; but one too large for the kernels (NL_K_MOST_VALUES), which a batch size may
+ * make, is cudaErrorInvalidValue, and nothing is launched. Outputs come first and never overlap
+ * inputs. Everything is deterministic: sums are taken in a fixed order, without float atomics.
  *
  * A block of the network is   z = conv(in, w)   x = z + bias   y = norm(x)   relu   max pool
  * dropout where each step behind the convolution may be missing. The convolution adds no bias: one
@@ -38,9 +39,10 @@ typedef struct nl_k_state {
     uint32_t seed;
     uint32_t epoch;
     uint32_t step; /* of the epoch or pass: its images stand at places step * batch .. */
-    uint32_t stop; /* 1: a loss was not finite; from then on nothing is updated */
+    uint32_t stop; /* 1: a loss or penalty was not finite; from then on nothing is updated */
     float lr;
     uint32_t unused; /* a multiple of 8 bytes */
+    double penalty;  /* l1 * sum |p| of the weights as they are */
 } nl_k_state;
 
 /* What one step reports, at index state->step of the array of records. */
@@ -80,8 +82,12 @@ typedef struct nl_k_dropout {
     float scale;             /* nl_dropout_scale(p) */
 } nl_k_dropout;
 
-size_t nl_k_scratch_size(const nl_k_shape *s); /* bytes, for any launcher with this shape */
-int nl_k_counters(const nl_k_shape *s); /* uint32_t entries, for any launcher with this shape */
+/* Of a tensor: the kernels count in int, some of them several times what there is. */
+enum { NL_K_MOST_VALUES = INT32_MAX / 4 };
+
+/* For any launcher with this shape, or with a smaller n. */
+size_t nl_k_scratch_size(const nl_k_shape *s); /* bytes */
+int nl_k_counters(const nl_k_shape *s);        /* uint32_t entries */
 
 /* --- input --- */
 
@@ -146,16 +152,16 @@ typedef struct nl_k_outputs {
 } nl_k_outputs;
 
 /* logits = mean over hw of z + bias; classes at most 32. bias NULL: none.
- * Training: out is NULL; dz is the gradient of the batch's mean loss, dbias its sum; a loss that is
- * not finite raises state->stop. nl_k_update then ends the step. Evaluation: dz and dbias are NULL,
- * and the step ends here: state->step goes one on. Either writes loss, hits and images of
- * records[state->step]; evaluation also sets penalty to 0. */
+ * Training: out is NULL; dz is the gradient of the batch's mean loss, dbias its sum; a loss or a
+ * state->penalty that is not finite raises state->stop. nl_k_update then ends the step. Evaluation:
+ * dz and dbias are NULL, and the step ends here: state->step goes one on. Either writes loss, hits
+ * and images of records[state->step]; evaluation also sets penalty to 0. */
 int nl_k_softmax_loss(float *dz /* (n,classes,hw) */, float *dbias /* (classes) */,
                       const nl_k_outputs *out, nl_k_record *records, nl_k_state *state,
                       const float *z /* (n,classes,hw) */, const float *bias /* (classes) */,
                       const uint8_t *labels /* (n) */, int n, int batch, int classes, int hw,
                       void *scratch, uint32_t *counters, void *stream);
-size_t nl_k_softmax_loss_scratch(int n); /* bytes of scratch; one counter */
+size_t nl_k_softmax_loss_scratch(int n); /* bytes of scratch, enough for a smaller n; one counter */
 
 /* --- update: the end of a training step --- */
 
@@ -179,11 +185,16 @@ typedef struct nl_k_sgd {
 
 /* g = dw + l1 sign(w) + weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v :
  * v), with state->lr, and the running values; nothing of it once state->stop is up. Then
- * records[state->step].penalty = l1 sum |w| of the weights before, and state->step goes one on. */
+ * records[state->step].penalty = state->penalty, that of the weights before, which becomes that of
+ * the weights after, and state->step goes one on. */
 int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_state *state,
                 void *scratch, uint32_t *counters, void *stream);
 size_t nl_k_update_scratch(int64_t params_size,
                            int64_t buffers_size); /* bytes of scratch; one counter */
+
+/* state->penalty of weights that no update made, with the same bits as if one had. */
+int nl_k_penalty(const nl_k_arenas *a, nl_k_sgd rule, nl_k_state *state, void *scratch,
+                 uint32_t *counters, void *stream);
 
 #ifdef __cplusplus
 }

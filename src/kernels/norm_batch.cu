@@ -100,6 +100,7 @@ int nl_k_norm_batch_forward(float *y, nl_k_moments *saved, float *fresh_mean, fl
                             const nl_k_dropout *drop, void *scratch, void *stream) {
     NL_ASSERT(y && saved && fresh_mean && fresh_var && z && bias && gamma && beta && scratch);
     NL_ASSERT(static_cast<int64_t>(s->n) * s->h * s->w > 1);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, s->pool ? z : y);
     const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::channels, v);
     Forward f = {};
@@ -112,6 +113,7 @@ int nl_k_norm_batch_eval(float *y, const float *z, const float *bias, const floa
                          const float *beta, const float *running_mean, const float *running_var,
                          const nl_k_shape *s, float eps, void *stream) {
     NL_ASSERT(y && z && bias && gamma && beta && running_mean && running_var);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, s->pool ? z : y);
     const Stage t = make_stage(z, bias, gamma, beta, s, nullptr, Sets::channels, v);
     Forward f = {};
@@ -126,6 +128,7 @@ int nl_k_norm_batch_backward(float *dz, float *dgamma, float *dbeta, float *dbia
                              const nl_k_dropout *drop, void *scratch, void *stream) {
     NL_ASSERT(dz && dgamma && dbeta && dbias && dy && z && bias && gamma && beta && saved &&
               scratch);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
     const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::channels, v);
     Backward b = {};

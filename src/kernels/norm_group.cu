@@ -156,6 +156,7 @@ int nl_k_norm_group_forward(float *y, nl_k_moments *saved, const float *z, const
                             const float *gamma, const float *beta, const nl_k_shape *s, float eps,
                             const nl_k_dropout *drop, void *scratch, void *stream) {
     NL_ASSERT(y && saved && z && bias && gamma && beta && scratch);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, s->pool ? z : y);
     const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
     NL_ASSERT(t.planes * t.hw > 1);
@@ -172,6 +173,7 @@ int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbia
                              void *stream) {
     NL_ASSERT(dz && dgamma && dbeta && dbias && dy && z && bias && gamma && beta && saved);
     NL_ASSERT(scratch && counters);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
     const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
     Backward b = {};

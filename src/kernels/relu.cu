@@ -51,6 +51,7 @@ struct LaunchBackward {
 int nl_k_relu_forward(float *y, const float *z, const float *bias, const nl_k_shape *s,
                       const nl_k_dropout *drop, void *stream) {
     NL_ASSERT(y && z);
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, s->pool ? z : y);
     const Stage t = make_stage(z, bias, nullptr, nullptr, s, drop, Sets::channels, v);
     Forward f = {};
@@ -62,6 +63,7 @@ int nl_k_relu_backward(float *dz, float *dbias, const float *dy, const float *z,
                        const nl_k_shape *s, const nl_k_dropout *drop, void *scratch,
                        uint32_t *counters, void *stream) {
     NL_ASSERT(dz && dy && z && scratch && counters && (!dbias || bias));
+    if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
     const Stage t = make_stage(z, bias, nullptr, nullptr, s, drop, Sets::channels, v);
     Backward b = {};

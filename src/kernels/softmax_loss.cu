@@ -102,7 +102,7 @@ __device__ inline void finish(const Head &h) {
     r->loss = loss;
     r->hits = static_cast<uint32_t>(hits);
     r->images = static_cast<uint32_t>(h.n);
-    if (!isfinite(loss)) h.state->stop = 1;
+    if (!isfinite(loss) || !isfinite(h.state->penalty)) h.state->stop = 1;
     if (h.dz) return;
     r->penalty = 0;
     h.state->step++;
@@ -145,6 +145,7 @@ int nl_k_softmax_loss(float *dz, float *dbias, const nl_k_outputs *out, nl_k_rec
                       void *stream) {
     NL_ASSERT(records && state && z && labels && scratch && counters && (!dbias || (dz && bias)));
     NL_ASSERT(n > 0 && n <= batch && classes > 0 && classes <= kWarp && hw > 0 && (!dz || !out));
+    if (too_large(n, classes, hw)) return cudaErrorInvalidValue;
     Head h = {};
     h.dz = dz, h.dbias = dbias, h.records = records, h.state = state, h.z = z, h.bias = bias;
     if (out) h.out = *out;

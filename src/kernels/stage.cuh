@@ -39,6 +39,14 @@ struct Affine {
 
 enum class Sets { channels, groups };
 
+/* More values than the kernels can count; a user's batch size may come to that. */
+inline bool too_large(int64_t n, int64_t c, int64_t hw) {
+    return c * hw > 0 && n > NL_K_MOST_VALUES / (c * hw);
+}
+inline bool too_large(const nl_k_shape *s) {
+    return too_large(s->n, s->c, static_cast<int64_t>(s->h) * s->w);
+}
+
 inline void set_sets(Stage &t, const nl_k_shape *s, Sets sets) {
     if (sets == Sets::channels) {
         t.sets = s->c, t.planes = s->n, t.set_step = 1, t.row_step = s->c;
@@ -51,8 +59,7 @@ inline void set_sets(Stage &t, const nl_k_shape *s, Sets sets) {
 
 inline Stage make_stage(const float *z, const float *bias, const float *gamma, const float *beta,
                         const nl_k_shape *s, const nl_k_dropout *drop, Sets sets, int v) {
-    const int64_t size = static_cast<int64_t>(s->n) * s->c * s->h * s->w;
-    NL_ASSERT(s->n > 0 && s->c > 0 && s->h > 0 && s->w > 0 && size < INT32_MAX / 4);
+    NL_ASSERT(s->n > 0 && !too_large(s));
     NL_ASSERT(s->pool >= 0 && s->pool <= s->h && s->pool <= s->w && (!drop || s->pool > 0));
     Stage t = {};
     t.z = z, t.bias = bias, t.gamma = gamma, t.beta = beta;

@@ -116,3 +116,30 @@ static const stage_case cases[] = {
 Test(k_norm_batch, every_stage) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_stage(&cases[i]);
 }
+
+/* A batch size may make a tensor that the kernels cannot count: every launcher says so, and looks
+ * at nothing. */
+Test(k_norm_batch, a_tensor_that_cannot_be_counted_is_refused) {
+    enum { TOO_LARGE = 1 }; /* cudaErrorInvalidValue */
+    float *x = device_copy(NULL, 64, sizeof *x, 0);
+    void *m = x, *v = x;
+    uint32_t *u = v;
+    const nl_k_shape s = {.n = NL_K_MOST_VALUES / (96 * 784) + 1, 96, 28, 28, .groups = 1};
+    const nl_k_shape all = {.n = INT32_MAX, INT32_MAX, 4096, 4096, .groups = 1};
+    const nl_k_shape *const shapes[] = {&s, &all};
+    for (int i = 0; i < 2; i++) {
+        const nl_k_shape *t = shapes[i];
+        const int codes[] = {
+            nl_k_norm_batch_forward(x, m, x, x, x, x, x, x, t, 1e-5F, NULL, v, NULL),
+            nl_k_norm_batch_eval(x, x, x, x, x, x, x, t, 1e-5F, NULL),
+            nl_k_norm_batch_backward(x, x, x, x, x, x, x, x, x, m, t, NULL, v, NULL),
+            nl_k_norm_group_forward(x, m, x, x, x, x, t, 1e-5F, NULL, v, NULL),
+            nl_k_norm_group_backward(x, x, x, x, x, x, x, x, x, m, t, NULL, v, u, NULL),
+            nl_k_relu_forward(x, x, x, t, NULL, NULL),
+            nl_k_relu_backward(x, x, x, x, x, t, NULL, v, u, NULL),
+            nl_k_softmax_loss(x, x, NULL, v, v, x, x, v, t->n, t->n, 10, 7842, v, u, NULL)};
+        for (size_t k = 0; k < sizeof codes / sizeof *codes; k++)
+            cr_assert(codes[k] == TOO_LARGE, "launcher %d: %d", (int)k, codes[k]);
+    }
+    device_free(x);
+}

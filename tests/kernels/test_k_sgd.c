@@ -3,6 +3,7 @@
 #include <math.h>   // fabs
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
+#include <string.h> // memcmp
 
 #include "normlab/ops.h"     // nl_sgd_update_f64
 #include "support/compare.h" // compare_f32
@@ -44,8 +45,9 @@ static void drop(arenas *a) {
         REAL *dw = malloc((size_t)c->params * sizeof *dw);                                         \
         for (int64_t i = 0; i < c->params; i++)                                                    \
             w[i] = (REAL)a->w[i], v[i] = (REAL)a->v[i], dw[i] = (REAL)a->dw[i];                    \
-        for (int s = 0; s < STEPS; s++) {                                                          \
+        for (int s = 0; s < STEPS + 1; s++) {                                                      \
             penalty[s] = c->l1 * nl_sum_abs_##suffix(w, c->params);                                \
+            if (s == STEPS) break;                                                                 \
             if (!c->stop) nl_sgd_update_##suffix(w, v, dw, c->params, rule);                       \
             for (int64_t i = 0; i < c->buffers && !c->stop; i++) {                                 \
                 const REAL take = (REAL)c->norm_momentum, keep = (REAL)(1 - c->norm_momentum);     \
@@ -83,6 +85,7 @@ static void run(float *w, float *v, float *buffers, nl_k_record *records, nl_k_s
     void *scratch = scratch_make(nl_k_update_scratch(c->params, c->buffers));
     uint32_t *counters = counters_make(1);
     schedule(s);
+    cr_assert(nl_k_penalty(&on, rule, at, scratch, counters, NULL) == 0);
     for (int i = 0; i < STEPS; i++)
         cr_assert(nl_k_update(&on, rule, lines, at, scratch, counters, NULL) == 0);
     same_bits(w, on.params, c->params, sizeof *w, s, name);
@@ -90,6 +93,10 @@ static void run(float *w, float *v, float *buffers, nl_k_record *records, nl_k_s
     same_bits(buffers, on.buffers, c->buffers, sizeof *buffers, s, name);
     same_bits(records, lines, RECORDS, sizeof *records, s, name);
     same_bits(state, at, 1, sizeof *state, s, name);
+    cr_assert(nl_k_penalty(&on, rule, at, scratch, counters, NULL) == 0);
+    nl_k_state summed;
+    device_read(&summed, at, 1, sizeof summed);
+    cr_assert(!memcmp(&summed, state, sizeof summed), "%s: the update's own sum", name);
     void *all[] = {on.params, on.momentum, grads, on.buffers, fresh, at, lines, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) device_free(all[i]);
     counters_free(counters, 1);
@@ -114,7 +121,7 @@ static void check(const rule_case *c) {
              (int)c->params, (int)c->buffers, c->momentum, c->decay, c->l1, c->nesterov, c->stop);
     covered("sgd", name);
     arenas want = make(c), plain = make(c);
-    double penalty[STEPS], plain_penalty[STEPS];
+    double penalty[STEPS + 1], plain_penalty[STEPS + 1];
     plain_f64(&want, penalty, c);
     plain_f32(&plain, plain_penalty, c);
     float *w = guarded_f32(c->params), *v = guarded_f32(c->params), *b = guarded_f32(c->buffers);
@@ -126,10 +133,11 @@ static void check(const rule_case *c) {
     check_close(name, "running", b, want.buffers, plain.buffers, c->buffers);
     for (int64_t i = 0; i < c->params; i += 10)
         cr_assert(w[i] == 0 && v[i] == 0, "%s: padding", name);
-    for (int i = 0; i < STEPS; i++) {
+    for (int i = 0; i <= STEPS; i++) {
         const double bound = 4 * fabs(plain_penalty[i] - penalty[i]) + 0x1p-40 * penalty[i];
-        cr_assert(fabs(records[i].penalty - penalty[i]) <= bound, "%s: penalty %.17g, want %.17g",
-                  name, records[i].penalty, penalty[i]);
+        const double got = i < STEPS ? records[i].penalty : state.penalty;
+        cr_assert(fabs(got - penalty[i]) <= bound, "%s: penalty %.17g, want %.17g", name, got,
+                  penalty[i]);
     }
     cr_assert(state.step == STEPS && state.stop == (uint32_t)c->stop &&
               isnan(records[STEPS].penalty));

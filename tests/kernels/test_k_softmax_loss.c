@@ -13,9 +13,9 @@ enum { STEPS = 4, STEP = 2, MOST_CLASSES = 32 };
 
 typedef struct head {
     int n, batch, classes, hw;
-    double sigma; /* of the logits */
-    bool bare;    /* no bias */
-    double poison;
+    double sigma;   /* of the logits */
+    bool bare;      /* no bias */
+    double penalty; /* of the weights */
 } head;
 
 /* Results of one run; in double the truth, in float its plain twin or the kernel. */
@@ -92,7 +92,7 @@ static void run(given *g, const head *h, const double *z, const double *bias, co
                 bool training, unsigned s, const char *name) {
     const int64_t rows = (int64_t)h->n * h->classes, places = STEP * h->batch + h->n;
     float *z32 = to_f32(z, rows * h->hw), *bias32 = to_f32(bias, h->classes);
-    nl_k_state state = {.step = STEP};
+    nl_k_state state = {.step = STEP, .penalty = h->penalty};
     float *dz = device_copy(NULL, rows * h->hw, 4, 0), *dbias = device_copy(NULL, h->classes, 4, 0);
     nl_k_outputs out = {device_copy(NULL, places * h->classes, 4, 0),
                         device_copy(NULL, places * h->classes, 4, 0),
@@ -219,4 +219,19 @@ Test(k_softmax_loss, not_finite_raises_the_flag) {
         guarded_free(z);
     }
     guarded_free(bias);
+}
+
+/* So does a penalty: the update is not to go on, whatever the loss. */
+Test(k_softmax_loss, a_penalty_that_is_not_finite_raises_the_flag) {
+    const double penalties[] = {NAN, INFINITY, 1e300};
+    double *bias = random_f64(10, 2, 0, 1), *z = random_f64(440, 1, 0, 1);
+    const uint8_t labels[11] = {0};
+    for (int i = 0; i < 3; i++) {
+        const head h = {11, 11, 10, 4, 1, false, penalties[i]};
+        given g = make_given(&h);
+        for (unsigned s = 0; s < schedules(); s++) run(&g, &h, z, bias, labels, true, s, "penalty");
+        cr_assert(g.state.stop == !isfinite(penalties[i]) && isfinite(g.records[STEP].loss));
+        drop_given(&g);
+    }
+    guarded_free(z), guarded_free(bias);
 }

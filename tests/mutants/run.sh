@@ -7,6 +7,7 @@
 #     what: dx without the variance's term
 #     tests: test_norm_batch test_network
 #     preset: simt                              (optional; default release)
+#     schedule: 2                               (optional; NL_SIMT_SCHEDULE of the tests)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -54,6 +55,7 @@ for patch in "${patches[@]}"; do
   name=$(basename "$patch" .patch) preset=$(field preset "$patch")
   preset=${preset:-release}
   read -ra tests < <(field tests "$patch")
+  NL_SIMT_SCHEDULE=$(field schedule "$patch") && export NL_SIMT_SCHEDULE
   if ! patch -d "$copy" -p1 -s <"$patch" >"$copy/patch.log" 2>&1; then
     echo "DOES NOT APPLY  $name"
     bad=$((bad + 1))

@@ -101,22 +101,19 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* The most that any launch with any batch size up to the full one wants. */
+/* The most that any launch wants: with the full batch. */
 static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counters,
                            int64_t *largest) {
-    *scratch = nl_k_update_scratch(net->model->params_size, net->model->buffers_size);
+    *scratch = larger(nl_k_update_scratch(net->model->params_size, net->model->buffers_size),
+                      nl_k_softmax_loss_scratch(net->batch));
     *counters = 1;
     *largest = 1;
-    for (int n = 1; n <= net->batch; n++) {
-        *scratch = larger(*scratch, nl_k_softmax_loss_scratch(n));
-        for (int i = 0; i < net->n_blocks; i++) {
-            nl_k_shape s = net->blocks[i].shape;
-            s.n = n;
-            const int64_t count = (int64_t)s.n * s.c * s.h * s.w;
-            *scratch = larger(*scratch, nl_k_scratch_size(&s));
-            if (nl_k_counters(&s) > *counters) *counters = nl_k_counters(&s);
-            if (count > *largest) *largest = count;
-        }
+    for (int i = 0; i < net->n_blocks; i++) {
+        const nl_k_shape *s = &net->blocks[i].shape;
+        const int64_t count = (int64_t)s->n * s->c * s->h * s->w;
+        *scratch = larger(*scratch, nl_k_scratch_size(s));
+        if (nl_k_counters(s) > *counters) *counters = nl_k_counters(s);
+        if (count > *largest) *largest = count;
     }
 }
 
@@ -155,6 +152,25 @@ static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
 /* ---- open and close ----------------------------------------------------------------------------
  */
 
+/* What the kernels cannot count is refused before anything is done. */
+static int check_batch(const nl_cuda_net *net, nl_error *err) {
+    int64_t values = NL_PIXELS; /* of one image in the largest tensor */
+    const char *label = "the images";
+    for (int i = 0; i < net->n_blocks; i++) {
+        const nl_cuda_block *b = &net->blocks[i];
+        const int64_t count = (int64_t)b->shape.c * b->shape.h * b->shape.w;
+        if (count <= values) continue;
+        values = count;
+        label = b->conv ? b->conv->label : b->pool->label;
+    }
+    const int most = (int)(NL_K_MOST_VALUES / values);
+    if (net->batch <= most) return NL_OK;
+    nl_fail(err, NL_EDEVICE, "data.batch",
+            "%d images a batch make %lld values of %s, the kernels count to %d: at most %d images",
+            net->batch, (long long)(net->batch * values), label, NL_K_MOST_VALUES, most);
+    return nl_hint(err, "set data.batch to %d or less, or use --device cpu", most);
+}
+
 static int make_streams(nl_cuda_net *net, nl_error *err) {
     cudaError_t status = cudaStreamCreateWithFlags(&net->stream, cudaStreamNonBlocking);
     if (!status) status = cudaStreamCreateWithFlags(&net->branch, cudaStreamNonBlocking);
@@ -164,15 +180,18 @@ static int make_streams(nl_cuda_net *net, nl_error *err) {
 
 int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err) {
     const nl_config *config = spec->config;
-    *net = (nl_cuda_net){.model = spec->model, .batch = config->data.batch};
+    const uint32_t images = spec->data->train.count; /* no batch is larger */
+    const bool whole = (uint32_t)config->data.batch > images;
+    *net = (nl_cuda_net){.model = spec->model, .batch = whole ? (int)images : config->data.batch};
     net->eps = (float)spec->model->eps;
     net->rule = (nl_k_sgd){.momentum = (float)config->train.momentum,
                            .weight_decay = (float)config->train.weight_decay,
-                           .l1 = (float)config->train.l1,
+                           .l1 = config->train.l1,
                            .nesterov = config->train.nesterov,
                            .norm_momentum = (float)spec->model->norm_momentum};
     find_blocks(net);
-    int code = make_streams(net, err);
+    int code = check_batch(net, err);
+    if (!code) code = make_streams(net, err);
     if (!code) code = alloc_arenas(net, err);
     if (!code) code = alloc_shared(net, err);
     if (!code) code = alloc_tensor(&net->x, net, "the batch", "images", 1, NL_SIDE, NL_SIDE, err);
@@ -197,7 +216,18 @@ void nl_cuda_net_close(nl_cuda_net *net) {
     *net = (nl_cuda_net){0};
 }
 
+/* Whether every batch norm sees more than one value a channel. */
+static bool trains(const nl_cuda_net *net, int n) {
+    for (int i = 0; i < net->n_blocks; i++) {
+        const nl_cuda_block *b = &net->blocks[i];
+        if (!b->conv || b->conv->stats != NL_STATS_BATCH) continue;
+        if ((int64_t)n * b->shape.h * b->shape.w == 1) return false;
+    }
+    return true;
+}
+
 int nl_cuda_form_make(nl_cuda_form *form, nl_cuda_net *net, int n, bool train, nl_error *err) {
+    train = train && trains(net, n);
     *form = (nl_cuda_form){.n = n, .train = train};
     for (int i = 0; i < net->n_blocks; i++) {
         const nl_layer *l = net->blocks[i].conv;

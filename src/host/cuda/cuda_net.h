@@ -40,7 +40,7 @@ enum { NL_CUDA_BLOCKS_MAX = 512 };
 typedef struct nl_cuda_net {
     const nl_model *model;
     nl_cuda_block blocks[NL_MAX_LAYERS];
-    int n_blocks, batch;
+    int n_blocks, batch; /* no more than there are images to train with */
 
     /* device memory */
     nl_k_arenas arenas;
@@ -71,7 +71,8 @@ int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t siz
 int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err);
 void nl_cuda_net_close(nl_cuda_net *net);
 
-/* The plans of a batch size; without `train` only those of the forward direction. */
+/* The plans of a batch size; without `train` only those of the forward direction. A single image
+ * cannot be trained with where a batch norm would see one value a channel: form->train is false. */
 int nl_cuda_form_make(nl_cuda_form *form, nl_cuda_net *net, int n, bool train, nl_error *err);
 
 /* Where the images of a pass come from, on the device. */

@@ -85,23 +85,27 @@ static void normalise(step *s, const nl_cuda_block *b) {
     const nl_k_dropout *drop = dropout_of(&storage, s, b);
     const nl_stats stats = l ? l->stats : NL_STATS_NONE;
     const float *bias = l ? param(s, l->bias) : NULL;
-    int status;
-    if (stats == NL_STATS_NONE) {
+    int status = cudaErrorInvalidValue;
+    switch (stats) {
+    case NL_STATS_NONE:
         status = nl_k_relu_forward(b->y, l ? b->z : b->in, bias, &shape, drop, net->stream);
-    } else if (stats == NL_STATS_GROUP) {
+        break;
+    case NL_STATS_GROUP:
         status = nl_k_norm_group_forward(b->y, b->saved, b->z, bias, param(s, l->gamma),
                                          param(s, l->beta), &shape, net->eps, drop, net->scratch,
                                          net->stream);
-    } else if (s->train) {
-        status = nl_k_norm_batch_forward(b->y, b->saved, at(net->fresh, s, l->r_mean),
-                                         at(net->fresh, s, l->r_var), b->z, bias,
-                                         param(s, l->gamma), param(s, l->beta), &shape, net->eps,
-                                         drop, net->scratch, net->stream);
-    } else {
-        status = nl_k_norm_batch_eval(b->y, b->z, bias, param(s, l->gamma), param(s, l->beta),
-                                      at(net->arenas.buffers, s, l->r_mean),
-                                      at(net->arenas.buffers, s, l->r_var), &shape, net->eps,
-                                      net->stream);
+        break;
+    case NL_STATS_BATCH:
+        status = s->train
+                     ? nl_k_norm_batch_forward(b->y, b->saved, at(net->fresh, s, l->r_mean),
+                                               at(net->fresh, s, l->r_var), b->z, bias,
+                                               param(s, l->gamma), param(s, l->beta), &shape,
+                                               net->eps, drop, net->scratch, net->stream)
+                     : nl_k_norm_batch_eval(b->y, b->z, bias, param(s, l->gamma), param(s, l->beta),
+                                            at(net->arenas.buffers, s, l->r_mean),
+                                            at(net->arenas.buffers, s, l->r_var), &shape, net->eps,
+                                            net->stream);
+        break;
     }
     launched(s, status, l ? l->label : b->pool->label);
 }
@@ -147,18 +151,22 @@ static void denormalise(step *s, const nl_cuda_block *b, const float *dy) {
     const nl_stats stats = l ? l->stats : NL_STATS_NONE;
     const float *bias = l ? param(s, l->bias) : NULL;
     float *dbias = l ? grad(s, l->bias) : NULL;
-    int status;
-    if (stats == NL_STATS_NONE) {
+    int status = cudaErrorInvalidValue;
+    switch (stats) {
+    case NL_STATS_NONE:
         status = nl_k_relu_backward(b->dz, dbias, dy, l ? b->z : b->in, bias, &shape, drop,
                                     net->scratch, net->counters, net->stream);
-    } else if (stats == NL_STATS_GROUP) {
+        break;
+    case NL_STATS_GROUP:
         status = nl_k_norm_group_backward(
             b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy, b->z, bias, param(s, l->gamma),
             param(s, l->beta), b->saved, &shape, drop, net->scratch, net->counters, net->stream);
-    } else {
+        break;
+    case NL_STATS_BATCH:
         status = nl_k_norm_batch_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy,
                                           b->z, bias, param(s, l->gamma), param(s, l->beta),
                                           b->saved, &shape, drop, net->scratch, net->stream);
+        break;
     }
     launched(s, status, l ? l->label : b->pool->label);
 }

@@ -48,20 +48,25 @@ static int record_all(nl_engine *e, bool rotated, nl_error *err) {
     if (there && rotated == e->rotated) return NL_OK;
     e->rotated = rotated;
     int code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "the steps before", err);
-    if (!code && e->full.n) {
+    if (!code && e->full.train) {
         code = record(e, &e->many_steps, &e->full, NL_CUDA_STEPS, err);
         if (!code) code = record(e, &e->one_step, &e->full, 1, err);
     }
-    if (!code && e->last.n) code = record(e, &e->last_step, &e->last, 1, err);
+    if (!code && e->last.train) code = record(e, &e->last_step, &e->last, 1, err);
     return code;
+}
+
+static int clear_state(nl_engine *e, nl_error *err) {
+    return nl_cuda_check(cudaMemsetAsync(e->state, 0, sizeof *e->state, e->net.stream), "state",
+                         err);
 }
 
 /* Runs one step of each kind on zeros, before anything is recorded: the device loads a kernel's
  * code when it first runs, which a recording does not allow. set_state brings the real state. */
 static int warm_up(nl_engine *e, nl_error *err) {
     work full = {.engine = e, .form = &e->full}, last = {.engine = e, .form = &e->last};
-    int code = e->full.n ? queue_step(&full, err) : NL_OK;
-    if (!code && e->last.n) code = queue_step(&last, err);
+    int code = e->full.train ? queue_step(&full, err) : NL_OK;
+    if (!code && e->last.train) code = queue_step(&last, err);
     return code ? code : nl_cuda_eval_warm_up(e, err);
 }
 
@@ -69,13 +74,12 @@ static int warm_up(nl_engine *e, nl_error *err) {
  * steps have a learning rate of 0, and there must be enough of them in an epoch. */
 static int choose_fork(nl_engine *e, nl_error *err) {
     const uint32_t full_steps = e->spec.data->train.count / (uint32_t)e->net.batch;
-    if (!e->spec.autotune || full_steps < NL_CONV_TIME_CALLS) return NL_OK;
+    if (!e->spec.autotune || !e->full.train || full_steps < NL_CONV_TIME_CALLS) return NL_OK;
     work full = {.engine = e, .form = &e->full};
     double seconds[2] = {0, 0};
     for (int fork = 0; fork < 2; fork++) {
         e->net.fork = fork;
-        cudaError_t status = cudaMemsetAsync(e->state, 0, sizeof *e->state, e->net.stream);
-        int code = nl_cuda_check(status, "state", err);
+        int code = clear_state(e, err);
         if (!code) code = nl_conv_time(&seconds[fork], queue_step, &full, e->net.stream, err);
         if (code) return code;
     }
@@ -150,9 +154,7 @@ static int open_plans(nl_engine *e, nl_error *err) {
                                       .plan = e->spec.plan};
     const int rest = (int)(e->spec.data->train.count % (uint32_t)e->net.batch);
     int code = nl_convs_open(&e->net.convs, &options, err);
-    if (!code && (uint32_t)e->net.batch <= e->spec.data->train.count) {
-        code = nl_cuda_form_make(&e->full, &e->net, e->net.batch, true, err);
-    }
+    if (!code) code = nl_cuda_form_make(&e->full, &e->net, e->net.batch, true, err);
     if (!code && rest) code = nl_cuda_form_make(&e->last, &e->net, rest, true, err);
     return code;
 }
@@ -187,6 +189,7 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     if (!code) code = open_plans(e, err);
     if (!code) code = warm_up(e, err);
     if (!code) code = choose_fork(e, err);
+    if (!code) code = clear_state(e, err);
     if (!code) code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "set-up", err);
     if (code) {
         engine_close(e);
@@ -198,6 +201,13 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
 
 /* ---- state -------------------------------------------------------------------------------------
  */
+
+/* Writes the part of the device's state that begins at `offset`. */
+static int write_state(nl_engine *e, const nl_k_state *state, size_t offset, size_t size,
+                       nl_error *err) {
+    return upload((char *)e->state + offset, (const char *)state + offset, size, e->net.stream,
+                  "state", err);
+}
 
 static int copy_state(nl_engine *e, const nl_state *state, enum cudaMemcpyKind kind,
                       nl_error *err) {
@@ -218,12 +228,16 @@ static int copy_state(nl_engine *e, const nl_state *state, enum cudaMemcpyKind k
     return nl_cuda_check(status, "copying the model's state", err);
 }
 
+/* The epoch and its learning rate stay what they are. */
 static int engine_set_state(nl_engine *e, const nl_state *state, nl_error *err) {
-    int code =
-        nl_cuda_check(cudaMemsetAsync(e->state, 0, sizeof *e->state, e->net.stream), "state", err);
-    e->next = 0;
+    const nl_k_state go = {.stop = 0};
+    int code = write_state(e, &go, offsetof(nl_k_state, stop), sizeof go.stop, err);
     if (!code) code = copy_state(e, state, cudaMemcpyHostToDevice, err);
-    return code;
+    if (code) return code;
+    const nl_cuda_net *net = &e->net;
+    return nl_cuda_check((cudaError_t)nl_k_penalty(&net->arenas, net->rule, e->state, net->scratch,
+                                                   net->counters, net->stream),
+                         "penalty", err);
 }
 
 static int engine_get_state(nl_engine *e, const nl_state *state, nl_error *err) {
@@ -233,18 +247,11 @@ static int engine_get_state(nl_engine *e, const nl_state *state, nl_error *err) 
 /* ---- training ----------------------------------------------------------------------------------
  */
 
-/* Writes the part of the device's state that begins at `offset`. */
-static int write_state(nl_engine *e, const nl_k_state *state, size_t offset, size_t size,
-                       nl_error *err) {
-    return upload((char *)e->state + offset, (const char *)state + offset, size, e->net.stream,
-                  "state", err);
-}
-
 static int engine_begin_epoch(nl_engine *e, const nl_epoch *epoch, nl_error *err) {
     const nl_k_state state = {.seed = e->spec.seed, .epoch = epoch->epoch, .lr = (float)epoch->lr};
     const size_t images = e->spec.data->train.count;
     int code = record_all(e, epoch->rotations != NULL, err);
-    /* all but `stop`, which stays up until set_state */
+    /* all but `stop`, which stays up until set_state, and the penalty, which is the weights' */
     if (!code) code = write_state(e, &state, 0, offsetof(nl_k_state, stop), err);
     if (!code) code = write_state(e, &state, offsetof(nl_k_state, lr), sizeof state.lr, err);
     if (!code) {
@@ -264,10 +271,16 @@ static int launch(nl_engine *e, cudaGraphExec_t graph, nl_error *err) {
     return nl_cuda_check(cudaGraphLaunch(graph, e->net.stream), "training step", err);
 }
 
+static int fail_single(nl_error *err) {
+    return nl_fail(err, NL_EUSAGE, "data.batch",
+                   "batch norm would see one value a channel in a batch of one image");
+}
+
 static int engine_enqueue(nl_engine *e, uint32_t first, uint32_t count, nl_error *err) {
     NL_ASSERT(count > 0 && first + count <= e->steps);
     const uint32_t full = e->steps - (e->last.n > 0), end = first + count;
     int code = NL_OK;
+    if (end > full ? !e->last.train : !e->full.train) return fail_single(err);
     if (first != e->next) {
         const nl_k_state state = {.step = first};
         code = write_state(e, &state, offsetof(nl_k_state, step), sizeof state.step, err);

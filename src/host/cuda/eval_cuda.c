@@ -72,8 +72,8 @@ static int begin(work *w, const nl_eval_pass *pass, nl_error *err) {
     cudaError_t status = cudaMemsetAsync(e->eval_state, 0, sizeof *e->eval_state, e->net.stream);
     if (!status && w->rotated) {
         status = cudaMemcpyAsync(w->split->rotations, pass->rotations,
-                                 w->split->host->count * sizeof *pass->rotations,
-                                 cudaMemcpyHostToDevice, e->net.stream);
+                                 pass->images * sizeof *pass->rotations, cudaMemcpyHostToDevice,
+                                 e->net.stream);
     }
     return nl_cuda_check(status, "evaluation", err);
 }

@@ -89,34 +89,44 @@ static void take_dropout(arena *a, block *b, const nl_verify_case *c) {
 static void forward(arena *a, const block *b, nl_stats stats) {
     const float eps = 1.0F / NL_V_EPS_INVERSE;
     float *const *in = b->in, *const *out = b->out;
-    int status;
+    int status = cudaErrorInvalidValue;
     if (a->code) return;
-    if (stats == NL_STATS_BATCH)
+    switch (stats) {
+    case NL_STATS_BATCH:
         status = nl_k_norm_batch_forward(out[0], b->saved, out[5], out[6], in[0], in[1], in[2],
                                          in[3], &b->s, eps, b->drops, b->scratch, a->stream);
-    else if (stats == NL_STATS_GROUP)
+        break;
+    case NL_STATS_GROUP:
         status = nl_k_norm_group_forward(out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, eps,
                                          b->drops, b->scratch, a->stream);
-    else
+        break;
+    case NL_STATS_NONE:
         status = nl_k_relu_forward(out[0], in[0], in[1], &b->s, b->drops, a->stream);
+        break;
+    }
     launched(a, status, "forward");
 }
 
 static void backward(arena *a, const block *b, nl_stats stats) {
     float *const *in = b->in, *const *out = b->out;
-    int status;
+    int status = cudaErrorInvalidValue;
     if (a->code) return;
-    if (stats == NL_STATS_BATCH)
+    switch (stats) {
+    case NL_STATS_BATCH:
         status =
             nl_k_norm_batch_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
                                      in[3], b->saved, &b->s, b->drops, b->scratch, a->stream);
-    else if (stats == NL_STATS_GROUP)
+        break;
+    case NL_STATS_GROUP:
         status = nl_k_norm_group_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1],
                                           in[2], in[3], b->saved, &b->s, b->drops, b->scratch,
                                           b->counters, a->stream);
-    else
+        break;
+    case NL_STATS_NONE:
         status = nl_k_relu_backward(out[1], out[4], in[4], in[0], in[1], &b->s, b->drops,
                                     b->scratch, b->counters, a->stream);
+        break;
+    }
     launched(a, status, "backward");
 }
 
@@ -213,6 +223,7 @@ static void run_update(arena *a, double *const out[], const nl_verify_case *c) {
     void *scratch = take(a, nl_k_update_scratch(count, 0), NULL);
     uint32_t *counters = take(a, sizeof *counters, NULL);
     if (a->code) return;
+    launched(a, nl_k_penalty(&arenas, step, state, scratch, counters, a->stream), "penalty");
     launched(a, nl_k_update(&arenas, step, record, state, scratch, counters, a->stream), "update");
     out[2][0] = read_record(a, record).penalty;
     give(a, out[0], arenas.params, count);
@@ -255,8 +266,11 @@ int nl_verify_cuda(double *const out[], const nl_verify_case *c, void *context, 
     case NL_V_LOSS:
         run_loss(&a, out, c);
         break;
-    default:
+    case NL_V_UPDATE:
         run_update(&a, out, c);
+        break;
+    case NL_V_OPS:
+        break;
     }
     return finish(&a);
 }
