@@ -30,9 +30,10 @@ typedef struct nl_findings {
 void nl_findings_make(nl_findings *findings, const nl_summary *summary);
 void nl_findings_free(nl_findings *findings);
 
-/* The parts, each in a file of its own: tables.c, words.c, parity.c. */
+/* The parts, each in a file of its own: tables.c, words.c, words_runs.c, parity.c. */
 void nl_findings_tables(nl_findings *findings, const nl_summary *summary);
 void nl_findings_words(nl_lines *words, const nl_summary *summary);
+void nl_findings_runs(nl_lines *words, const nl_summary *summary);
 void nl_findings_parity(nl_table *table, const nl_summary *summary);
 extern const char *const nl_original_mistakes[];
 

@@ -29,10 +29,13 @@ static void cards(const page *p) {
             fputs("<b>–</b><span class=\"soft\">no finished run</span>", p->out);
         else
             fprintf(p->out, "<b>%.2f %%</b><span class=\"soft\">", r->accuracy.mean);
+        const int all = r->variant->n_runs;
+        char of[24] = "";
+        if (r->accuracy.n < all) snprintf(of, sizeof of, " of %d", all);
         if (r->accuracy.n > 1)
-            fprintf(p->out, "± %.2f over %d seeds</span>", r->accuracy.sd, r->accuracy.n);
+            fprintf(p->out, "± %.2f over %d%s seeds</span>", r->accuracy.sd, r->accuracy.n, of);
         else if (r->accuracy.n == 1)
-            fputs("one seed</span>", p->out);
+            fprintf(p->out, "one%s seed%s</span>", of, all > 1 ? "s" : "");
         fputs("</div>\n", p->out);
     }
     fputs("</div>\n", p->out);

@@ -41,85 +41,6 @@ static void overview(nl_lines *words, const nl_summary *s) {
     }
 }
 
-/* ---- runs: which of them count, and which do not ---- */
-
-/* "1 of 3 seeds finished, and its figures are of that one; seed 2 failed ..." */
-static void endings(nl_lines *words, const nl_variant *v) {
-    enum { most = 12 };
-    char *text = NULL;
-    size_t size = 0;
-    int told = 0;
-    const int left = v->n_runs - v->n_finished;
-    if (left == 0) return;
-    FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
-    for (int i = 0; i < v->n_runs && told < most; i++) {
-        if (v->runs[i].finished) continue;
-        fprintf(out, "; seed %u: %s", v->runs[i].seed, nl_run_end_text(&v->runs[i]).text);
-        told++;
-    }
-    if (told < left) fprintf(out, "; and %d more", left - told);
-    NL_ASSERT(fclose(out) == 0);
-    if (v->n_runs == 1)
-        nl_lines_add(words, "%s: the only seed that was started did not finish%s.", v->name, text);
-    else if (v->n_finished == 0)
-        nl_lines_add(words, "%s: none of the %d seeds that were started finished%s.", v->name,
-                     v->n_runs, text);
-    else
-        nl_lines_add(words,
-                     "%s: %d of the %d seeds that were started finished, and its figures are of "
-                     "%s alone%s.",
-                     v->name, v->n_finished, v->n_runs, v->n_finished == 1 ? "that one" : "those",
-                     text);
-    free(text);
-}
-
-/* Seeds of one name that are of another config or other data. */
-static void apart(nl_lines *words, const nl_variant *v) {
-    if (!v->apart) return;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
-    for (int i = 0; i < v->n_runs; i++) fprintf(out, "%s%u", i ? ", " : "", v->runs[i].seed);
-    NL_ASSERT(fclose(out) == 0);
-    nl_lines_add(words,
-                 "Runs of %s do not belong together: seed%s %s differ%s from the others in %s and "
-                 "stand%s apart as %s.",
-                 v->of, v->n_runs == 1 ? "" : "s", text, v->n_runs == 1 ? "s" : "", v->apart,
-                 v->n_runs == 1 ? "s" : "", v->name);
-    free(text);
-}
-
-/* What is no reason to keep seeds apart, but worth knowing; and runs without run.json. */
-static void notes(nl_lines *words, const nl_variant *v) {
-    nl_differences all = {0};
-    int untold = 0;
-    const nl_seed_run *first = NULL;
-    for (int i = 0; i < v->n_runs; i++) {
-        nl_differences d;
-        untold += v->runs[i].info == NULL;
-        if (!first && v->runs[i].info) first = &v->runs[i];
-        if (!first) continue;
-        nl_runs_differ(&d, NULL, NULL, first->info, v->runs[i].info);
-        for (int k = d.n_apart; k < d.n; k++) nl_differences_add(&all, d.names[k]);
-    }
-    char *names = nl_differences_text(&all, all.n);
-    if (all.n > 0) nl_lines_add(words, "%s: its runs differ in %s.", v->name, names);
-    free(names);
-    if (untold > 0)
-        nl_lines_add(words,
-                     "%s: %d of %d runs without run.json; name and seed are those of the folder, "
-                     "config and data unknown.",
-                     v->name, untold, v->n_runs);
-}
-
-static void members(nl_lines *words, const nl_summary *s) {
-    for (int i = 0; i < s->n_rows; i++) apart(words, s->rows[i].variant);
-    for (int i = 0; i < s->n_rows; i++) endings(words, s->rows[i].variant);
-    for (int i = 0; i < s->n_rows; i++) notes(words, s->rows[i].variant);
-}
-
 /* ---- pairs ---- */
 
 static bool is_settled(const nl_pair *p) {
@@ -157,6 +78,11 @@ static void seeds_needed(char *need, size_t size, const nl_pair *p) {
 
 static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
     const char *a = s->rows[p->a].variant->name, *b = s->rows[p->b].variant->name;
+    if (!(p->paired.sd > 0)) {
+        nl_lines_add(words, "Not settled: %s against %s, equal with each of %d seeds.", a, b,
+                     p->paired.n);
+        return;
+    }
     char need[120];
     seeds_needed(need, sizeof need, p);
     nl_lines_add(words,
@@ -214,6 +140,25 @@ static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
         p->images.mid < NL_LEVEL ? "these two sets of weights differ" : "no more than chance");
 }
 
+static void none_tested(nl_lines *words, const nl_summary *s) {
+    bool compared = false;
+    int most = 0;
+    for (int i = 0; i < s->n_pairs; i++) {
+        compared = compared || s->pairs[i].compared;
+        if (s->pairs[i].paired.n > most) most = s->pairs[i].paired.n;
+    }
+    if (!compared)
+        nl_lines_add(words, "Nothing is settled: no two variants saw the same data.");
+    else if (most >= NL_SEEDS_TO_TEST)
+        nl_lines_add(words, "Nothing is settled: no difference has a spread over seeds to test it "
+                            "against.");
+    else
+        nl_lines_add(words,
+                     "Nothing is settled: a seed or two say nothing about the next, and a "
+                     "comparison of variants needs at least three seeds of each, the same ones "
+                     "(normlab train ... --seeds 1-10).");
+}
+
 static void pairs(nl_lines *words, const nl_summary *s) {
     int tested = 0, done = 0;
     for (int i = 0; i < s->n_pairs; i++) {
@@ -224,11 +169,7 @@ static void pairs(nl_lines *words, const nl_summary *s) {
         nl_lines_add(words, "Of %d comparison%s over seeds, %d %s settled at the 5 %% level.",
                      tested, tested == 1 ? "" : "s", done, done == 1 ? "is" : "are");
     else if (s->n_pairs > 0)
-        nl_lines_add(
-            words,
-            "Nothing is settled: a seed or two say nothing about the next, and a comparison of "
-            "variants needs at least three seeds of each, the same ones (normlab train ... "
-            "--seeds 1-10).");
+        none_tested(words, s);
     for (int i = 0; i < s->n_pairs; i++)
         if (is_settled(&s->pairs[i])) settled(words, s, &s->pairs[i]);
     if (s->n_pairs > most_pairs) {
@@ -282,7 +223,7 @@ static void parameters(nl_lines *words, const nl_summary *s) {
 
 void nl_findings_words(nl_lines *words, const nl_summary *summary) {
     overview(words, summary);
-    members(words, summary);
+    nl_findings_runs(words, summary);
     pairs(words, summary);
     goal(words, summary);
     parameters(words, summary);

@@ -1,0 +1,93 @@
+/* In which order the variants of a folder stand, and which files of report/ are the report's. */
+#include <criterion/criterion.h>
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+#include <string.h> // strstr
+#include <unistd.h> // access
+
+#include "normlab/report.h"
+#include "support/idx_set.h" // idx_set_write
+#include "support/run_dirs.h"
+
+static char *out;
+
+static void setup(void) {
+    out = temp_dir_make();
+}
+
+static void teardown(void) {
+    temp_dir_remove(out);
+}
+
+TestSuite(report_folder, .init = setup, .fini = teardown);
+
+static void expect_order(const char *const *names) {
+    char *text = read_report(out, "findings.md"), row[300];
+    const char *at = strstr(text, "## Results");
+    for (; *names; names++) {
+        snprintf(row, sizeof row, "\n| %s |", *names);
+        const char *next = strstr(at, row);
+        cr_assert(next, "%s is not behind the one before: %.1500s", *names, at);
+        at = next;
+    }
+    free(text);
+}
+
+Test(report_folder, natural_order) {
+    static const char *const names[] = {"v10", "none", "v2", "gn", "v1", "bn", "bn_l1", "ln"};
+    for (int i = 0; i < 8; i++) finished_run(out, names[i], 1, 99 + 0.01 * i);
+    report(out, NL_OK);
+    expect_order(
+        (const char *const[]){"bn\\_l1", "ln", "gn", "bn", "none", "v1", "v2", "v10", NULL});
+    static const char *const given[] = {"v2", "bn", "v2", "absent"};
+    nl_error err = {0};
+    cr_assert_eq(nl_report_in_order(out, given, 4, &err), NL_OK, "%s", err.what);
+    expect_order(
+        (const char *const[]){"v2", "bn", "bn\\_l1", "ln", "gn", "none", "v1", "v10", NULL});
+}
+
+/* ---- the report's own files ---- */
+
+static void predict(const char *name, const char *data) {
+    char unit[500];
+    snprintf(unit, sizeof unit, "%s/%s/seed-1", out, name);
+    write_text(unit, "predictions.csv", "image,label,prediction,probability\n0,0,9,0.9\n1,1,1,1\n");
+    write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\"}}", data);
+}
+
+static bool there(const char *file) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    return access(path, F_OK) == 0;
+}
+
+Test(report_folder, a_variant_that_is_gone_takes_its_pictures_along) {
+    char *data = temp_dir_make(), path[600], moved[600];
+    idx_set_write(data, 10, 10, false);
+    finished_run(out, "a", 1, 50);
+    finished_run(out, "b", 1, 50);
+    predict("a", data);
+    predict("b", data);
+    report(out, NL_OK);
+    cr_assert(there("misclassified_a.png") && there("misclassified_b.png"));
+    snprintf(path, sizeof path, "%s/report", out);
+    write_text(path, "misclassified_mine.png", "%s", "a user's");
+    write_text(path, "notes.txt", "%s", "a user's");
+    snprintf(path, sizeof path, "%s/report/plots", out);
+    write_text(path, "misclassified_mine.gp", "%s", "a user's");
+    snprintf(path, sizeof path, "%s/b", out);
+    snprintf(moved, sizeof moved, "%s/.b", out);
+    cr_assert(rename(path, moved) == 0);
+    report(out, NL_OK);
+    cr_expect(there("misclassified_a.png") && there("plots/misclassified_a.gp"));
+    cr_expect_not(there("misclassified_b.png") || there("plots/misclassified_b.gp") ||
+                  there("plots/misclassified_b.dat"));
+    cr_expect(there("misclassified_mine.png") && there("notes.txt") &&
+              there("plots/misclassified_mine.gp"));
+    /* A list that names files elsewhere is not followed. */
+    snprintf(path, sizeof path, "%s/report/plots", out);
+    write_text(path, "grids.txt", "a/../../misclassified_mine\n../x\n");
+    report(out, NL_OK);
+    cr_expect(there("misclassified_mine.png"));
+    temp_dir_remove(data);
+}
