@@ -1,5 +1,5 @@
 /* From runs of one name to variants: seeds are pooled where config and data agree, and stand apart
- * where they do not. The largest group keeps the name.
+ * where they do not. The group of most finished runs keeps the name.
  */
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
@@ -33,14 +33,19 @@ static int find_groups(int *group, const nl_seed_run *runs, int n) {
     return n_groups > 0 ? n_groups : 1;
 }
 
-/* The group of most runs, the first of equals. */
-static int main_group(const int *group, int n, int n_groups) {
-    int best = 0, most = -1;
+/* The group of most finished runs, then of most runs; the first of equals. */
+static int main_group(const int *group, const nl_seed_run *runs, int n, int n_groups) {
+    int best = 0, most = -1, most_finished = -1;
     for (int g = 0; g < n_groups; g++) {
-        int size = 0;
-        for (int i = 0; i < n; i++) size += group[i] == g;
-        if (size > most) best = g;
-        if (size > most) most = size;
+        int size = 0, finished = 0;
+        for (int i = 0; i < n; i++) {
+            size += group[i] == g;
+            finished += group[i] == g && runs[i].finished;
+        }
+        if (finished < most_finished || (finished == most_finished && size <= most)) continue;
+        best = g;
+        most = size;
+        most_finished = finished;
     }
     return best;
 }
@@ -81,7 +86,7 @@ static const nl_seed_run *first_told(const nl_variant *variant) {
 
 void nl_variants_add(nl_folder *study, const char *name, nl_seed_run *runs, int n) {
     int *group = nl_alloc((size_t)n, sizeof *group, "groups of runs");
-    const int n_groups = find_groups(group, runs, n), best = main_group(group, n, n_groups);
+    const int n_groups = find_groups(group, runs, n), best = main_group(group, runs, n, n_groups);
     for (int i = 0; i < n; i++)
         if (group[i] < 0) group[i] = best;
     nl_variant *kept = add_variant(study, name, n);
