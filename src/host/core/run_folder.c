@@ -46,10 +46,6 @@ static int refuse_existing(const nl_unit *unit, nl_error *err) {
                         "it alone");
 }
 
-bool nl_unit_held(const nl_unit *unit) {
-    return nl_claim_is_held(unit->folder, NULL);
-}
-
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     if (nl_claim_is_held(unit->folder, err)) return NL_EUSAGE;
     if (!may_exist && nl_unit_exists(unit)) return refuse_existing(unit, err);

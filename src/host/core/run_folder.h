@@ -23,9 +23,6 @@ const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const cha
 /* Whether something of a run is there (a claim alone is not). */
 bool nl_unit_exists(const nl_unit *unit);
 
-/* Whether a process trains in it now. */
-bool nl_unit_held(const nl_unit *unit);
-
 /* Refuses (NL_EUSAGE) a unit that exists, unless it may, and one that another process trains in.
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);

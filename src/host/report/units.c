@@ -9,7 +9,7 @@
 
 #include <jansson.h> // json_load_file
 
-#include "../core/run_folder.h" // nl_unit_held
+#include "../core/claim.h" // nl_claim_is_held
 #include "runs.h"
 
 /* run.json, and the config in it. */
@@ -30,12 +30,6 @@ static void read_info(nl_seed_run *run, const char *path) {
     if (!run->has_config) nl_warn(err.where, "%s", err.what);
 }
 
-static bool is_held(const char *folder) {
-    nl_unit unit = {0};
-    const int length = snprintf(unit.folder, sizeof unit.folder, "%s", folder);
-    return length < NL_PATH_SIZE - 320 && nl_unit_held(&unit);
-}
-
 /* A run that fails keeps the records of its whole epochs, and one that is trained again after its
  * end may have a final record still: what run.json says of a failure goes first. */
 static nl_run_end end_of(const nl_seed_run *run) {
@@ -43,7 +37,8 @@ static nl_run_end end_of(const nl_seed_run *run) {
     if (status && strcmp(status, "failed") == 0) return NL_END_FAILED;
     if (run->finished) return NL_END_FINISHED;
     if (status && strcmp(status, "finished") == 0) return NL_END_LOST;
-    if (status && strcmp(status, "running") == 0 && is_held(run->folder)) return NL_END_RUNNING;
+    if (status && strcmp(status, "running") == 0 && nl_claim_is_held(run->folder, NULL))
+        return NL_END_RUNNING;
     return NL_END_INTERRUPTED;
 }
 
