@@ -247,8 +247,10 @@ Test(foreign_weights, refuses_what_is_no_weight) {
     begin(&f, "gn");
     for (int i = 1; i < f.model.n_tensors; i++) {
         const nl_tensor *tensor = &f.model.tensors[i];
-        add(&f, tensor->name, "F32", tensor->shape, tensor->rank, f.data,
-            (size_t)tensor->count * 4);
+        float *zeros = nl_alloc((size_t)tensor->count, sizeof *zeros, "test");
+        add(&f, tensor->name, "F32", tensor->shape, tensor->rank, zeros,
+            (size_t)tensor->count * sizeof *zeros);
+        free(zeros);
     }
     const size_t rest = f.size;
     const char *name = f.model.tensors[0].name;

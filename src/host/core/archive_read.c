@@ -204,7 +204,11 @@ static int read_header(json_t **header, uint64_t *data_size, FILE *file, const c
     if (fstat(fileno(file), &info)) {
         return nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
     }
-    if (!S_ISREG(info.st_mode)) return nl_fail(err, NL_EDATA, path, "is not a regular file");
+    if (!S_ISREG(info.st_mode)) {
+        nl_fail(err, NL_EDATA, path, "is not a regular file");
+        nl_hint(err, "a run keeps its weights in OUT/<config name>/seed-<S>/last.safetensors");
+        return NL_EDATA;
+    }
     const uint64_t size = (uint64_t)info.st_size;
     uint64_t length = 0;
     if (size < sizeof length || size > MAX_FILE) {
@@ -268,7 +272,11 @@ static int read_data(nl_archive *archive, const entry *entries, size_t n, size_t
 int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
     memset(archive, 0, sizeof *archive);
     FILE *file = fopen(path, "rb");
-    if (!file) return nl_fail(err, NL_EDATA, path, "cannot open: %s", strerror(errno));
+    if (!file) {
+        nl_fail(err, NL_EDATA, path, "cannot open: %s", strerror(errno));
+        nl_hint(err, "a run keeps its weights in OUT/<config name>/seed-<S>/last.safetensors");
+        return NL_EDATA;
+    }
     json_t *header = NULL;
     entry *entries = NULL;
     uint64_t data_size = 0;

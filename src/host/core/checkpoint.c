@@ -55,6 +55,11 @@ static void shape_text(char *text, size_t size, const int64_t *shape, int rank) 
     if (at < size) snprintf(text + at, size - at, "%s", rank ? ")" : "()");
 }
 
+static int hint_config(nl_error *err) {
+    nl_hint(err, "is it of another config? normlab summary CONFIG shows what a config has");
+    return NL_EDATA;
+}
+
 /* Wrappers of PyTorch put a word before all names: module., _orig_mod. */
 static int hint_prefix(const nl_archive *archive, const char *name, nl_error *err) {
     for (int i = 0; i < archive->n_blobs; i++) {
@@ -66,8 +71,7 @@ static int hint_prefix(const nl_archive *archive, const char *name, nl_error *er
                 return NL_EDATA;
             }
     }
-    nl_hint(err, "is it of another config? normlab summary CONFIG shows what a config has");
-    return NL_EDATA;
+    return hint_config(err);
 }
 
 static int check_blob(const nl_archive *archive, const nl_tensor *tensor, const char *path,
@@ -82,8 +86,9 @@ static int check_blob(const nl_archive *archive, const nl_tensor *tensor, const 
     }
     shape_text(got, sizeof got, blob->shape, blob->rank);
     if (strcmp(got, want) != 0) {
-        return nl_fail(err, NL_EDATA, path, "tensor %s: shape %s, the model has %s", tensor->name,
-                       got, want);
+        nl_fail(err, NL_EDATA, path, "tensor %s: shape %s, the model has %s", tensor->name, got,
+                want);
+        return hint_config(err);
     }
     return NL_OK;
 }
@@ -111,8 +116,9 @@ static int check_blobs(const nl_archive *archive, const nl_model *model, const c
         if (nl_model_find(model, blob->name) || is_counter(model, blob->name)) continue;
         char got[96];
         shape_text(got, sizeof got, blob->shape, blob->rank);
-        return nl_fail(err, NL_EDATA, path, "tensor %s: shape %s, the model has none of that name",
-                       blob->name, got);
+        nl_fail(err, NL_EDATA, path, "tensor %s: shape %s, the model has none of that name",
+                blob->name, got);
+        return hint_config(err);
     }
     return NL_OK;
 }

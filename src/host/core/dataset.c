@@ -64,15 +64,15 @@ static bool find_stray(char *path, size_t size, const char *dir, enum nl_file fi
 
 static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
     struct stat info;
-    char stray[400];
+    char stray[200];
     if (stat(dir, &info)) {
         nl_fail(err, NL_EDATA, dir, "no such folder for the data");
         if (dir[0] == '~') return nl_hint(err, "the ~ was not expanded: write $HOME in its place");
     } else {
         nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
         if (find_stray(stray, sizeof stray, dir, file))
-            return nl_hint(err, "%s is there: move or rename it, or point --data at its folder",
-                           stray);
+            return nl_hint(err, "%s is there: it has to be %.200s/%s, with .gz if it is gzipped",
+                           stray, dir, FILE_NAMES[file]);
     }
     nl_hint(err, "scripts/fetch-mnist.sh '%s' gets the four files: %s, %s, %s, %s", dir,
             FILE_NAMES[0], FILE_NAMES[1], FILE_NAMES[2], FILE_NAMES[3]);

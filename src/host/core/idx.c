@@ -71,7 +71,7 @@ static int next_member(stream *s, nl_error *err) {
     if (s->ended) return NL_OK;
     if (*s->z.next_in == 0x1f && inflateReset(&s->z) == Z_OK) return NL_OK;
     nl_fail(err, NL_EDATA, s->path, "the file goes on after the end of the gzip stream");
-    nl_hint(err, "gzip -t says the same: something was appended to it; get it again");
+    nl_hint(err, "gzip -t warns of it too: something was appended; get it again");
     return NL_EDATA;
 }
 
@@ -123,7 +123,11 @@ static int open_stream(stream *s, bool *missing, const char *path, nl_error *err
     if (fstat(fileno(s->file), &info)) {
         return nl_fail(err, NL_EDATA, s->path, "cannot read: %s", strerror(errno));
     }
-    if (!S_ISREG(info.st_mode)) return nl_fail(err, NL_EDATA, s->path, "is not a regular file");
+    if (!S_ISREG(info.st_mode)) {
+        nl_fail(err, NL_EDATA, s->path, "is not a regular file");
+        nl_hint(err, "the file itself has to be there: scripts/fetch-mnist.sh gets the right ones");
+        return NL_EDATA;
+    }
     s->size = (uint64_t)info.st_size;
     if (s->gzip && inflateInit2(&s->z, GZIP_WINDOW) != Z_OK) {
         return nl_fail(err, NL_EINTERNAL, s->path, "cannot start zlib");
