@@ -102,7 +102,12 @@ typedef struct nl_backend {
 /* Float, fused. The same calls with the same state give the same bits on every x86-64-v3 machine,
  * with any compiler, in any build and for any number of threads: sums have a fixed order, and which
  * product is fused into a sum is written in the source. Beside IEEE 754 arithmetic this rests on
- * exp, log, sin and cos of the C library; glibc 2.36 and 2.41 give the same. */
+ * exp, log, sin and cos of the C library; glibc 2.36 and 2.41 give the same.
+ *
+ * Both float engines take subnormal numbers for zero (on x86-64), as each would cost ten times and
+ * more; the caller's mode is as it was when a call returns. CUDA keeps them, unless nvcc is told
+ * otherwise, and so does the oracle: values below 1.2e-38, and what is made of them, differ by so
+ * much between this engine and those. */
 extern const nl_backend nl_backend_cpu;
 extern const nl_backend
     nl_backend_plain; /* float, plain operations: the reference at the same precision */

@@ -5,6 +5,7 @@
 
 #include "net_fast.h"
 #include "normlab/error.h" // NL_ASSERT
+#include "subnormals.h"    // nl_subnormals
 
 static int fast_open(nl_engine **engine, const nl_engine_spec *spec, nl_error *err) {
     (void)err;
@@ -50,11 +51,13 @@ static int fast_begin_epoch(nl_engine *e, const nl_epoch *epoch, nl_error *err) 
 static int fast_enqueue(nl_engine *e, uint32_t first, uint32_t count, nl_error *err) {
     (void)err;
     const uint32_t batch = (uint32_t)e->spec.config->data.batch, images = e->spec.data->train.count;
+    const unsigned mode = nl_subnormals(NL_FLUSH); /* the pool's threads have their own */
     for (uint32_t step = first; step < first + count; step++) {
         NL_ASSERT((uint64_t)step * batch < images);
         const uint32_t begin = step * batch, left = images - begin;
         nl_step_fast_train(e, begin, (int)(left < batch ? left : batch), &e->records[step]);
     }
+    nl_subnormals_restore(mode);
     return NL_OK;
 }
 
@@ -68,7 +71,9 @@ static int fast_collect(nl_engine *e, uint32_t first, uint32_t count, nl_step_re
 static int fast_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
                          nl_error *err) {
     (void)err;
+    const unsigned mode = nl_subnormals(NL_FLUSH);
     nl_step_fast_evaluate(e, pass, result);
+    nl_subnormals_restore(mode);
     return NL_OK;
 }
 

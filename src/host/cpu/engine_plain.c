@@ -153,7 +153,9 @@ static void train_step(nl_engine *e, uint32_t step) {
 static int engine_enqueue(nl_engine *e, uint32_t first, uint32_t count, nl_error *err) {
     (void)err;
     NL_ASSERT(first + count <= e->steps);
+    const unsigned mode = nl_subnormals(REAL_SUBNORMALS);
     for (uint32_t i = 0; i < count; i++) train_step(e, first + i);
+    nl_subnormals_restore(mode);
     return NL_OK;
 }
 
@@ -191,10 +193,12 @@ static int engine_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_resul
     (void)err;
     NL_ASSERT(pass->images <= pass->split->count);
     *result = (nl_eval_result){0, 0};
+    const unsigned mode = nl_subnormals(REAL_SUBNORMALS);
     for (uint32_t first = 0; first < pass->images; first += batch_size(e)) {
         const uint32_t left = pass->images - first;
         evaluate_chunk(e, pass, result, first, (int)(left < batch_size(e) ? left : batch_size(e)));
     }
+    nl_subnormals_restore(mode);
     return NL_OK;
 }
 

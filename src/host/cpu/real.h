@@ -2,11 +2,14 @@
 #pragma once
 
 #include "normlab/ops.h" // the operations' declarations
+#include "subnormals.h"  // NL_KEEP, NL_FLUSH
 
 #ifdef NL_DOUBLE
 typedef double real;
+enum { REAL_SUBNORMALS = NL_KEEP };
 #define OP(name) nl_##name##_f64
 #else
 typedef float real;
+enum { REAL_SUBNORMALS = NL_FLUSH };
 #define OP(name) nl_##name##_f32
 #endif

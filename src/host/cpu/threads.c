@@ -11,6 +11,7 @@
 #include <stdlib.h>    // free
 
 #include "normlab/error.h" // nl_alloc
+#include "subnormals.h"    // nl_subnormals
 
 enum { SPINS = 4000 };
 
@@ -63,6 +64,7 @@ static void *worker_main(void *argument) {
     nl_threads *t = start->threads;
     const int worker = start->worker;
     free(start);
+    nl_subnormals(NL_FLUSH);
     for (int seen = 0;; seen++) {
         wait_for_phase(t, seen);
         if (t->stop) return NULL;

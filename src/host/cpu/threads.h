@@ -1,5 +1,6 @@
 /* A pool of threads that share out numbered items: the order in which items run, and by whom, must
- * not matter to the result. */
+ * not matter to the result. The pool's threads take subnormal numbers for zero; the caller, who
+ * works with them, sets its own mode (subnormals.h). */
 #pragma once
 
 typedef struct nl_threads nl_threads;

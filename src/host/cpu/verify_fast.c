@@ -8,6 +8,7 @@
 #include "fast.h"
 #include "net_fast.h" // NL_CHUNK
 #include "normlab/verify.h"
+#include "subnormals.h" // nl_subnormals
 
 #define EPS (1.0 / (double)NL_V_EPS_INVERSE)
 
@@ -237,11 +238,14 @@ static void conv(double *const out[], const nl_verify_case *c) {
 }
 
 int nl_verify_cpu(double *const out[], const nl_verify_case *c, void *context, nl_error *err) {
+    const unsigned mode = nl_subnormals(NL_FLUSH);
+    int code = NL_OK;
     if (c->op == NL_V_BLOCK)
         block(out, c);
     else if (c->op == NL_V_CONV)
         conv(out, c);
     else
-        return nl_verify_plain_f32(out, c, context, err);
-    return NL_OK;
+        code = nl_verify_plain_f32(out, c, context, err);
+    nl_subnormals_restore(mode);
+    return code;
 }

@@ -156,6 +156,8 @@ int OP(verify_plain)(double *const out[], const nl_verify_case *c, void *context
         [NL_V_BLOCK] = block, [NL_V_CONV] = conv, [NL_V_LOSS] = loss, [NL_V_UPDATE] = update};
     (void)context;
     (void)err;
+    const unsigned mode = nl_subnormals(REAL_SUBNORMALS);
     runs[c->op](out, c);
+    nl_subnormals_restore(mode);
     return NL_OK;
 }
