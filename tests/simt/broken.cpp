@@ -182,6 +182,12 @@ void waits_in_capture(float *, const float *) {
     cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
     cudaMalloc(&memory, 64);
 }
+void captured_unloaded(float *out, const float *in) {
+    cudaStream_t stream;
+    cudaStreamCreate(&stream);
+    cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+    NL_LAUNCH(reverse<Fault::none>, 1, kCount, 0, stream, out, in);
+}
 void outside_of_capture(float *out, const float *in) {
     cudaStream_t stream;
     cudaStreamCreate(&stream);

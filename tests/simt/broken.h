@@ -35,6 +35,7 @@ broken_kernel too_much_shared;    /* 48 KiB and one array more */
 broken_kernel nothing_to_do;      /* an empty grid */
 broken_kernel counts_down;        /* each thread takes the next number: order of threads */
 broken_kernel waits_in_capture;   /* allocates while a stream is being captured */
+broken_kernel captured_unloaded;  /* captures a kernel that never ran */
 broken_kernel outside_of_capture; /* uses the default stream meanwhile */
 
 #ifdef __cplusplus

@@ -84,12 +84,16 @@ bool at_once();
 void finish_all();
 
 void submit(cudaStream_t stream, std::function<void()> work);
+
+/* A kernel's code comes to the device when it first runs, which a capture does not allow. */
+void load(const void *kernel, const char *name, cudaStream_t stream);
 void execute(const Launch &launch);
 
 template <typename... P, typename... A>
 void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
             cudaStream_t stream, A... args) {
     std::tuple<P...> values{static_cast<P>(args)...};
+    load(reinterpret_cast<const void *>(kernel), name, stream);
     Launch it{name, grid, block, shared, [kernel, values] { std::apply(kernel, values); }};
     submit(stream, [it] { execute(it); });
 }

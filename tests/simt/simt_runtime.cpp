@@ -24,6 +24,15 @@ void submit(cudaStream_t stream, std::function<void()> work) {
     end_with(stream, {make_task(std::move(work), before(stream))});
 }
 
+void load(const void *kernel, const char *name, cudaStream_t stream) {
+    static std::set<const void *> loaded;
+    if (!stream || !stream->capturing()) {
+        loaded.insert(kernel);
+    } else if (loaded.count(kernel) == 0) {
+        report("kernel %s is captured before it ever ran", name);
+    }
+}
+
 void finish_all() {
     Tasks all = default_stream.last;
     for (const CUstream_st *stream : streams) append(all, stream->last);
@@ -108,6 +117,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
     if (device != 0) return cudaErrorInvalidDevice;
     *prop = {"SIMT executor", capacity, 9, 0, 132, 50 << 20};
     return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int device) {
+    cudaDeviceProp prop;
+    const cudaError_t status = cudaGetDeviceProperties(&prop, device);
+    if (status == cudaSuccess) *value = prop.l2CacheSize;
+    return status;
 }
 cudaError_t cudaDriverGetVersion(int *version) {
     *version = 13000;

@@ -337,6 +337,7 @@ Test(simt, launch_limits_are_checked) {
 
 Test(simt, captures_are_checked) {
     DIES_WITH(waits_in_capture, "an allocation while a stream is being captured");
+    DIES_WITH(captured_unloaded, "captured before it ever ran");
     DIES_WITH(outside_of_capture, "default stream while another is being captured");
 }
 

@@ -31,9 +31,10 @@ static void *take(arena *a, size_t bytes, const void *host) {
     void *memory = NULL;
     if (!a->code) a->code = nl_device_alloc(&memory, bytes, "verify", a->err);
     if (!a->code) a->owned[a->count++] = memory;
-    if (!a->code && host && bytes)
-        a->code = nl_cuda_check(cudaMemcpy(memory, host, bytes, cudaMemcpyHostToDevice), "verify",
-                                a->err);
+    if (!a->code && host && bytes) /* in the stream of the launches, which waits for no other */
+        a->code =
+            nl_cuda_check(cudaMemcpyAsync(memory, host, bytes, cudaMemcpyHostToDevice, a->stream),
+                          "verify", a->err);
     return memory;
 }
 
