@@ -7,8 +7,10 @@
 #include <sys/stat.h> // stat
 #include <unistd.h>   // readlink
 
-/* NL_CONFIG_FOLDER: the installed configs as seen from the folder of the program (CMakeLists.txt).
- */
+/* The installed configs as seen from the folder of the program; CMake tells where that differs. */
+#ifndef NL_CONFIG_FOLDER
+#define NL_CONFIG_FOLDER "../share/normlab/configs"
+#endif
 
 enum { PATH_SIZE = 4096 };
 

@@ -16,8 +16,7 @@ static size_t size_of(nl_key_type type) {
     case NL_KEY_REAL:
         return sizeof(double);
     }
-    NL_ASSERT(!"type of a key");
-    return 0;
+    nl_abort("type of a key", __FILE__, __LINE__);
 }
 
 static bool same_value(const nl_key *key, const void *a, const void *b) {
