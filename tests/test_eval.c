@@ -229,11 +229,13 @@ Test(eval, gives_the_same_logits_in_float_and_double) {
 
 Test(eval, agrees_with_pytorch) {
     static const char *const names[] = {"bn_l1", "ln", "gn", "none"};
-    program_result r =
-        program_run((const char *const[]){"/usr/bin/python3", "-c", "import torch", NULL}, 60);
+    const char *const find[] = {"/bin/bash", NL_SOURCE_DIR "/tests/support/torch_python.sh", NULL};
+    program_result r = program_run(find, 60);
     const bool there = r.code == 0;
+    char python[512];
+    snprintf(python, sizeof python, "%.*s", (int)strcspn(r.out, "\n"), r.out);
     program_free(&r);
-    if (!there) cr_skip_test("needs python3-torch");
+    if (!there) cr_skip_test("%s", python);
     fixture f;
     set_up(&f, "gn");
     char paths[4][512];
@@ -242,8 +244,8 @@ Test(eval, agrees_with_pytorch) {
         write_checkpoint(paths[n], names[n], 0);
     }
     const char *script = NL_SOURCE_DIR "/tests/golden/torch_net.py";
-    const char *const argv[] = {"/usr/bin/python3", script,   NL_PROGRAM, f.dir, paths[0],
-                                paths[1],           paths[2], paths[3],   NULL};
+    const char *const argv[] = {python,   script,   NL_PROGRAM, f.dir, paths[0],
+                                paths[1], paths[2], paths[3],   NULL};
     r = program_run(argv, 600);
     cr_assert(r.code == 0, "%s%s", r.out, r.err);
     program_free(&r);

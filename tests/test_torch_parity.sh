@@ -1,21 +1,20 @@
 #!/usr/bin/env bash
 # test_torch_parity.sh PROGRAM [--tap=FILE]: the first 20 steps of the three variants on MNIST
-# against PyTorch in float64 (golden/torch_steps.py). Skipped, and named so, where python3-torch or
-# the data are not installed. Results go to FILE in TAP, like Criterion's.
+# against PyTorch in float64 (golden/torch_steps.py). Skipped, and named so, where PyTorch or the
+# data are not there. Results go to FILE in TAP, like Criterion's.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 program=$1
 tap=/dev/stdout
 [ $# -lt 2 ] || tap=${2#--tap=}
 data=${NORMLAB_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist}
-python=/usr/bin/python3 # Debian's own, which sees python3-torch
 configs=(bn_l1 ln gn)
 
 echo "1..${#configs[@]}" >"$tap"
 missing=''
 [ -e "$data/train-images-idx3-ubyte" ] || [ -e "$data/train-images-idx3-ubyte.gz" ] ||
   missing="no MNIST in $data"
-"$python" -c 'import torch' 2>/dev/null || missing='python3-torch is not installed'
+python=$("$here/support/torch_python.sh") || missing=$python
 
 number=0 failed=0
 for config in "${configs[@]}"; do
