@@ -167,7 +167,7 @@ build() {
   shift
   [ $# -eq 0 ] || target=(--target "$@")
   # The other presets leave CUDA out.
-  [[ $preset != release ]] || option=("-DNORMLAB_CUDA=${NORMLAB_CUDA:-AUTO}")
+  [[ $preset != release && $preset != clang ]] || option=("-DNORMLAB_CUDA=${NORMLAB_CUDA:-AUTO}")
   mkdir -p "$folder"
   logged "$folder/configure.log" cmake -S "$top" --preset "$preset" "${option[@]}"
   grep '^-- normlab: ' "$folder/configure.log" | cut -c4- >&2 || true

@@ -1,25 +1,45 @@
 #!/usr/bin/env bash
 # test.sh [--all]: sets up, builds and runs every test that this machine can run: the release build,
-# the same under AddressSanitizer and UBSan, the kernels on the CPU where tests/simt is, the format.
-# --all also fetches MNIST and installs the heavy tools (LibreOffice, Chromium); what needs them is
-# skipped elsewhere.
-# Ends with one line: N passed, N failed, N skipped. Exits 1 if something failed or nothing ran.
+# the same under AddressSanitizer and UBSan, the kernels on the CPU, the format; all compiled by
+# clang too, where it is.
+# --all also fetches MNIST, CUDA's compiler and libraries (1 GB, for the kernels and cuDNN's plans;
+# no GPU is needed), PyTorch and clang-format 14, and installs clang, LibreOffice and Chromium. What
+# needs them is skipped elsewhere, and named.
+# Ends with one line: N passed, N failed, N skipped; tests that want a GPU are counted apart, by
+# name, where there is none. Exits 1 if something failed or nothing ran.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
 
-all='' passed=0 failed=0 skipped=0
+all='' passed=0 failed=0 skipped=0 gpu=()
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
-  -h | --help) sed -n '2,6s/^# //p' "$0" && exit ;;
+  -h | --help) sed -n '2,10s/^# //p' "$0" && exit ;;
   *) die 2 "test.sh: unknown argument $arg" "scripts/test.sh [--all]" ;;
   esac
 done
 
+skip() {
+  echo "skipped: $1"
+  skipped=$((skipped + 1))
+}
+
+# What --all brings. A network that is not there is no failure: what it would have brought is missed
+# by the tests, which name it.
 heavy_tools() {
   local tool
-  if [ -n "$all" ]; then need office browser; fi
+  if [ -n "$all" ]; then
+    need clang office browser
+    [ -n "${NORMLAB_DATA-}" ] || "$top/scripts/fetch-mnist.sh" "$(cache_folder)/mnist" ||
+      say "going on without MNIST"
+    "$top/scripts/setup.sh" --venv tests >/dev/null || say "going on without PyTorch"
+    if [ "${NORMLAB_CUDA-}" != OFF ]; then
+      local fetch cuda_major
+      plan_cuda always # sets both
+      [ ${#fetch[@]} -eq 0 ] || fetch_cuda "$cuda_major" "${fetch[@]}" || say "going on without CUDA"
+    fi
+  fi
   for tool in soffice chromium; do
     there "$tool" || echo "skipped: checks with $tool, which is not installed (--all installs it)"
   done
@@ -28,14 +48,16 @@ heavy_tools() {
 # count FOLDER [OPTION...]: adds what the programs of one ctest run wrote into their TAP files. A
 # program that wrote none counts as one test; one that failed without a failing test as one failure.
 count() {
-  local name tap p f s folder=$1 failures=$1/Testing/Temporary/LastTestsFailed.log
+  local name tap p f s needs='# SKIP no \(GPU\|CUDA device\)' folder=$1
+  local failures=$1/Testing/Temporary/LastTestsFailed.log
   shift
   while read -r name; do
     tap=$(find "$folder/tests" -name "$name.tap")
     tap=${tap:-/dev/null}
-    read -r p f s < <(awk '/^ok .*# SKIP/ {s++; next} /^ok / {p++} /^not ok / {f++}
-      END {print p + 0, f + 0, s + 0}' "$tap")
-    sed -n "s/^ok *-* *\\(.*# SKIP.*\\)/skipped: $name: \\1/p" "$tap"
+    mapfile -t -O ${#gpu[@]} gpu < <(sed -n "s/^ok *-* *\([^ ]*\) *$needs.*/\1/p" "$tap")
+    read -r p f s < <(sed "/$needs/d" "$tap" | awk '/^ok .*# SKIP/ {s++; next} /^ok / {p++}
+      /^not ok / {f++} END {print p + 0, f + 0, s + 0}')
+    sed -n "/$needs/d; s/^ok *-* *\\(.*# SKIP.*\\)/skipped: $name: \\1/p" "$tap"
     if grep -qs "^[0-9]*:$name\$" "$failures"; then
       echo "failed: $name"
       [ "$f" -gt 0 ] || f=1
@@ -76,34 +98,46 @@ suite() {
   [ "$rc" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 }
 
-# clang-format's output differs between versions; the project's is that of Debian 12.
+# clang-format's output differs between versions; the project's is that of 14.
 format() {
+  local tool
   echo "== format"
-  if ! [[ $(clang-format --version) =~ version\ 14\. ]]; then
-    echo "skipped: format, as clang-format here is not version 14"
-    skipped=$((skipped + 1))
+  for tool in clang-format clang-format-14 "$(cache_folder)/venv-tests/bin/clang-format"; do
+    ! [[ $("$tool" --version 2>/dev/null) =~ version\ 14\. ]] || break
+  done
+  if ! [[ $("$tool" --version 2>/dev/null) =~ version\ 14\. ]]; then
+    skip "format, as clang-format 14 is not here (--all fetches it)"
   elif find "$top" \( -name build -o -name .git \) -prune -o \
     \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
-    xargs -0 clang-format --dry-run -Werror; then
+    xargs -0 "$tool" --dry-run -Werror; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
   fi
 }
 
-# The comparison with PyTorch on MNIST, where both are there; a network that is not is no failure.
-mnist() {
-  [ -n "$all" ] && [ -z "${NORMLAB_DATA-}" ] || return 0
-  "$top/scripts/fetch-mnist.sh" "${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist" ||
-    echo "skipped: checks with MNIST, which could not be fetched"
+# All of it by clang too, warnings being errors; its objects are not run.
+compiled_by_clang() {
+  echo "== clang: build"
+  if ! there clang; then
+    skip "all of it compiled by clang, which is not here (--all installs it)"
+  elif (build clang); then
+    passed=$((passed + 1))
+  else
+    echo "failed: clang"
+    failed=$((failed + 1))
+  fi
 }
 
 need build report fetch test
 heavy_tools
-mnist
 suite release
+"$top/build/release/normlab" --version | grep -qw cuda ||
+  skip "kernels compiled by nvcc, their registers and cuDNN's plans, built without CUDA (--all fetches it)"
 suite asan
-[ ! -d "$top/tests/simt" ] || suite simt -L simt
+suite simt -L simt
+compiled_by_clang
 format
+[ ${#gpu[@]} -eq 0 ] || echo "not run without a GPU: ${#gpu[@]} tests: ${gpu[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -29,7 +29,8 @@ prepare() {
     (cd "$tmp/mirror" && sha256sum "$name" "$name.gz")
   done >"$repo/scripts/mnist.sha256"
   stand_in "$tmp/bin/cmake" 'exit 0'
-  stand_in "$repo/build/release/normlab" 'printf "%s\n" "$@" >"$ARGS.all"
+  stand_in "$repo/build/release/normlab" '[ "$1" != --version ] || { echo "cpu ${BUILT-cuda}"; exit; }
+    printf "%s\n" "$@" >"$ARGS.all"
     case "$*" in *"--device cuda --epochs 0"*) exit "${GPU:-4}" ;; esac
     printf "%s\n" "$@" >"$ARGS"; exit "${CODE:-0}"'
   export ARGS=$tmp/args NORMLAB_MIRRORS=file://$tmp/mirror HOME=$tmp/home
@@ -275,7 +276,9 @@ check_tests() {
   local totals="$1 passed, $2 failed, $3 skipped"
   shift 3
   mkdir -p "$tmp/taps"
-  stand_in "$tmp/bin/clang-format" 'echo "version 14.0.6"'
+  stand_in "$tmp/bin/clang-format" 'echo "version ${FORMAT:-14.0.6}"'
+  ln -sf clang-format "$tmp/bin/clang-format-14"
+  stand_in "$tmp/bin/clang" 'exit 0'
   stand_in "$tmp/bin/ctest" 'if [ "$3" = -N ]; then
       for p in $PROGRAMS; do echo "  Test  #1: $p"; done; exit; fi
     mkdir -p "$2/Testing/Temporary" "$2/tests"; touch "$2/Testing/Temporary/LastTest.log"
@@ -291,23 +294,44 @@ check_tests() {
 test_totals() {
   set +e
   mkdir "$tmp/taps"
-  printf 'ok - a::x  (0.00s)\nok - a::y  # SKIP no gpu\n' >"$tmp/taps/test_a.tap"
-  # two suites and the format
-  CODE=0 PROGRAMS="test_a test_b" check_tests 5 0 2 || return 1
+  printf 'ok - a::x  (0.00s)\nok - a::y  # SKIP no room\n' >"$tmp/taps/test_a.tap"
+  # three suites, clang and the format
+  CODE=0 PROGRAMS="test_a test_b" check_tests 8 0 3 || return 1
   [ "$rc" -eq 0 ] || fail "exit $rc" || return 1
-  says "skipped: test_a: a::y  # SKIP no gpu" || return 1
-  CODE=0 REPORT=1 PROGRAMS="test_a test_b" check_tests 5 2 2 || return 1
+  says "skipped: test_a: a::y  # SKIP no room" || return 1
+  CODE=0 REPORT=1 PROGRAMS="test_a test_b" check_tests 8 3 3 || return 1
   [ "$rc" -eq 1 ] || fail "green with a sanitizer's report" || return 1
   echo '1:test_a' >"$tmp/taps/LastTestsFailed.log"
-  CODE=8 PROGRAMS="test_a" check_tests 3 2 2 || return 1
+  CODE=8 PROGRAMS="test_a" check_tests 5 3 3 || return 1
   [ "$rc" -eq 1 ] || fail "exit $rc" || return 1
   echo 'not ok - a::z' >>"$tmp/taps/test_a.tap"
-  CODE=8 PROGRAMS="test_a" check_tests 3 2 2
+  CODE=8 PROGRAMS="test_a" check_tests 5 3 3
+}
+
+test_tests_of_a_gpu_are_counted_apart() {
+  set +e
+  mkdir "$tmp/taps"
+  printf 'ok - e::one  # SKIP no GPU\nok - e::two  # SKIP no CUDA device\nok - e::three  (0.00s)\n' \
+    >"$tmp/taps/test_e.tap"
+  CODE=0 PROGRAMS="test_e" check_tests 5 0 0 || return 1
+  says "not run without a GPU: 6 tests: e::one e::two e::one" || return 1
+  [[ $said != *"skipped: test_e"* ]] || fail "skipped: $said"
+}
+
+test_what_is_missing_is_a_skip() {
+  set +e
+  FORMAT=19.1.7 BUILT='' CODE=0 PROGRAMS="test_b" check_tests 4 0 2 || return 1
+  says "skipped: kernels compiled by nvcc" || return 1
+  says "skipped: format" || return 1
+  sed -i 's/^clang clang .*/clang nonesuch clang . . ./; s/there clang;/there nonesuch;/' \
+    "$repo"/scripts/{setup,test}.sh
+  CODE=0 PROGRAMS="test_b" check_tests 4 0 1 || return 1
+  says "skipped: all of it compiled by clang"
 }
 
 test_no_test_is_a_failure() {
   set +e
-  CODE=0 PROGRAMS="" check_tests 1 2 0 || return 1
+  CODE=0 PROGRAMS="" check_tests 2 3 0 || return 1
   [ "$rc" -eq 1 ] || fail "exit $rc though nothing ran"
 }
 
