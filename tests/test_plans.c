@@ -242,10 +242,20 @@ Test(plans, a_broken_cache_is_an_empty_one) {
 
 #else
 
+#include "normlab/backend.h" // nl_backend_select
+#include "support/program.h" // RUN_NORMLAB
+
+/* A build without CUDA has nothing to plan for, and says so before it looks at the machine. */
 Test(plans, skipped) {
-    printf("plans: skipped: built without the CUDA backend\n");
-    fflush(stdout);
-    cr_skip_test("built without the CUDA backend");
+    const nl_backend *backend = NULL;
+    nl_error err = {0};
+    int device = -1;
+    program_result r = RUN_NORMLAB("--version");
+    cr_assert(r.code == 0 && strstr(r.out, "cpu64") && !strstr(r.out, "cuda"), "%s", r.out);
+    program_free(&r);
+    cr_assert(nl_backend_select(&backend, &device, "cuda", &err) == NL_EDEVICE && !backend);
+    cr_assert(strstr(err.what, "built without CUDA"), "%s", err.what);
+    cr_assert(err.hint[0]);
 }
 
 #endif
