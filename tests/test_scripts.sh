@@ -118,6 +118,18 @@ test_fetch_nothing_to_reach() {
   says "hint: "
 }
 
+# Without curl and without a way to install it, the files still have names and a place.
+test_fetch_without_curl_names_the_files() {
+  stand_in "$tmp/bin/apt-get" 'echo "no route to host"; exit 100'
+  stand_in "$tmp/bin/id" 'echo 0'
+  sed -i 's/^fetch curl .*/fetch nonesuch curl . . ./' "$repo/scripts/setup.sh"
+  stand_in "$tmp/bin/curl" 'exit 6'
+  PATH=$tmp/bin:$PATH expect 3 "$fetch" "$tmp/data"
+  says "could not install curl"
+  says "still missing: ${names[*]}"
+  says "into $tmp/data"
+}
+
 test_fetch_two_at_once() {
   mkdir "$tmp/data"
   flock "$tmp/data" bash -c "touch '$tmp/held'; sleep 1" &
