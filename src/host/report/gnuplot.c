@@ -93,6 +93,7 @@ void nl_gnuplot_head(FILE *out, const char *name, const char *kinds, int width, 
           "set ytics scale 0\n"
           "set grid ytics lt 1 lw 1 lc rgb '" NL_GRID "'\n"
           "set style fill transparent solid 0.16 noborder\n"
+          "set pointintervalbox 0\n" /* gnuplot 6 leaves white around the points of error bars */
           "unset key\n",
           out);
 }
