@@ -63,7 +63,7 @@ cache_folder() {
 # room_for DIR MB: so much is free on DIR's disk, or the script ends
 room_for() {
   local free
-  free=$(df -Pk "$1" | awk 'NR == 2 {print int($4 / 1000)}')
+  free=$(df -Pk "$1" | awk 'NR == 2 {print int($4 * 1024 / 1000000)}')
   [ "$free" -ge "$2" ] || die 6 "set-up: $1: $free MB free, $2 MB needed" "make room there"
 }
 

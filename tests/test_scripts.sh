@@ -277,6 +277,90 @@ test_setup_of_every_system_is_whole() {
   done
 }
 
+# wheel NAME VERSION: an empty Python package of that name in the only folder that pip looks at
+wheel() {
+  mkdir -p "$tmp/wheels"
+  /usr/bin/python3 - "$tmp/wheels" "$1" "$2" <<'END'
+import sys, zipfile
+folder, name, version = sys.argv[1:]
+info = f"{name}-{version}.dist-info/"
+with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as z:
+    z.writestr(f"{name}.py", f"__version__ = '{version}'")
+    z.writestr(info + "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    z.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    z.writestr(info + "RECORD", "")
+END
+  export PIP_NO_INDEX=1 PIP_FIND_LINKS=$tmp/wheels PIP_CONFIG_FILE=/dev/null PIP_CONSTRAINT=
+}
+
+# venv CODE: what is said stands in $said, the interpreter's path in $tmp/python
+venv() {
+  PATH=$tmp/bin:$PATH expect "$1" bash -c "'$repo/scripts/setup.sh' --venv tests >'$tmp/python'"
+}
+
+has() { [ "$("$(cat "$tmp/python")" -c "import $1; print($1.__version__)" 2>&1)" = "$2" ]; }
+
+prepare_venv() {
+  stand_in "$tmp/bin/df" 'echo; echo "disk 9 9 ${FREE_KB:-99999999} 9% /"'
+  stand_in "$tmp/bin/uname" 'echo "${MACHINE:-x86_64}"'
+  stand_in "$tmp/bin/apt-cache" 'echo "  Candidate: ${CANDIDATE-}"'
+  wheel small 1
+  wheel torch 9.9.9
+  printf '# the list\ntorch==9.9.9\nsmall==1\n' >"$repo/tests/requirements.txt"
+}
+
+test_venv_takes_the_cpu_build() {
+  prepare_venv
+  wheel torch 9.9.9+cpu
+  venv 0
+  says "PyTorch 9.9.9 for the CPU"
+  has torch 9.9.9+cpu || fail "another build of PyTorch"
+  has small 1 || fail "without the rest of the list"
+  venv 0
+  [ -z "$said" ] || fail "not quiet about what is there: $said"
+  # Another list, or half an environment: begun again.
+  rm "$HOME/.cache/normlab/venv-tests/complete"
+  wheel small 2
+  sed -i s/small==1/small==2/ "$repo/tests/requirements.txt"
+  venv 0
+  has small 2 || fail "still the old list"
+}
+
+test_venv_without_a_cpu_build() {
+  prepare_venv
+  CANDIDATE=2.6.0+dfsg-7 FREE_KB=8000000 venv 6
+  says "8192 MB free, 9000 MB needed"
+  CANDIDATE=2.6.0+dfsg-7 venv 0
+  says "with CUDA's libraries (2.5 GB, 6 GB on disk)"
+  has torch 9.9.9 || fail "no PyTorch"
+  MACHINE=aarch64 venv 0 # there the index has one build
+}
+
+test_venv_with_the_systems_torch() {
+  prepare_venv
+  stand_in "$tmp/bin/apt-get" 'echo "$*" >>"$(dirname "$0")/asked"; [ "$2" = update ]'
+  stand_in "$tmp/bin/id" 'echo 0'
+  # As on a Debian 12 that has it, and on one that has not.
+  sed -i 's/^torch py:torch/torch py:sys/' "$repo/scripts/setup.sh"
+  CANDIDATE=1.13.1+dfsg-4 venv 0
+  has small 1 || fail "without the rest of the list"
+  ! has torch 9.9.9 || fail "CUDA's build all the same"
+  rm "$HOME/.cache/normlab/venv-tests/complete"
+  sed -i 's/^torch py:sys/torch py:nonesuch/' "$repo/scripts/setup.sh"
+  CANDIDATE=1.13.1+dfsg-4 venv 1
+  grep -q "install .* python3-torch python3-numpy" "$tmp/bin/asked"
+}
+
+test_venv_of_nothing_to_fetch() {
+  prepare_venv
+  rm "$tmp/wheels"/small*
+  venv 1
+  says "pip could not install what $repo/tests/requirements.txt lists"
+  says "PIP_FIND_LINKS=FOLDER"
+  expect 2 "$repo/scripts/setup.sh" --venv nonesuch
+  expect 2 "$repo/scripts/setup.sh" --what
+}
+
 test_failed_build_is_told() {
   stand_in "$tmp/bin/cmake" 'echo "what the compiler said"; exit 1'
   expect 1 run
