@@ -23,10 +23,11 @@ TestSuite(report_folder, .init = setup, .fini = teardown);
 
 static void expect_order(const char *const *names) {
     char *text = read_report(out, "findings.md"), row[300];
-    const char *at = strstr(text, "## Results");
+    char *at = strstr(text, "## Results");
+    *strstr(at, "\nThe last weights") = '\0'; /* the end of that table */
     for (; *names; names++) {
         snprintf(row, sizeof row, "\n| %s |", *names);
-        const char *next = strstr(at, row);
+        char *next = strstr(at, row);
         cr_assert(next, "%s is not behind the one before: %.1500s", *names, at);
         at = next;
     }

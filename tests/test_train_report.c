@@ -73,7 +73,8 @@ Test(train_report, a_killed_run_is_interrupted) {
 
 static void expect_rows(const char *const *names) {
     char *text = read_report(toy_cli.out, "findings.md"), row[100];
-    const char *at = strstr(text, "## Results");
+    char *at = strstr(text, "## Results");
+    *strstr(at, "\nThe last weights") = '\0'; /* the end of that table */
     for (; *names; names++) {
         snprintf(row, sizeof row, "\n| %s |", *names);
         at = strstr(at, row);
