@@ -3,15 +3,16 @@
 
     charts.py [--out DIR] RESULT...
 
-speed: milliseconds a step at batch 64 beside the peers, and where normlab's time goes. scaling:
-time against batch, width and threads. White background, so that they read in light and dark pages.
+speed: milliseconds a step at batch 64 beside the peers' modes that took all turns, and where
+normlab's time goes. scaling: time against batch, width and threads. White background, so that they read in light and dark pages.
 """
 import argparse
 import os
 import subprocess
 import sys
 
-from readme_table import MODES, VARIANTS, contenders, load, rows_at
+from contender import name_of
+from readme_table import VARIANTS, contenders, load, rows_at
 
 # ours first; dark enough for white paper, told apart without colour vision
 COLOURS = ("#0b6e4f", "#e07a1f", "#3d6fb4", "#8e5aa8", "#777777", "#c23b5a")
@@ -27,11 +28,6 @@ set grid ytics lc '#dddddd' lt 1
 set tics nomirror out textcolor '#333333'
 set title font ',13'
 """
-
-
-def short(pair):
-    """A contender's name; its version stands in the table."""
-    return pair[0] if pair[0] == "normlab" else f"{pair[0]}, {MODES.get(pair[1], pair[1])}"
 
 
 class Script:
@@ -67,6 +63,9 @@ def quoted(text):
 
 def bars(script, result):
     most, pairs = contenders(result)
+    turns = {pair: max(row["rounds"] for row in rows_at(result, batch=64, threads=most)
+                       if (row["program"], row["mode"]) == pair) for pair in pairs}
+    pairs = [pair for pair in pairs if turns[pair] == max(turns.values())]
     plots, width = [], 0.8 / len(pairs)
     highest = 0
     for i, pair in enumerate(pairs):
@@ -81,7 +80,7 @@ def bars(script, result):
                 highest = max(highest, row["ms_high"])
         name = script.data(rows)
         plots += [f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "
-                  f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(short(pair))}",
+                  f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(name_of(*pair))}",
                   f"{name} using 1:3:(0):($4-$3) with vectors nohead lc rgb '#333333' notitle",
                   f"{name} using 1:4:5 with labels offset 0,0.7 font ',11' notitle"]
     tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
@@ -133,19 +132,20 @@ def legend(script, panels):
     for i, (text, colour) in enumerate(texts):
         script.add(f"set label {quoted(text)} at screen {0.5 + 0.5 * (i - 1) / panels}, "
                    f"screen 0.115 center tc rgb '{colour}' font ',13'")
-    script.add("set label 'solid: normlab        dashed: PyTorch, the faster of its layouts' "
+    script.add("set label 'solid: normlab        dashed: the fastest peer' "
                "at screen 0.5, screen 0.05 center font ',12'\nunset key\nset bmargin 7.5")
 
 
 def curves(script, result, title, xlabel, pick, divide):
-    """One panel: lines of normlab's variants and, dashed, of PyTorch's best. pick(row) is x or
+    """One panel: lines of normlab's variants and, dashed, of the fastest peer. pick(row) is x or
     None; divide(row) what the time is divided by."""
     plots, ticks, times = [], set(), []
     for i, variant in enumerate(VARIANTS):
-        for program, style in (("normlab", "dt 1 lw 2"), ("PyTorch", "dt 2 lw 1.5")):
+        for ours, style in ((True, "dt 1 lw 2"), (False, "dt 2 lw 1.5")):
             points = {}
             for row in result["steps"]:
-                if row["program"] == program and row["variant"] == variant and "ms" in row:
+                if (row["program"] == "normlab") == ours and row["variant"] == variant \
+                        and "ms" in row:
                     x = pick(row)
                     if x is not None:
                         points[x] = min(points.get(x, 1e99), row["ms"] / divide(row))

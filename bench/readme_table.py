@@ -14,13 +14,12 @@ import json
 import os
 import sys
 
+from contender import name_of
+
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 VARIANTS = ("bn_l1", "ln", "gn")
 NAMES = {"bn_l1": "batch norm + L1", "ln": "layer norm", "gn": "group norm"}
-MODES = {"nchw": "as written", "nhwc": "channels last", "graph": "CUDA graph",
-         "compile": "compiled, CUDA graph", "jit": "jit"}
-
 
 def rows_at(result, **wanted):
     wanted.setdefault("width", 1)
@@ -28,22 +27,23 @@ def rows_at(result, **wanted):
             if "ms" in row and all(row[key] == value for key, value in wanted.items())]
 
 
-def contenders(result):
-    """[(program, mode)] at batch 64 with all the result's threads, normlab first."""
-    most = max((row["threads"] for row in result["steps"]), default=0)
+def contenders(result, threads=None):
+    """(threads, [(program, mode)]) at batch 64, normlab first; with all the result's threads unless
+    told otherwise."""
+    if threads is None:
+        threads = max((row["threads"] for row in result["steps"]), default=0)
     found = []
-    for row in rows_at(result, batch=64, threads=most):
+    for row in rows_at(result, batch=64, threads=threads):
         pair = (row["program"], row["mode"])
         if pair not in found:
             found.append(pair)
-    return most, sorted(found, key=lambda pair: pair[0] != "normlab")
+    return threads, sorted(found, key=lambda pair: pair[0] != "normlab")
 
 
 def title(result, pair):
     program, mode = pair
-    if program == "normlab":
-        return "normlab"
-    return f"{program} {result['versions'].get(program, '')}, {MODES.get(mode, mode)}"
+    version = result["versions"].get(program) if program != "normlab" else None
+    return name_of(f"{program} {version}" if version else program, mode)
 
 
 def milliseconds(row):
@@ -51,26 +51,33 @@ def milliseconds(row):
     return f"{row['ms']:.{digits}f} ({row['ms_low']:.{digits}f}-{row['ms_high']:.{digits}f})"
 
 
-def step_table(result):
-    most, pairs = contenders(result)
-    peers = pairs[1:]
-    heads = ["batch 64"] + [title(result, pair) for pair in pairs]
-    if peers:
-        heads.append("faster than the best")
+def fastest_peer(rows):
+    """Of rows of one network, batch and number of threads: the best mode of any peer, or None."""
+    return min((row for row in rows if row["program"] != "normlab"), key=lambda row: row["ms"],
+               default=None)
+
+
+def step_table(result, threads):
+    _, pairs = contenders(result, threads)
+    heads = [f"{threads} thread{'s' if threads > 1 else ''}" if threads else "batch 64",
+             *(NAMES[variant] for variant in VARIANTS), "turns"]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    for variant in VARIANTS:
-        cells, times = [NAMES[variant]], {}
-        for pair in pairs:
-            found = rows_at(result, batch=64, threads=most, variant=variant, program=pair[0],
-                            mode=pair[1])
-            cells.append(milliseconds(found[0]) if found else "")
-            if found:
-                times[pair] = found[0]["ms"]
-        if peers:
-            best = min((times[pair] for pair in peers if pair in times), default=None)
-            known = best and pairs[0] in times
-            cells.append(f"{best / times[pairs[0]]:.1f} times" if known else "")
-        lines.append("| " + " | ".join(cells) + " |")
+    columns = [rows_at(result, batch=64, threads=threads, variant=variant) for variant in VARIANTS]
+    best = [fastest_peer(rows) for rows in columns]
+    for pair in pairs:
+        cells, turns = [title(result, pair)], 0
+        for rows, fastest in zip(columns, best):
+            row = next((row for row in rows if (row["program"], row["mode"]) == pair), None)
+            mark = "**" if row and row is fastest else ""
+            cells.append(mark + milliseconds(row) + mark if row else "")
+            turns = max(turns, row["rounds"] if row else 0)
+        lines.append("| " + " | ".join([*cells, str(turns)]) + " |")
+    if any(best):
+        cells = ["fastest peer / normlab"]
+        for rows, fastest in zip(columns, best):
+            ours = next((row for row in rows if row["program"] == "normlab"), None)
+            cells.append(f"{fastest['ms'] / ours['ms']:.1f}" if fastest and ours else "")
+        lines.append("| " + " | ".join([*cells, ""]) + " |")
     return lines
 
 
@@ -101,7 +108,7 @@ def limits(result):
     most = max(machine["threads"] for machine in result["machine"])
     machine = next(m for m in result["machine"] if m["threads"] == most)
     if not machine["sgemm_gflops"]:
-        return ""
+        return "The limit: none (no OpenBLAS whose matrix product could be timed)."
     return (f"The limit is the step's arithmetic at the speed of {machine['sgemm_library']}'s "
             f"matrix product here, {machine['sgemm_gflops']:.0f} GFLOP/s.")
 
@@ -109,8 +116,13 @@ def limits(result):
 def tables(result):
     slug = os.path.splitext(os.path.basename(result["path"]))[0]
     lines = [f"**{result['device']}** ({result['date']}, commit {result['commit']}): milliseconds "
-             "a training step, median (fastest and slowest round).", "", *step_table(result), "",
-             *more_table(result), "", limits(result)]
+             "a training step at batch 64, median (fastest and slowest turn); the fastest peer in "
+             "bold."]
+    for threads in sorted({row["threads"] for row in rows_at(result, batch=64)
+                           if row["program"] != "normlab"}, reverse=True) \
+            or [contenders(result)[0]]:
+        lines += ["", *step_table(result, threads)]
+    lines += ["", *more_table(result), "", limits(result)]
     for missing in result["missing"]:
         lines.append(f"Not measured: {missing['program']} ({missing['why']}).")
     for kind, text in (("speed", "Training steps and where their time goes"),

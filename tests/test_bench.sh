@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test_bench.sh BENCH_FOLDER [--tap=FILE]: what bench/ promises. A norm made wrong is not timed, a
-# peer with other losses is refused, the README's table is that of the committed results. Results go
-# to FILE in TAP, like Criterion's.
+# peer with other losses is refused and the others go on (peers here are tests/bench_peer.py), the
+# README's table is that of the committed results. Results go to FILE in TAP, like Criterion's.
 set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 programs=$1
@@ -56,46 +56,181 @@ test_unknown_device_is_exit_4() {
 
 # ---- losses ----
 
-losses() { # PROGRAM FIRST SECOND
-  printf '{"what":"losses","program":"%s","mode":"m","variant":"ln","losses":[%s,%s]}\n' "$@"
+losses() { # PROGRAM LOSSES
+  printf '{"what":"losses","program":"%s","mode":"m","variant":"ln","threads":1,"losses":[%s]}\n' \
+    "$@"
 }
 
-refused() { ! python3 "$top/bench/aggregate.py" --losses "$tmp/records" 2>/dev/null; }
+refused() { ! python3 "$top/bench/aggregate.py" --losses "$tmp/records" 2>"$tmp/errors"; }
+
+# beside_ours LOSSES: normlab's six losses and a peer's
+beside_ours() { { losses normlab 2,2,1.5,1.5,1.5,1.5 && losses peer "$1"; } >"$tmp/records"; }
 
 test_peer_with_other_losses_is_refused() {
-  { losses normlab 2 1.5 && losses peer 2.00001 1.54; } >"$tmp/records"
-  ! refused || fail 'the same losses are refused'
-  { losses normlab 2 1.5 && losses peer 2.00003 1.5; } >"$tmp/records"
+  beside_ours 2.00001,2.0015,1.501,1.5,1.5,1.54
+  ! refused || fail "the same losses are refused: $(cat "$tmp/errors")"
+  beside_ours 2.00003,2,1.5,1.5,1.5,1.5
   refused || fail 'another first loss is taken'
-  { losses normlab 2 1.5 && losses peer 2 1.55; } >"$tmp/records"
-  refused || fail 'another second loss is taken'
-  { losses normlab 2 1.5 && losses peer 2 NaN; } >"$tmp/records"
-  refused || fail 'a loss that is NaN is taken'
+  beside_ours 2,2,1.5,1.5,1.5,1.55
+  refused || fail 'another sixth loss is taken'
+}
+
+test_peer_wrong_in_the_first_five_is_refused() {
+  local five
+  for five in 2,2.003,1.5,1.5,1.5,1.5 2,2,1.5,1.4975,1.5,1.5 2,2,1.5,1.5,1.5025,1.5; do
+    beside_ours "$five"
+    refused || fail "$five is taken"
+  done
+  beside_ours 2,2,1.5,1.5,1.5,1.5025
+  ! refused || fail 'the sixth loss is held to the bound of the fifth'
+}
+
+test_nan_is_a_difference() {
+  local six
+  for six in NaN,2,1.5,1.5,1.5,1.5 2,2,NaN,1.5,1.5,1.5 2,2,1.5,1.5,1.5,NaN \
+    2,2,1.5,1.5,1.5,Infinity 2,2,1.5,1.5,1.5,null; do
+    beside_ours "$six"
+    refused || fail "$six is taken"
+    ! grep -Eq 'all by (0|[0-9.]+e-)' "$tmp/errors" || fail "$six: $(cat "$tmp/errors")"
+  done
+  { losses normlab 2,2,1.5,1.5,1.5,NaN && losses peer 2,2,1.5,1.5,1.5,1.5; } >"$tmp/records"
+  refused || fail 'a peer is as good as a NaN of ours'
+}
+
+test_missing_losses_are_a_difference() {
+  beside_ours 2,2,1.5,1.5,1.5
+  refused || fail 'five losses stand for six'
+  beside_ours ''
+  refused || fail 'no losses stand for six'
+}
+
+# ---- turns ----
+
+# race OPTION...: turns.py with scripts for normlab and for PyTorch, its lines in $tmp/records
+race() {
+  mkdir -p "$tmp/bin"
+  printf '#!/bin/sh\nexec python3 "%s" "$@"\n' "$top/tests/bench_peer.py" >"$tmp/bin/bench_step"
+  chmod +x "$tmp/bin/bench_step"
+  python3 "$top/bench/turns.py" --threads 1 --bin "$tmp/bin" --torch "$tmp/bin/bench_step" \
+    --data none --batches 64 --parts losses,steps "$@" "$tmp/records" 2>"$tmp/errors" ||
+    fail "$(cat "$tmp/errors")"
+}
+
+# said PROGRAM: why it is missing
+said() { grep '"missing"' "$tmp/records" | grep -F "\"program\": \"$1\"" || true; }
+
+# turns_of MODE: how often a peer's layer norm was timed
+turns_of() { grep '"step"' "$tmp/records" | grep '"ln"' | grep -cF "\"mode\": \"$1\""; }
+
+test_a_refused_mode_leaves_the_others() {
+  export BENCH_PEER='nhwc=nan compiled=five'
+  race --turns 3
+  [[ $(said 'PyTorch, eager, channels last, 1 thread') == *'refused: other losses'*bn_l1*inf* ]] ||
+    fail "NaN: $(cat "$tmp/records")"
+  [[ $(said 'PyTorch, compiled, 1 thread') == *'refused: other losses'* ]] || fail 'five is taken'
+  [ "$(turns_of nhwc) $(turns_of compiled)" = '0 0' ] || fail 'a refused mode is timed'
+  [ "$(turns_of nchw) $(turns_of compiled-nhwc) $(turns_of cpu)" = '3 3 3' ] ||
+    fail "$(cat "$tmp/records")"
+  [[ $(said JAX) == *'not installed'* ]] || fail 'JAX is not named'
+}
+
+test_a_mode_that_fails_leaves_the_others() {
+  export BENCH_PEER='nchw=never compiled=ends compiled-nhwc=babbles'
+  race --turns 3
+  [[ $(said 'PyTorch, eager, 1 thread') == *'failed: exit 3: no such layer'* ]] ||
+    fail "$(cat "$tmp/records")"
+  [[ $(said 'PyTorch, compiled, 1 thread') == *'failed: exit 4'* ]] || fail 'end in a turn'
+  [[ $(said 'PyTorch, compiled, channels last, 1 thread') == *'no JSON'* ]] || fail 'no JSON'
+  [ "$(turns_of nhwc) $(turns_of compiled) $(turns_of cpu)" = '3 1 3' ] ||
+    fail "$(cat "$tmp/records")"
+}
+
+test_who_was_not_compared_is_not_timed() {
+  export BENCH_PEER=''
+  race --turns 2 --parts steps
+  [ "$(turns_of nchw) $(turns_of cpu)" = '0 2' ] || fail "$(cat "$tmp/records")"
+  [[ $(said 'PyTorch, eager, 1 thread') == *'not compared'* ]] || fail "$(cat "$tmp/records")"
+}
+
+test_a_slow_mode_takes_two_turns() {
+  export BENCH_PEER='nhwc=slow'
+  race --turns 4
+  [ "$(turns_of nchw) $(turns_of nhwc)" = '4 2' ] || fail "$(cat "$tmp/records")"
 }
 
 # ---- README ----
 
 table() { python3 "$top/bench/readme_table.py" --readme "$tmp/README.md" "$@"; }
 
+step() { # PROGRAM MODE VARIANT THREADS MS
+  printf '{"what":"step","program":"%s","mode":"%s","variant":"%s","threads":%s,"ms":[%s],%s}\n' \
+    "$@" '"batch":64,"width":1,"flops_image":1e6,"memory_bytes":1,"version":"1.2"'
+}
+
+machine() { # GFLOPS LIBRARY
+  printf '{"what":"machine","processor":"P","threads":2,"sgemm_gflops":%s,"sgemm_library":"%s"}\n' \
+    "$@"
+}
+
+# make_table: README.md in $tmp from the records in $tmp
+make_table() {
+  python3 "$top/bench/aggregate.py" --threads 2 --out "$tmp/results" "$tmp/records" >/dev/null &&
+    table --results "$tmp/results" || fail 'the table is not written'
+}
+
+has() { grep -qxF "$1" "$tmp/README.md" || fail "no $1 in: $(cat "$tmp/README.md")"; }
+
 test_table_follows_the_results() {
-  mkdir "$tmp/results"
   {
-    losses normlab 2 1.5
-    printf '{"what":"machine","processor":"P","threads":2,"sgemm_gflops":100.0,%s}\n' \
-      '"sgemm_library":"L"'
-    printf '{"what":"step","program":"normlab","mode":"cpu","variant":"ln","batch":64,%s}\n' \
-      '"threads":2,"width":1,"ms":[9.0,8.0,7.0],"flops_image":1e6,"memory_bytes":1'
-    printf '{"what":"step","program":"PyTorch","mode":"nchw","variant":"ln","batch":64,%s}\n' \
-      '"threads":2,"width":1,"ms":[32.0],"version":"1","memory_bytes":1'
+    machine 100.0 'OpenBLAS 1 (Core)'
+    step normlab cpu ln 2 9.0,8.0,7.0
+    step PyTorch nchw ln 2 32.0
   } >"$tmp/records"
-  python3 "$top/bench/aggregate.py" --threads 2 --out "$tmp/results" "$tmp/records" >/dev/null
   printf 'before\n<!-- speed:begin -->\n<!-- speed:end -->\nafter\n' >"$tmp/README.md"
+  mkdir "$tmp/results"
+  cp "$top"/bench/results/*.json "$tmp/results/"
   ! table --check --results "$tmp/results" 2>/dev/null || fail 'an empty table passes'
-  table --results "$tmp/results" || fail 'the table is not written'
-  grep -q '^| layer norm | 8.0 (7.0-9.0) | 32.0 .* | 4.0 times |$' "$tmp/README.md" ||
-    fail "$(cat "$tmp/README.md")"
+  rm "$tmp"/results/*
+  make_table
+  has '| normlab |  | 8.0 (7.0-9.0) |  | 3 |'
+  has '| PyTorch 1.2, eager |  | **32.0 (32.0-32.0)** |  | 1 |'
+  has '| fastest peer / normlab |  | 4.0 |  |  |'
+  grep -q "OpenBLAS 1 (Core)'s matrix product here, 100 GFLOP" "$tmp/README.md" || fail 'no limit'
   [ "$(sed -n '1p;$p' "$tmp/README.md" | tr '\n' ' ')" = 'before after ' ] || fail 'text lost'
   table --check --results "$tmp/results"
+}
+
+# The best mode of any peer, for each network and number of threads by itself.
+test_table_compares_with_the_best_mode() {
+  {
+    machine 100.0 L
+    step normlab cpu ln 2 8 && step normlab cpu gn 2 8 && step normlab cpu ln 1 10
+    step PyTorch nchw ln 2 40,24,80 && step PyTorch nchw gn 2 80 && step PyTorch nchw ln 1 90
+    step PyTorch compiled ln 2 48 && step PyTorch compiled gn 2 64
+    step PyTorch compiled ln 1 70
+    step JAX unfold ln 2 60 && step JAX unfold gn 2 56 && step JAX unfold ln 1 30
+  } >"$tmp/records"
+  printf '<!-- speed:begin -->\n<!-- speed:end -->\n' >"$tmp/README.md"
+  make_table
+  has '| 2 threads | batch norm + L1 | layer norm | group norm | turns |'
+  has '| PyTorch 1.2, eager |  | **40.0 (24.0-80.0)** | 80.0 (80.0-80.0) | 3 |'
+  has '| PyTorch 1.2, compiled |  | 48.0 (48.0-48.0) | 64.0 (64.0-64.0) | 1 |'
+  has '| JAX 1.2, jit, convolutions as matrix products |  | 60.0 (60.0-60.0) |'\
+' **56.0 (56.0-56.0)** | 1 |'
+  has '| fastest peer / normlab |  | 5.0 | 7.0 |  |'
+  has '| 1 thread | batch norm + L1 | layer norm | group norm | turns |'
+  has '| JAX 1.2, jit, convolutions as matrix products |  | **30.0 (30.0-30.0)** |  | 1 |'
+  has '| fastest peer / normlab |  | 3.0 |  |  |'
+}
+
+test_without_openblas_the_limit_is_none() {
+  "$programs/bench_machine" --threads 2 --rounds 1 --openblas "$tmp/none.so" >"$tmp/records" ||
+    fail 'bench_machine fails'
+  grep -q '"sgemm_gflops":null,"sgemm_library":"none"' "$tmp/records" || fail 'there is a limit'
+  step normlab cpu ln 2 8 >>"$tmp/records"
+  printf '<!-- speed:begin -->\n<!-- speed:end -->\n' >"$tmp/README.md"
+  make_table
+  grep -q '^The limit: none' "$tmp/README.md" || fail "$(cat "$tmp/README.md")"
 }
 
 test_table_of_the_readme() {

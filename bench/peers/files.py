@@ -1,8 +1,9 @@
-"""The files that a peer shares with normlab: the data set, and the first weights of a run."""
+"""What a peer shares with normlab: the data set, the first weights of a run, turns and lines."""
 import gzip
 import json
 import os
 import struct
+import sys
 
 import numpy
 
@@ -49,3 +50,19 @@ def default_folder():
     """Where normlab looks for the data."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.environ.get("NORMLAB_DATA") or os.path.join(cache, "normlab", "mnist")
+
+
+def turns(many, makers):
+    """Writes one line for each maker, whose object has round(). With many, all are made first and
+    an empty line says so; then each line of standard input asks for a turn, whose lines another
+    empty one ends."""
+    if not many:
+        for make in makers:
+            print(json.dumps(make().round()), flush=True)
+        return
+    made = [make() for make in makers]
+    print(flush=True)
+    for _ in sys.stdin:
+        for one in made:
+            print(json.dumps(one.round()))
+        print(flush=True)

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Times training steps of the same network in JAX: the steps of a round are one jit.
 
-    jax_step.py [--device cpu|cuda] [--batch N] [--width N] [--rounds N] [--steps N]
-                [--losses N --init DIR] [--data DIR] VARIANT...
+    jax_step.py [--device cpu|cuda] [--mode MODE] [--threads N] [--batch N] [--width N] [--rounds N]
+                [--steps N] [--turns] [--losses N --init DIR] [--data DIR] VARIANT...
 
 VARIANT: bn_l1 | ln | gn | bn | none. Writes the lines that bench_step writes. As XLA likes it:
 images (N, H, W, C), filters (H, W, I, O), the steps a lax.scan whose carry is donated, the data set
-on the device, a batch gathered there. JAX is charged for no rotation. Products are in float32, not
-TF32.
+on the device, a batch gathered there. MODE: jit (XLA's convolutions; on the CPU a step is a jit of
+its own, since convolutions inside a scan are slow there), unfold (convolutions as products of
+matrices). JAX is charged for no rotation. Products are in float32, not TF32. --turns: see
+files.turns.
 
 --losses N takes N steps from the weights in DIR/VARIANT.safetensors, without dropout, in file
 order, and writes the losses: they must be normlab's.
@@ -17,9 +19,13 @@ import functools
 import json
 import os
 import resource
+import sys
 import time
 
 BEGAN = time.perf_counter()
+if "--threads" in sys.argv[:-1]:  # XLA makes as many as it may use cores, when it is loaded
+    CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, CORES[:int(sys.argv[sys.argv.index("--threads") + 1])])
 
 import jax  # noqa: E402  (behind the clock: loading it is part of starting up)
 from jax import lax, numpy as jnp  # noqa: E402
@@ -76,11 +82,22 @@ def normalise(variant, x, layer, running):
     return y * layer["gamma"] + layer["beta"], running
 
 
-def logits(variant, drop, params, running, images, key):
+def convolution(mode, x, w, pad):
+    if mode == "jit":
+        return lax.conv_general_dilated(x, w, (1, 1), [(pad, pad)] * 2,
+                                        dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    high, wide, _, out = w.shape
+    x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows, columns = x.shape[1] - high + 1, x.shape[2] - wide + 1
+    cells = jnp.concatenate([x[:, i:i + rows, j:j + columns] for i in range(high)
+                             for j in range(wide)], axis=-1)
+    return cells @ w.reshape(-1, out)
+
+
+def logits(mode, variant, drop, params, running, images, key):
     x, fresh = images[..., None], []
     for layer, (_, _, pad, norm, pool) in zip(params, LAYERS):
-        x = lax.conv_general_dilated(x, layer["w"], (1, 1), [(pad, pad)] * 2,
-                                     dimension_numbers=("NHWC", "HWIO", "NHWC")) + layer["b"]
+        x = convolution(mode, x, layer["w"], pad) + layer["b"]
         if norm:
             x, values = normalise(variant, x, layer, running[len(fresh)])
             fresh.append(values)
@@ -96,11 +113,12 @@ def logits(variant, drop, params, running, images, key):
 
 # ---- training -------------------------------------------------------------------------------
 
-def make_round(variant, batch, drop, steps):
+def make_round(variant, args, drop, steps):
     """A function of (carry, data) that takes so many steps: (carry, losses)."""
+    mode, batch = args.mode, args.batch
 
     def loss(params, running, images, labels, key):
-        scores, fresh = logits(variant, drop, params, running, images, key)
+        scores, fresh = logits(mode, variant, drop, params, running, images, key)
         plain = -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], 1).mean()
         total = plain
         if variant == "bn_l1":
@@ -120,10 +138,21 @@ def make_round(variant, batch, drop, steps):
         return (params, velocity, running, place, key), plain
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def take(carry, data):
+    def scan(carry, data):
         return lax.scan(functools.partial(step, data), carry, None, length=steps)
 
-    return take
+    @functools.partial(jax.jit, donate_argnums=0)
+    def one(carry, data):
+        return step(data, carry, None)
+
+    def loop(carry, data):
+        values = []
+        for _ in range(steps):
+            carry, value = one(carry, data)
+            values.append(value)
+        return carry, values
+
+    return loop if mode == "jit" and args.device == "cpu" else scan
 
 
 def begin(variant, args):
@@ -137,7 +166,7 @@ def begin(variant, args):
 
 def line(variant, args, what):
     device = jax.devices()[0]
-    return {"what": what, "program": "JAX", "version": jax.__version__, "mode": "jit",
+    return {"what": what, "program": "JAX", "version": jax.__version__, "mode": args.mode,
             "variant": variant, "device": device.device_kind, "batch": args.batch,
             "threads": len(os.sched_getaffinity(0)) if device.platform == "cpu" else 0,
             "width": args.width}
@@ -149,32 +178,44 @@ def memory():
     return used.get("peak_bytes_in_use", host)
 
 
-def time_variant(variant, args, data, first):
-    result, carry = line(variant, args, "step"), begin(variant, args)
-    if first:
-        carry, _ = jax.block_until_ready(make_round(variant, args.batch, True, 1)(carry, data))
-        result["start_s"] = time.perf_counter() - BEGAN
-    take = make_round(variant, args.batch, True, args.steps)
-    carry, _ = jax.block_until_ready(take(carry, data))
-    result["ms"] = []
-    for _ in range(args.rounds):
+class Timed:
+    """A variant, ready to be timed. round() is its line."""
+
+    def __init__(self, variant, args, data):
+        self.args, self.data, self.line = args, data, line(variant, args, "step")
+        self.carry = begin(variant, args)
+        self.take = make_round(variant, args, True, args.steps)
+        if variant == args.variant[0]:
+            one = make_round(variant, args, True, 1)
+            self.carry, _ = jax.block_until_ready(one(self.carry, data))
+            self.line["start_s"] = time.perf_counter() - BEGAN
+        self.steps()
+
+    def steps(self):
+        """Milliseconds a step."""
         start = time.perf_counter()
-        carry, _ = jax.block_until_ready(take(carry, data))
-        result["ms"].append(1e3 * (time.perf_counter() - start) / args.steps)
-    result["memory_bytes"] = memory()
-    return result
+        self.carry, _ = jax.block_until_ready(self.take(self.carry, self.data))
+        return 1e3 * (time.perf_counter() - start) / self.args.steps
+
+    def round(self):
+        self.line["ms"] = [self.steps() for _ in range(self.args.rounds)]
+        self.line["memory_bytes"] = memory()
+        return self.line
 
 
 def losses(variant, args, data):
-    _, values = make_round(variant, args.batch, False, args.losses)(begin(variant, args), data)
+    _, values = make_round(variant, args, False, args.losses)(begin(variant, args), data)
     return {**line(variant, args, "losses"), "losses": [float(value) for value in values]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--mode", choices=("jit", "unfold"), default="jit")
+    parser.add_argument("--threads", type=int, help="of the CPU; default: as many as cores")
     for name, value in (("batch", 64), ("width", 1), ("rounds", 5), ("steps", 20), ("losses", 0)):
         parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--turns", action="store_true")
     parser.add_argument("--init")
     parser.add_argument("--data", default=files.default_folder())
     parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
@@ -186,10 +227,12 @@ def main():
         else numpy.random.default_rng(1).permutation(len(images))
     data = tuple(jnp.asarray(part) for part in (images, labels.astype("int32"),
                                                 order.astype("int32")))
-    for i, variant in enumerate(args.variant):
-        result = losses(variant, args, data) if args.losses \
-            else time_variant(variant, args, data, i == 0)
-        print(json.dumps(result), flush=True)
+    if args.losses:
+        for variant in args.variant:
+            print(json.dumps(losses(variant, args, data)), flush=True)
+    else:
+        files.turns(args.turns, [functools.partial(Timed, variant, args, data)
+                                 for variant in args.variant])
 
 
 if __name__ == "__main__":

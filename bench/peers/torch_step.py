@@ -2,12 +2,13 @@
 """Times training steps of the same network in PyTorch.
 
     torch_step.py [--device cpu|cuda] [--mode MODE] [--threads N] [--batch N] [--width N]
-                  [--rounds N] [--steps N] [--evaluate N] [--losses N --init DIR] [--data DIR]
-                  VARIANT...
+                  [--rounds N] [--steps N] [--evaluate N] [--turns] [--losses N --init DIR]
+                  [--data DIR] VARIANT...
 
 VARIANT: bn_l1 | ln | gn | bn | none. MODE: nchw (as written, one operation after the other), nhwc
-(channels last); on CUDA also graph (the whole step in one CUDA graph) and compile (torch.compile,
-autotuned, the whole step in one CUDA graph). Writes the lines that bench_step writes.
+(channels last); on the CPU also compiled and compiled-nhwc (torch.compile); on CUDA also graph (the
+whole step in one CUDA graph) and compile (torch.compile, autotuned, the whole step in one CUDA
+graph). Writes the lines that bench_step writes. --turns: see files.turns.
 
 PyTorch is charged for less than normlab is: no rotation; on the CPU the batches are made before the
 clock starts, on CUDA a batch is gathered from inputs that lie on the device as floats. L1 is added
@@ -18,6 +19,7 @@ off, as it is in normlab unless a config asks for it.
 order, and writes the losses: they must be normlab's.
 """
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -34,6 +36,12 @@ from torch.nn import functional as F  # noqa: E402
 import files  # noqa: E402
 
 L1 = 0.001
+MODES = {"cpu": ("nchw", "nhwc", "compiled", "compiled-nhwc"),
+         "cuda": ("nchw", "nhwc", "graph", "compile")}
+
+
+def layout(args):
+    return torch.channels_last if args.mode.endswith("nhwc") else torch.contiguous_format
 
 
 # ---- network --------------------------------------------------------------------------------
@@ -82,11 +90,10 @@ class Batches:
 
     def __init__(self, args, images, labels, shuffled):
         self.batch = args.batch
-        layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
         full = len(images) // args.batch
         order = torch.randperm(len(images)) if shuffled else torch.arange(len(images))
         if args.device == "cuda":
-            self.images = images.unsqueeze(1).cuda().contiguous(memory_format=layout)
+            self.images = images.unsqueeze(1).cuda().contiguous(memory_format=layout(args))
             self.labels, self.order = labels.cuda(), order.cuda()
             self.place = torch.arange(args.batch).cuda()
             self.limit = full * args.batch
@@ -95,7 +102,7 @@ class Batches:
             made = []
             for i in range(full):
                 index = order[i * args.batch:(i + 1) * args.batch]
-                made.append((images[index].unsqueeze(1).contiguous(memory_format=layout),
+                made.append((images[index].unsqueeze(1).contiguous(memory_format=layout(args)),
                              labels[index]))
             self.made = itertools.cycle(made)
 
@@ -115,29 +122,26 @@ class Trainer:
 
     def __init__(self, variant, args, batches, dropout):
         self.l1 = L1 if variant == "bn_l1" else 0
-        layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
         self.net = network(variant, args.width, dropout)
         if args.init:
             load(self.net, os.path.join(args.init, variant + ".safetensors"))
-        self.net = self.net.to(args.device).to(memory_format=layout)
+        self.net = self.net.to(args.device).to(memory_format=layout(args))
         self.batches = batches
-        self.optimiser = self._sgd(args.device)
+        self.optimiser = self._sgd()
         self.forward = self.loss
         self.step = self.plain_step
-        if args.mode == "compile":
-            self.forward = torch.compile(self.loss, mode="max-autotune-no-cudagraphs",
-                                         dynamic=False)
+        if args.mode.startswith("compile"):
+            mode = "max-autotune-no-cudagraphs" if args.device == "cuda" else None
+            self.forward = torch.compile(self.loss, mode=mode, dynamic=False)
         if args.mode in ("compile", "graph"):
             self._record()
 
-    def _sgd(self, device):
+    def _sgd(self):
         parameters = list(self.net.parameters())
-        if device == "cuda":
-            try:
-                return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
-            except (TypeError, RuntimeError):  # a version without
-                return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=True)
-        return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+        try:
+            return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
+        except (TypeError, RuntimeError):  # a version without
+            return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=True)
 
     def loss(self, images, labels):
         loss = F.cross_entropy(self.net(images), labels)
@@ -196,9 +200,8 @@ def line(variant, args, what):
 
 def evaluation(net, args):
     """Images a second of the passes over the test set."""
-    layout = torch.channels_last if args.mode == "nhwc" else torch.contiguous_format
     images, _ = files.read_inputs(args.data, "test")
-    images = torch.from_numpy(images).unsqueeze(1).to(args.device).contiguous(memory_format=layout)
+    images = torch.from_numpy(images).unsqueeze(1).to(args.device).contiguous(memory_format=layout(args))
     net.eval()
     rates = []
     with torch.inference_mode():
@@ -220,27 +223,35 @@ def memory(args):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def time_variant(variant, args, data, first):
-    trainer = Trainer(variant, args, Batches(args, *data, True), 0.05)
-    result = line(variant, args, "step")
-    trainer.step()
-    wait(args)
-    if first:
-        result["start_s"] = time.perf_counter() - BEGAN
-    for _ in range(min(args.steps, 20)):
-        trainer.step()
-    wait(args)
-    result["ms"] = []
-    for _ in range(args.rounds):
-        start = time.perf_counter()
-        for _ in range(args.steps):
-            trainer.step()
+class Timed:
+    """A variant, ready to be timed. round() is its line."""
+
+    def __init__(self, variant, args, data):
+        self.args = args
+        self.trainer = Trainer(variant, args, Batches(args, *data, True), 0.05)
+        self.line = line(variant, args, "step")
+        self.trainer.step()
         wait(args)
-        result["ms"].append(1e3 * (time.perf_counter() - start) / args.steps)
-    if args.evaluate:
-        result["evaluation_images_s"] = evaluation(trainer.net, args)
-    result["memory_bytes"] = memory(args)
-    return result
+        if variant == args.variant[0]:
+            self.line["start_s"] = time.perf_counter() - BEGAN
+        self.steps(min(args.steps, 20 if args.device == "cuda" else 3))
+
+    def steps(self, count):
+        """Milliseconds a step."""
+        start = time.perf_counter()
+        for _ in range(count):
+            self.trainer.step()
+        wait(self.args)
+        return 1e3 * (time.perf_counter() - start) / count
+
+    def round(self):
+        if self.args.turns:  # the others had the caches
+            self.steps(2)
+        self.line["ms"] = [self.steps(self.args.steps) for _ in range(self.args.rounds)]
+        if self.args.evaluate:
+            self.line["evaluation_images_s"] = evaluation(self.trainer.net, self.args)
+        self.line["memory_bytes"] = memory(self.args)
+        return self.line
 
 
 def losses(variant, args, data):
@@ -252,17 +263,18 @@ def losses(variant, args, data):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--mode", choices=("nchw", "nhwc", "graph", "compile"), default="nchw")
+    parser.add_argument("--mode", choices=sorted({*MODES["cpu"], *MODES["cuda"]}), default="nchw")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     for name, value in (("batch", 64), ("width", 1), ("rounds", 5), ("steps", 20),
                         ("evaluate", 0), ("losses", 0)):
         parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--turns", action="store_true")
     parser.add_argument("--init")
     parser.add_argument("--data", default=files.default_folder())
     parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
     args = parser.parse_args()
-    if args.device == "cpu" and args.mode in ("graph", "compile"):
-        parser.error(f"--mode {args.mode} needs --device cuda")
+    if args.mode not in MODES[args.device]:
+        parser.error(f"--mode {args.mode}: not with --device {args.device}")
     return args
 
 
@@ -276,10 +288,12 @@ def main():
     steps = args.losses or args.steps
     count = None if args.device == "cuda" else steps * args.batch
     data = [torch.from_numpy(part) for part in files.read_inputs(args.data, "train", count)]
-    for i, variant in enumerate(args.variant):
-        result = losses(variant, args, data) if args.losses \
-            else time_variant(variant, args, data, i == 0)
-        print(json.dumps(result), flush=True)
+    if args.losses:
+        for variant in args.variant:
+            print(json.dumps(losses(variant, args, data)), flush=True)
+    else:
+        files.turns(args.turns, [functools.partial(Timed, variant, args, data)
+                                 for variant in args.variant])
 
 
 if __name__ == "__main__":

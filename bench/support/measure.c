@@ -3,6 +3,7 @@
 
 #include <jansson.h> // json_dumpf
 #include <limits.h>  // INT_MAX
+#include <stdbool.h> // bool
 #include <stdint.h>  // uint64_t
 #include <stdio.h>   // fprintf
 #include <stdlib.h>  // qsort
@@ -96,37 +97,73 @@ double bench_copy_bandwidth(int threads, int rounds) {
 typedef void sgemm(int order, int a_trans, int b_trans, int m, int n, int k, float alpha,
                    const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
-/* dlsym gives an object pointer; the bytes are the function's. */
-static void find(void *function, void *library, const char *name) {
-    void *const address = dlsym(library, name);
-    memcpy(function, &address, sizeof address);
-}
+enum { SIDE = 1536, ROW_MAJOR = 101, AS_IT_IS = 111 };
 
-double bench_sgemm_peak(int threads, int rounds, char *library, size_t size) {
-    enum { SIDE = 1536, ROW_MAJOR = 101, AS_IT_IS = 111 };
+typedef struct openblas {
     sgemm *product;
     void (*set_threads)(int);
     char *(*config)(void);
+    char *(*core)(void); /* whose kernels it uses */
+} openblas;
+
+/* dlsym gives an object pointer; the bytes are the function's. */
+static bool find(void *function, void *library, const char *prefix, const char *name) {
+    char whole[64];
+    snprintf(whole, sizeof whole, "%s%s", prefix, name);
+    void *const address = dlsym(library, whole);
+    memcpy(function, &address, sizeof address);
+    return address;
+}
+
+/* The builds that come with Python packages have a prefix of their own. */
+static bool open_openblas(openblas *blas, const char *path) {
+    static const char *const prefixes[] = {"", "scipy_"};
+    void *const handle = dlopen(path ? path : "libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; handle && i < sizeof prefixes / sizeof *prefixes; i++)
+        if (find(&blas->product, handle, prefixes[i], "cblas_sgemm") &&
+            find(&blas->set_threads, handle, prefixes[i], "openblas_set_num_threads") &&
+            find(&blas->config, handle, prefixes[i], "openblas_get_config") &&
+            find(&blas->core, handle, prefixes[i], "openblas_get_corename"))
+            return true;
+    return false;
+}
+
+/* Small whole numbers, so that every product is exact in any order of its sums. */
+static bool right_product(const float *a, const float *b, const float *c) {
+    for (int row = 0; row < SIDE; row += 61)
+        for (int column = 0; column < SIDE; column += 53) {
+            double sum = 0;
+            for (int k = 0; k < SIDE; k++)
+                sum += (double)a[row * SIDE + k] * (double)b[k * SIDE + column];
+            if (sum != (double)c[row * SIDE + column]) return false;
+        }
+    return true;
+}
+
+double bench_sgemm_peak(const char *path, int threads, int rounds, char *library, size_t size) {
+    openblas blas;
     snprintf(library, size, "none");
-    void *const handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return 0;
-    find(&product, handle, "cblas_sgemm");
-    find(&set_threads, handle, "openblas_set_num_threads");
-    find(&config, handle, "openblas_get_config");
-    if (!product || !set_threads || !config) return 0;
-    const char *text = config(); /* name, version, then how it was built */
+    if (!open_openblas(&blas, path)) return 0;
+    const char *text = blas.config(); /* name, version, then how it was built */
     const size_t name = strcspn(text, " "), version = strcspn(text + name + 1, " ");
-    snprintf(library, size, "%.*s", (int)(name + 1 + version), text);
-    set_threads(threads);
+    blas.set_threads(threads);
     const size_t count = (size_t)SIDE * SIDE;
     float *a = nl_alloc(3 * count, sizeof *a, "matrices"), *b = a + count, *c = b + count;
     for (size_t i = 0; i < 2 * count; i++) a[i] = (float)(i % 7) - 3;
     double best = 0;
     for (int r = 0; r <= rounds; r++) {
         const double start = bench_seconds();
-        product(ROW_MAJOR, AS_IT_IS, AS_IT_IS, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+        blas.product(ROW_MAJOR, AS_IT_IS, AS_IT_IS, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c,
+                     SIDE);
         const double rate = 2e-9 * SIDE * SIDE * SIDE / (bench_seconds() - start);
         if (r && rate > best) best = rate;
+    }
+    if (right_product(a, b, c))
+        snprintf(library, size, "%.*s (%s)", (int)(name + 1 + version), text, blas.core());
+    else {
+        fprintf(stderr, "%.*s (%s): its matrix product is wrong here and is not timed\n",
+                (int)(name + 1 + version), text, blas.core());
+        best = 0;
     }
     free(a);
     return best;

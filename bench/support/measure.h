@@ -25,8 +25,9 @@ void bench_flush_cache(void);
 double bench_copy_bandwidth(int threads, int rounds);
 
 /* GFLOP/s of OpenBLAS' product of two square float matrices, the best of `rounds`; 0 where no
- * OpenBLAS is installed. `library` gets its name and version. */
-double bench_sgemm_peak(int threads, int rounds, char *library, size_t size);
+ * OpenBLAS is installed, or its product is wrong. `path`: the library; NULL for the system's.
+ * `library` gets name, version and the core whose kernels it used, or "none". */
+double bench_sgemm_peak(const char *path, int threads, int rounds, char *library, size_t size);
 
 /* The processor's name. */
 void bench_processor(char *name, size_t size);
