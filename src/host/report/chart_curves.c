@@ -123,9 +123,8 @@ static void write_rates(FILE *out, const nl_summary *summary, double height) {
 static void most_seeds(const nl_summary *summary, int *low, int *high) {
     *low = *high = -1;
     for (int i = 0; i < summary->n_rows; i++) {
-        int n = 0;
-        for (int j = 0; j < summary->rows[i].variant->n_runs; j++)
-            n += nl_variant_counts(summary->rows[i].variant, &summary->rows[i].variant->runs[j]);
+        const int n = nl_variant_curves(summary->rows[i].variant);
+        if (n == 0) continue;
         if (*low < 0 || n < *low) *low = n;
         if (n > *high) *high = n;
     }
@@ -159,22 +158,25 @@ static void write_lines(FILE *out, const nl_summary *summary, bool accuracy, boo
     const int column = accuracy ? 6 : 3;
     const char *before = "plot ";
     for (int i = 0; i < summary->n_rows && progress; i++) {
+        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
         fprintf(out, "%s'plots/progress.dat' index %d using 1:%d with lines lw 0.6 lc rgb '%s'",
                 before, i, accuracy ? 3 : 2, nl_colours[i % NL_COLOURS]);
         before = ", \\\n     ";
     }
     for (int i = 0; i < summary->n_rows && has_bands(summary); i++) {
+        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
         fprintf(out, "%s'plots/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
                 before, i, column + 1, column + 2, nl_colours[i]);
         before = ", \\\n     ";
     }
     for (int i = 0; i < summary->n_rows; i++) {
+        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
         fprintf(out, "%s'plots/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6",
                 before, i, column);
         nl_gnuplot_style(out, i);
         before = ", \\\n     ";
     }
-    fputc('\n', out);
+    fputs(*before == 'p' ? "plot NaN\n" : "\n", out);
 }
 
 void nl_chart_curves(const nl_summary *summary, const char *dir, const char *name, bool accuracy,

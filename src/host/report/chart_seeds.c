@@ -78,24 +78,33 @@ static void write_rows(FILE *out, const nl_summary *summary) {
     }
 }
 
+/* Of seeds that are all alike there is none. */
+static bool has_interval(const nl_row *row) {
+    return row->accuracy.n == 1 || !isnan(row->accuracy.low);
+}
+
 /* Points, and below them the interval with the mean as a thick stroke. */
-static void write_plot(FILE *out, int n) {
-    for (int i = 0; i < n; i++) {
+static void write_plot(FILE *out, const nl_summary *summary) {
+    const char *before = "plot ";
+    for (int i = 0; i < summary->n_rows; i++) {
+        if (summary->rows[i].accuracy.n == 0) continue;
         const char *colour = nl_colours[i % NL_COLOURS];
         fprintf(
             out,
             "%s'plots/seeds.dat' index 0 using ($1 == %d ? $3 : NaN):(-$1 + $4) with points ps 0.8",
-            i ? ", \\\n     " : "plot ", i);
+            before, i);
+        before = ", \\\n     ";
         nl_gnuplot_style(out, i);
-        fprintf(
-            out,
-            ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):3:4 with xerrorbars "
-            "lw 2 pt 7 ps 0.01 lc rgb '%s', \\\n"
-            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(0.11) with vectors "
-            "nohead lw 5 lc rgb '%s', \\\n"
-            "     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(-0.11) with vectors "
-            "nohead lw 5 lc rgb '%s'",
-            i, colour, i, colour, i, colour);
+        if (has_interval(&summary->rows[i]))
+            fprintf(out,
+                    ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):3:4 with "
+                    "xerrorbars lw 2 pt 7 ps 0.01 lc rgb '%s'",
+                    i, colour);
+        for (int up = -1; up <= 1; up += 2)
+            fprintf(out,
+                    ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):(0):(%.2f) "
+                    "with vectors nohead lw 5 lc rgb '%s'",
+                    i, up * 0.11, colour);
     }
     fputc('\n', out);
 }
@@ -132,7 +141,7 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir, const char *name
             "set xlabel 'per cent of the test images' offset 0,0.3 textcolor rgb '" NL_INK "'\n",
             low, high, 0.5 - n);
     write_rows(out, summary);
-    write_plot(out, n);
+    write_plot(out, summary);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }

@@ -10,13 +10,32 @@
 
 enum { width = 920, panel_height = 250, head_height = 78, foot_height = 8 };
 
+static void lines(FILE *out, const nl_variant *variant, int i, bool progress) {
+    const char *colour = nl_colours[i % NL_COLOURS];
+    if (nl_variant_curves(variant) == 0) {
+        fputs("plot NaN\n", out); /* the axes alone */
+        return;
+    }
+    if (progress)
+        fprintf(out, "plot 'plots/progress.dat' index %d using 1:2 with lines lw 0.8 lc rgb '%s'",
+                i, colour);
+    else
+        fprintf(out,
+                "plot 'plots/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
+                "     '' index %d using 1:9 with linespoints lw 2 dt (6,5) pt 6 ps 0.4 lc rgb '%s'",
+                i, colour, i, colour);
+    fprintf(out,
+            ", \\\n     'plots/curves.dat' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
+            "     '' index %d using 1:3 with linespoints lw 2 pt 7 ps 0.4 lc rgb '%s'\n",
+            i, colour, i, colour);
+}
+
 static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, int i, int columns,
                   int height, bool progress) {
     const int row = i / columns, column = i % columns;
     const double left = 0.075, right = 0.985, gap = columns > 3 ? 0.032 : 0.02;
     const double w = (right - left + gap) / columns;
     const double top = height - head_height - row * panel_height;
-    const char *colour = nl_colours[i % NL_COLOURS];
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
@@ -30,18 +49,7 @@ static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, i
     fputs("set label 3 ", out);
     nl_gnuplot_quote(out, summary->rows[i].label.text);
     fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[i % NL_COLOURS]);
-    if (progress)
-        fprintf(out, "plot 'plots/progress.dat' index %d using 1:2 with lines lw 0.8 lc rgb '%s'",
-                i, colour);
-    else
-        fprintf(out,
-                "plot 'plots/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
-                "     '' index %d using 1:9 with linespoints lw 2 dt (6,5) pt 6 ps 0.4 lc rgb '%s'",
-                i, colour, i, colour);
-    fprintf(out,
-            ", \\\n     'plots/curves.dat' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
-            "     '' index %d using 1:3 with linespoints lw 2 pt 7 ps 0.4 lc rgb '%s'\n",
-            i, colour, i, colour);
+    lines(out, summary->rows[i].variant, i, progress);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 

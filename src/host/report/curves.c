@@ -46,6 +46,13 @@ nl_band *nl_variant_bands(const nl_variant *variant, int *n) {
     return bands;
 }
 
+int nl_variant_curves(const nl_variant *variant) {
+    int n = 0;
+    for (int i = 0; i < variant->n_runs; i++)
+        n += nl_variant_counts(variant, &variant->runs[i]) && variant->runs[i].n_points > 0;
+    return n;
+}
+
 /* ---- within the epochs ---- */
 
 /* The pieces of a whole epoch of a run, and their number. */

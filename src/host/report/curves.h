@@ -12,6 +12,9 @@ typedef struct nl_band {
 /* The bands of a variant, over the runs that count; NULL and *n = 0 for none. The caller frees. */
 nl_band *nl_variant_bands(const nl_variant *variant, int *n);
 
+/* How many runs a variant's curves are the means of; 0: none came to the end of an epoch. */
+int nl_variant_curves(const nl_variant *variant);
+
 /* Mean over seeds of the loss and accuracy of the batches of one piece of an epoch, train mode. */
 typedef struct nl_stretch {
     double epochs; /* trained at its end, with the fraction of the one under way */
