@@ -12,11 +12,26 @@
 Test(verify, the_cpu_is_as_it_should_be) {
     program_result r = RUN_NORMLAB("verify", "--device", "cpu");
     cr_assert(r.code == 0, "exit %d: %s%s", r.code, r.out, r.err);
-    static const char *const all[] = {"norm_batch",   "norm_group", "relu",   "conv",
-                                      "softmax_loss", "sgd_update", "dgamma", "0 failed"};
+    static const char *const all[] = {"norm_batch", "norm_group",   "relu",
+                                      "conv",       "softmax_loss", "sgd_update",
+                                      "dgamma",     "0 failed",     "random network, seed 1:"};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         cr_assert(strstr(r.out, all[i]), "%s is missing in %s", all[i], r.out);
     program_free(&r);
+}
+
+Test(verify, another_seed_is_another_network) {
+    program_result r = RUN_NORMLAB("verify", "--device", "cpu", "--seed", "2");
+    cr_assert(r.code == 0 && strstr(r.out, "random network, seed 2:"), "exit %d: %s%s", r.code,
+              r.out, r.err);
+    program_free(&r);
+    static const char *const wrong[] = {"", "-1", "x", "3x", "4294967296"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        r = RUN_NORMLAB("verify", "--seed", wrong[i]);
+        cr_assert(r.code == 2 && strstr(r.err, "--seed"), "%s: exit %d: %s", wrong[i], r.code,
+                  r.err);
+        program_free(&r);
+    }
 }
 
 Test(verify, usage) {

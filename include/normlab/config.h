@@ -6,6 +6,7 @@
 
 #include <stdbool.h> // bool
 #include <stdint.h>  // uint32_t
+#include <stdio.h>   // FILE
 
 #include "normlab/error.h" // nl_error
 
@@ -75,6 +76,10 @@ typedef struct nl_config {
 
 /* Reads and checks one file. Errors: NL_EUSAGE with file:line and key. */
 int nl_config_load(nl_config *config, const char *path, nl_error *err);
+
+/* Reads an open file, which stays the caller's; `path` is what names and errors call it. Call
+ * nl_config_check after the last --set. Errors as above. */
+int nl_config_read(nl_config *config, FILE *file, const char *path, nl_error *err);
 
 /* Applies one KEY=VALUE; call nl_config_check after the last one. */
 int nl_config_set(nl_config *config, const char *assignment, nl_error *err);

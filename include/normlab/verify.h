@@ -4,7 +4,8 @@
  */
 #pragma once
 
-#include <stdint.h> // int64_t
+#include <stdbool.h> // bool
+#include <stdint.h>  // int64_t
 
 #include "normlab/error.h" // nl_error
 #include "normlab/model.h" // nl_stats
@@ -50,6 +51,20 @@ static inline nl_sgd nl_verify_rule(void) {
 }
 
 enum { NL_V_EPS_INVERSE = 100000 }; /* eps of the norms is 1e-5 */
+
+/* Whether rounding decides what comes of a window of k x k values in a plane of that width: its
+ * largest is nearly 0 and a ReLU looks at it, or another is nearly as large. Nearly: closer than
+ * the tolerance. Values that are exactly equal are no tie: every computation takes the first, or
+ * one that comes of the same inputs. */
+bool nl_is_tie(const double *window, int k, int width, bool relu, double tolerance);
+
+/* One ulp of a float of that size. */
+double nl_verify_ulp(double largest);
+
+/* What an error may be. */
+static inline double nl_verify_bound(double plain_error, double largest) {
+    return 4 * plain_error + 4 * nl_verify_ulp(largest);
+}
 
 /* Something that computes a case: out[i] has out_count[i] places. */
 typedef int (*nl_verify_run)(double *const out[], const nl_verify_case *c, void *context,

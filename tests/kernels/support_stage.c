@@ -12,6 +12,7 @@
 
 #include "normlab/ops.h"     // nl_norm_batch_forward_f64
 #include "normlab/rng.h"     // nl_dropout_threshold
+#include "normlab/verify.h"  // nl_is_tie
 #include "support/compare.h" // CHECK_CLOSE
 #include "support/random.h"  // random_f64
 #include "support_device.h"  // device_copy
@@ -102,30 +103,17 @@ static void drop_results(results *r) {
 
 // --- near ties ----------------------------------------------------------------------------------
 
-/* Whether rounding may decide what becomes of output o of a plane: u is the plane before the ReLU.
- */
-static bool undecided(const stage *t, const double *u, int o, double tolerance) {
-    const int k = t->pool.k, pw = t->pool.w / k, at = o / pw * k * t->pool.w + o % pw * k;
-    double best = u[at];
-    for (int i = 0; i < k * k; i++) best = fmax(best, u[at + i / k * t->pool.w + i % k]);
-    if (t->c->s.relu && fabs(best) < tolerance) return true;
-    if (t->c->s.relu && best < 0) return false;
-    for (int i = 0; i < k * k; i++) {
-        const double behind = best - u[at + i / k * t->pool.w + i % k];
-        if (behind > 0 && behind < tolerance) return true;
-    }
-    return false;
-}
-
 static void dodge(stage *t) {
     double *u = guarded_f64(t->in);
     normed_f64(t, u);
     double largest = 0;
     for (int64_t i = 0; i < t->in; i++) largest = fmax(largest, fabs(u[i]));
     const int64_t planes = (int64_t)t->norm.n * t->norm.c, each = t->out / planes;
+    const int k = t->pool.k, width = t->pool.w, columns = width / k;
     for (int64_t i = 0; i < t->out; i++) {
+        const int64_t o = i % each, at = o / columns * k * width + o % columns * k;
         const double *plane = u + i / each * t->norm.hw;
-        if (undecided(t, plane, (int)(i % each), 2e-3 * largest)) t->dy[i] = 0;
+        if (nl_is_tie(plane + at, k, width, t->c->s.relu, 2e-3 * largest)) t->dy[i] = 0;
     }
     guarded_free(u);
 }
@@ -246,8 +234,7 @@ static double bound_of(const double *plain, const double *want, int64_t count) {
         error = fmax(error, fabs(plain[i] - want[i]));
         largest = fmax(largest, fabs(want[i]));
     }
-    const float top = (float)largest;
-    return 4 * error + 4 * ((double)nextafterf(top, INFINITY) - (double)top);
+    return nl_verify_bound(error, largest);
 }
 
 static void describe(const stage_case *c, char *text, size_t size) {

@@ -205,22 +205,25 @@ static void take_names(nl_config *config, const char *path) {
     snprintf(config->file, sizeof config->file, "%s", path);
 }
 
-int nl_config_load(nl_config *config, const char *path, nl_error *err) {
-    FILE *file;
-    int code = open_file(&file, path, err);
-    if (code) return code;
+int nl_config_read(nl_config *config, FILE *file, const char *path, nl_error *err) {
     nl_config_defaults(config);
     take_names(config, path);
 
     reader r = {.path = path, .config = config, .err = err};
-    if (!yaml_parser_initialize(&r.parser)) {
-        fclose(file);
+    if (!yaml_parser_initialize(&r.parser))
         return nl_fail(err, NL_EINTERNAL, path, "out of memory");
-    }
     yaml_parser_set_input_file(&r.parser, file);
-    code = read_document(&r);
+    const int code = read_document(&r);
     if (r.has_event) yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
+    return code;
+}
+
+int nl_config_load(nl_config *config, const char *path, nl_error *err) {
+    FILE *file;
+    int code = open_file(&file, path, err);
+    if (code) return code;
+    code = nl_config_read(config, file, path, err);
     fclose(file);
     return code ? code : nl_config_check(config, err);
 }

@@ -6,7 +6,6 @@
  */
 #include "normlab/verify.h"
 
-#include <float.h>  // FLT_MIN
 #include <math.h>   // fabs
 #include <stdio.h>  // printf
 #include <stdlib.h> // free
@@ -143,8 +142,7 @@ static void compare(table *t, const char *operation, const nl_verify_case *c, co
         /* before a norm the gradient of the bias is a sum that cancels to almost nothing */
         if (c->op == NL_V_BLOCK && i == 4)
             scale = fmax(scale, largest(want->out[1], c->out_count[1]));
-        const float top = fmaxf((float)scale, FLT_MIN);
-        const double ulp = (double)nextafterf(top, INFINITY) - (double)top;
+        const double ulp = nl_verify_ulp(scale);
         const double error = distance(got->out[i], want->out[i], count) / ulp;
         const double allowed = 4 * distance(plain->out[i], want->out[i], count) / ulp + 4;
         line *l = line_of(t, operation, outputs[c->op][i]);
@@ -174,27 +172,12 @@ static int check(table *t, const char *operation, nl_verify_case *c, nl_error *e
 /* ---- blocks ------------------------------------------------------------------------------------
  */
 
-/* Whether rounding may decide what becomes of output o of a plane; u is what comes out of the norm.
- */
-static bool undecided(const nl_verify_case *c, const double *u, int64_t o, double tolerance) {
-    const int k = c->pool ? c->pool : 1, pw = c->w / k;
-    const double *window = u + o / pw * k * c->w + o % pw * k;
-    double best = window[0];
-    for (int i = 0; i < k * k; i++) best = fmax(best, window[i / k * c->w + i % k]);
-    if (c->relu && fabs(best) < tolerance) return true;
-    if (c->relu && best < 0) return false;
-    for (int i = 0; i < k * k; i++) {
-        const double behind = best - window[i / k * c->w + i % k];
-        if (behind > 0 && behind < tolerance) return true;
-    }
-    return false;
-}
-
 static void dodge(nl_verify_case *c) {
     nl_verify_case bare = *c; /* the same without what follows the norm */
     nl_error err;
     const int64_t in = c->in_count[0], planes = (int64_t)c->n * c->c,
                   each = c->out_count[0] / planes;
+    const int k = c->pool ? c->pool : 1, columns = c->w / k;
     bare.pool = bare.relu = 0;
     bare.dropout = 0;
     bare.out_count[0] = bare.in_count[4] = in;
@@ -203,8 +186,9 @@ static void dodge(nl_verify_case *c) {
     (void)nl_verify_plain_f64(r.out, &bare, NULL, &err);
     const double tolerance = 2e-3 * largest(r.out[0], in);
     for (int64_t i = 0; i < c->out_count[0]; i++) {
+        const int64_t o = i % each, at = o / columns * k * c->w + o % columns * k;
         const double *plane = r.out[0] + i / each * c->h * c->w;
-        if (undecided(c, plane, i % each, tolerance)) c->in[4][i] = 0;
+        if (nl_is_tie(plane + at, k, c->w, c->relu, tolerance)) c->in[4][i] = 0;
     }
     free_results(&r);
     free(bare.in[4]);
