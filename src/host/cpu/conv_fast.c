@@ -19,6 +19,9 @@
  * tiles pass. */
 enum { L1_FLOATS = 5120 };
 
+/* Pixels that are summed by themselves before their sum joins the others'. */
+enum { RUN = 64 };
+
 /* ---- Tables ---- */
 
 static int *make_taps(int k, int channels, int cp, int width) {
@@ -197,7 +200,8 @@ void nl_conv_fast_backward_filter(float *dw, const float *dz, const float *x, co
         in_width == v->ow; /* the lines follow each other: cut one long line into pieces */
     const int lines = flat ? v->oh * v->ow : v->oh, width = flat ? 1 : v->ow;
     const int in_line = flat ? v->cpi : in_width * v->cpi, floats = width * (v->cpo + v->cpi);
-    const int most = floats < L1_FLOATS ? L1_FLOATS / floats : 1;
+    const int piece = floats < L1_FLOATS ? L1_FLOATS / floats : 1, run = RUN / width;
+    const int most = piece < run ? piece : run > 1 ? run : 1;
     for (int y = 0; y < lines; y += most) {
         const int some = lines - y < most ? lines - y : most;
         const float *columns = dz + (ptrdiff_t)y * width * v->cpo,

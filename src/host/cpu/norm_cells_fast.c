@@ -32,8 +32,8 @@ enum { BLOCK = 4 };
 /* ---- Forward ---- */
 
 /* Pixels that are summed by themselves before their sum joins the others': one running float sum
- * over thousands of values would lose digits. */
-enum { RUN = 128 };
+ * over hundreds of values would lose digits. */
+enum { RUN = 32 };
 
 /* Adds the sums of d = x - mean, and of d^2, over so many pixels. */
 NL_INLINE void add_run(v8 *sum, v8 *square, const float *x, const v8 *mean, int pixels, int cp,
@@ -168,15 +168,19 @@ NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, con
         by_x[j] = nl_load(map->by_x + first + 8 * j);
         shift[j] = nl_load(map->shift + first + 8 * j);
     }
-    for (int p = 0; p < hw; p++)
-        for (int j = 0; j < vecs; j++) {
-            const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
-            const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
-            const v8 dy = masked(nl_load(g + at), xc, &b, j, relu);
-            const v8 d = nl_fma(dy, b.scale[j], nl_fma(xc, by_x[j], shift[j]));
-            sum[j] += d;
-            nl_store(dz + at, d);
-        }
+    for (int p = 0; p < hw;) {
+        v8 run[BLOCK] = {0};
+        for (const int end = hw - p < RUN ? hw : p + RUN; p < end; p++)
+            for (int j = 0; j < vecs; j++) {
+                const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+                const v8 xc = nl_load(x + at) - b.m[j] - b.c[j];
+                const v8 dy = masked(nl_load(g + at), xc, &b, j, relu);
+                const v8 d = nl_fma(dy, b.scale[j], nl_fma(xc, by_x[j], shift[j]));
+                run[j] += d;
+                nl_store(dz + at, d);
+            }
+        for (int j = 0; j < vecs; j++) sum[j] += run[j];
+    }
     for (int j = 0; j < vecs; j++) {
         float *to = dbias + first + 8 * j;
         nl_store(to, nl_load(to) + sum[j]);
@@ -184,23 +188,39 @@ NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, con
 }
 
 void nl_norm_apply_backward(float *dz, float *dbias, const float *g, const float *x,
-                            const nl_norm_map *map, int hw, int cp, bool relu) {
+                            const nl_norm_map *map, int hw, int cp, bool relu){
 #define PASS(first, vecs) apply_backward_block(dz, dbias, g, x, map, hw, cp, relu, first, vecs)
     FOR_BLOCKS(cp, PASS)
 #undef PASS
 }
 
-void nl_relu_bias_backward(float *g, float *dbias, const float *y, int hw, int cp, bool relu) {
-    for (int p = 0; p < hw; p++)
-        for (int c = 0; c < cp; c += 8) {
-            const ptrdiff_t at = (ptrdiff_t)p * cp + c;
-            v8 d = nl_load(g + at);
-            if (relu) {
-                d = nl_zero_where(nl_load(y + at) <= 0, d);
-                nl_store(g + at, d);
+NL_INLINE void relu_bias_block(float *g, float *dbias, const float *y, int hw, int cp, bool relu,
+                               int first, int vecs) {
+    v8 sum[BLOCK] = {0};
+    for (int p = 0; p < hw;) {
+        v8 run[BLOCK] = {0};
+        for (const int end = hw - p < RUN ? hw : p + RUN; p < end; p++)
+            for (int j = 0; j < vecs; j++) {
+                const ptrdiff_t at = (ptrdiff_t)p * cp + first + 8 * j;
+                v8 d = nl_load(g + at);
+                if (relu) {
+                    d = nl_zero_where(nl_load(y + at) <= 0, d);
+                    nl_store(g + at, d);
+                }
+                run[j] += d;
             }
-            nl_store(dbias + c, nl_load(dbias + c) + d);
-        }
+        for (int j = 0; j < vecs; j++) sum[j] += run[j];
+    }
+    for (int j = 0; j < vecs; j++) {
+        float *to = dbias + first + 8 * j;
+        nl_store(to, nl_load(to) + sum[j]);
+    }
+}
+
+void nl_relu_bias_backward(float *g, float *dbias, const float *y, int hw, int cp, bool relu) {
+#define PASS(first, vecs) relu_bias_block(g, dbias, y, hw, cp, relu, first, vecs)
+    FOR_BLOCKS(cp, PASS)
+#undef PASS
 }
 
 void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells,

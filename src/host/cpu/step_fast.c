@@ -121,10 +121,11 @@ static void op_loss(const pass *p, const desk *d, int i) {
     const nl_layer *l = &e->model->layers[i];
     const int hw = l->in_h * l->in_w, cp = nl_pad8(l->in_c);
     const float *x = in(p, d, NL_BELOW(NL_Y));
-    float logits[NL_CLASSES] = {0}, probs[NL_CLASSES], gradient[NL_CLASSES];
+    double sums[NL_CLASSES] = {0}; /* a running float sum over a large map would lose digits */
+    float logits[NL_CLASSES], probs[NL_CLASSES], gradient[NL_CLASSES];
     for (int q = 0; q < hw; q++)
-        for (int c = 0; c < NL_CLASSES; c++) logits[c] += x[q * cp + c];
-    for (int c = 0; c < NL_CLASSES; c++) logits[c] /= (float)hw;
+        for (int c = 0; c < NL_CLASSES; c++) sums[c] += (double)x[q * cp + c];
+    for (int c = 0; c < NL_CLASSES; c++) logits[c] = (float)(sums[c] / hw);
     uint8_t prediction;
     uint32_t hits;
     e->losses[d->place] = nl_softmax_loss_f32(probs, gradient, &prediction, &hits, logits,
