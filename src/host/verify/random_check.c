@@ -8,7 +8,7 @@
 #include "normlab/rng.h"    // nl_epoch_order
 #include "normlab/verify.h" // nl_verify_bound
 
-enum { EPOCHS = 2, MOST_STEPS = NL_RANDOM_IMAGES, SAMPLES = 24 };
+enum { EPOCHS = 2, MOST_STEPS = NL_RANDOM_IMAGES };
 
 /* A network ready to run. */
 typedef struct bench {
@@ -282,20 +282,13 @@ static int compare_evaluation(const bench *b, const trail *got, const trail *pla
 /* What the first step leaves: gradients and running values. */
 static int compare_step(const bench *b, const trail *got, nl_random_outcome *outcome,
                         nl_error *err) {
-    nl_step_truth truth;
-    int worst;
-    nl_truth_open(&truth, &b->spec, b->params, b->buffers, &b->epochs[0]);
-    outcome->step = nl_truth_distance(&truth, got->left, &worst, &outcome->ties);
-    if (!(outcome->step <= 1)) nl_truth_scale(&truth);
-    for (uint32_t i = 1; i <= SAMPLES && !(outcome->step <= 1); i++) {
-        nl_truth_sample(&truth, b->params, b->buffers, &b->epochs[0], i);
-        outcome->step = nl_truth_distance(&truth, got->left, &worst, &outcome->ties);
-    }
-    const double bound = nl_truth_bound(&truth, worst), plain = truth.error[worst];
-    nl_truth_close(&truth);
-    if (!(outcome->step <= 1))
+    const nl_step_verdict v =
+        nl_truth_check(&b->spec, b->params, b->buffers, &b->epochs[0], got->left);
+    outcome->step = v.share;
+    outcome->ties = v.ties;
+    if (!(v.share <= 1))
         DIFFERS(b, err, "%s after the first step: off by %.3g, allowed %.3g (plain float: %.3g)",
-                b->model.tensors[worst].name, outcome->step * bound, bound, plain);
+                v.tensor, v.share * v.bound, v.bound, v.plain);
     return NL_OK;
 }
 

@@ -1,13 +1,24 @@
-/* The truth about a training step, and what an engine has made of it.
- *
- *     nl_step_truth t;
- *     nl_truth_open(&t, &spec, params, buffers, &epoch);
- *     share = nl_truth_distance(&t, left, &worst, &ties);      wrong if above 1
- *     nl_truth_close(&t);
- */
+/* The truth about a training step, and what an engine has made of it. */
 #pragma once
 
 #include "net_probe.h" // nl_flip
+
+/* What an engine's step is worth: right where `share` is not above 1. */
+typedef struct nl_step_verdict {
+    double share;        /* of the bound, by the worst tensor */
+    const char *tensor;  /* that one, in the model's table */
+    double bound, plain; /* its, and plain float's error */
+    int ties;            /* decisions at ties that had to be taken the other way */
+} nl_step_verdict;
+
+/* Judges what the first step of an epoch from that state has left: the momentum, which was 0
+ * (params_size), and behind it the running values (buffers_size). Every tensor has to be within 4
+ * times the error of the plain operations in float and 4 ulp of the tensor's largest value. */
+nl_step_verdict nl_truth_check(const nl_engine_spec *spec, const float *params,
+                               const float *buffers, const nl_epoch *epoch, const double *left);
+
+/* ---- parts -------------------------------------------------------------------------------------
+ */
 
 /* The first step of an epoch in double precision, and how far the plain operations in float are
  * off. What a step leaves is one array: momentum (params_size) and running values (buffers_size).
@@ -46,9 +57,6 @@ double nl_truth_bound(const nl_step_truth *t, int tensor);
 /* How far what an engine has left is from the truth, as a share of the bound, in the worst tensor,
  * whose number is left in *worst. *ties counts the ties that had to be taken the other way. */
 double nl_truth_distance(const nl_step_truth *t, const double *left, int *worst, int *ties);
-
-/* ---- parts ----------------------------------------------------------------
- */
 
 /* A growing list. */
 typedef struct nl_flips {

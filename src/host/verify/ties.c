@@ -15,7 +15,7 @@
 
 #include "normlab/verify.h" // nl_is_tie
 
-enum { ROUNDS = 8, MOST = 1000 }; /* ties whose effects are computed */
+enum { ROUNDS = 8, FEW = 64, MOST = 1000 }; /* ties whose effects are computed */
 
 static double *numbers(int64_t count) {
     return nl_alloc((size_t)count, sizeof(double), "gradients");
@@ -137,11 +137,32 @@ static void step_with(double *left, const candidates *c, const nl_step_truth *t,
     free(f.list);
 }
 
-/* Takes the decision whose turn brings the two closest, then the next, each effect as it is with
- * those taken before the call. Returns how many. */
+/* The turn, or the two turns, that bring the rest closest to 0; first -1: none does. Two at once
+ * where there are few candidates: of two that do nearly the same the wrong one may come closer. */
+static void best_turns(int best[2], const candidates *c, const nl_step_truth *t, const double *rest,
+                       const bool *done) {
+    const int count = c->all.count;
+    double most = 0, *both = numbers(c->size);
+    best[0] = -1;
+    for (int i = 0; i < count; i++)
+        for (int k = i; k < (count <= FEW ? count : i + 1); k++) {
+            const double *a = c->effects + i * c->size, *b = c->effects + k * c->size;
+            if (done[i] || done[k] || (i != k && same_place(c, i, k))) continue;
+            for (int64_t j = 0; j < c->size; j++) both[j] = i == k ? a[j] : a[j] + b[j];
+            const double g = gain(t, rest, both);
+            if (!(g > most)) continue;
+            most = g;
+            best[0] = i;
+            best[1] = k;
+        }
+    free(both);
+}
+
+/* Takes the turns that bring the two closest, then the next, each effect as it is with those taken
+ * before the call. Returns how many. */
 static int choose(candidates *c, const nl_step_truth *t, const double *left) {
     const int count = c->all.count;
-    int turns = 0;
+    int turns = 0, best[2];
     double *rest = numbers(c->size);
     bool *done = nl_alloc((size_t)count, sizeof *done, "ties");
     for (int i = 0; i < count; i++) {
@@ -150,19 +171,14 @@ static int choose(candidates *c, const nl_step_truth *t, const double *left) {
         for (int64_t k = 0; k < c->size; k++) effect[k] -= c->base[k];
     }
     for (int64_t k = 0; k < c->size; k++) rest[k] = left[k] - c->base[k];
-    for (int best = 0; best >= 0;) {
-        double most = 0;
-        best = -1;
-        for (int i = 0; i < count; i++) {
-            const double g = done[i] ? 0 : gain(t, rest, c->effects + i * c->size);
-            if (g > most) best = i, most = g;
+    for (best_turns(best, c, t, rest, done); best[0] >= 0; best_turns(best, c, t, rest, done))
+        for (int n = 0; n < 1 + (best[0] != best[1]); n++) {
+            const double *effect = c->effects + best[n] * c->size;
+            for (int64_t k = 0; k < c->size; k++) rest[k] -= effect[k];
+            for (int i = 0; i < count; i++) done[i] = done[i] || same_place(c, i, best[n]);
+            turn(c, best[n]);
+            turns++;
         }
-        if (best < 0) break;
-        for (int64_t k = 0; k < c->size; k++) rest[k] -= c->effects[best * c->size + k];
-        for (int i = 0; i < count; i++) done[i] = done[i] || same_place(c, i, best);
-        turn(c, best);
-        turns++;
-    }
     free(rest);
     free(done);
     return turns;
