@@ -70,8 +70,8 @@ int nl_checkpoint_read(const char *path, const nl_model *model, float *params, f
 /* What a user should know of a checkpoint that was read unsealed. */
 void nl_checkpoint_warn(const char *path);
 
-/* Only the config of a checkpoint. Errors: NL_EDATA; *missing: because there is none in it. */
-int nl_checkpoint_config(const char *path, nl_config *config, bool *missing, nl_error *err);
+/* Only the config of a checkpoint. Errors: NL_EDATA, also where there is none in it. */
+int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err);
 
 /* Hex SHA-256 of a buffer into text[65]. */
 void nl_sha256_hex(char text[65], const void *bytes, size_t size);

@@ -166,13 +166,12 @@ static int load_network(evaluation *e) {
         if (!rc) rc = nl_config_check(&e->config, &e->err);
         return rc ? rc : nl_model_build(&e->model, &e->config, 0, &e->err);
     }
-    bool missing = false;
-    const int rc = nl_checkpoint_config(e->checkpoint, &e->config, &missing, &e->err);
-    if (missing) nl_hint(&e->err, "--config CONFIG tells which network its weights are of");
+    const int rc = nl_checkpoint_config(e->checkpoint, &e->config, &e->err);
     if (rc || nl_model_build(&e->model, &e->config, 0, &e->err) == NL_OK) return rc;
     char what[512];
     snprintf(what, sizeof what, "%s", e->err.what);
-    return nl_fail(&e->err, NL_EDATA, e->checkpoint, "__metadata__.config: %s", what);
+    nl_fail(&e->err, NL_EDATA, e->checkpoint, "__metadata__.config: %s", what);
+    return nl_hint(&e->err, "--config CONFIG tells which network its weights are of");
 }
 
 static int evaluate(evaluation *e) {

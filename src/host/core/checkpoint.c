@@ -144,15 +144,13 @@ void nl_checkpoint_warn(const char *path) {
     nl_warn(path, "it has no checksum of normlab's: damage would go unnoticed");
 }
 
-int nl_checkpoint_config(const char *path, nl_config *config, bool *missing, nl_error *err) {
+int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err) {
     nl_archive archive;
-    *missing = false;
     int rc = nl_archive_read(&archive, path, err);
     if (rc) return rc;
     const char *text = json_string_value(json_object_get(archive.metadata, "config"));
     json_error_t error;
     json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, &error) : NULL;
-    *missing = !text;
     if (!text) {
         rc = nl_fail(err, NL_EDATA, path, "__metadata__: no config");
     } else if (!json) {
@@ -160,6 +158,7 @@ int nl_checkpoint_config(const char *path, nl_config *config, bool *missing, nl_
     } else {
         rc = nl_config_from_json(config, json, path, err);
     }
+    if (rc) nl_hint(err, "--config CONFIG tells which network its weights are of");
     json_decref(json);
     nl_archive_free(&archive);
     return rc;
