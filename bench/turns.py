@@ -131,6 +131,7 @@ def losses(race):
 
         for _, lines in race.together(race.peers, compute):
             race.record(lines)
+    aggregate.report_losses(aggregate.compare_losses(race.records()))
 
 
 def doubt(rows, peer):
@@ -145,7 +146,6 @@ def doubt(rows, peer):
 
 def refuse(race):
     rows = aggregate.compare_losses(race.records())
-    aggregate.report_losses(rows)
     for peer in race.peers:
         why = doubt(rows, peer)
         if why:

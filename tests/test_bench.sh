@@ -91,7 +91,7 @@ test_nan_is_a_difference() {
     2,2,1.5,1.5,1.5,Infinity 2,2,1.5,1.5,1.5,null; do
     beside_ours "$six"
     refused || fail "$six is taken"
-    ! grep -Eq 'all by (0|[0-9.]+e-)' "$tmp/errors" || fail "$six: $(cat "$tmp/errors")"
+    grep -q 'all by inf' "$tmp/errors" || fail "$six: $(cat "$tmp/errors")"
   done
   { losses normlab 2,2,1.5,1.5,1.5,NaN && losses peer 2,2,1.5,1.5,1.5,1.5; } >"$tmp/records"
   refused || fail 'a peer is as good as a NaN of ours'
