@@ -12,7 +12,9 @@ usage() {
 usage: scripts/run.sh [OPTION...] [CONFIG.yaml...]
 Installs what is missing (Debian 12, as root or with sudo), builds, fetches MNIST, trains, reports.
 Without a config: bn_l1, ln and gn. Without --epochs: 20 on a GPU, 1 on a machine without one.
-The options are those of 'normlab train':
+With an NVIDIA driver it fetches what is missing of CUDA's compiler, cuBLAS and cuDNN (1 GB at most);
+--cuda fetches it anywhere, the environment's NORMLAB_CUDA=OFF leaves it out.
+The other options are those of 'normlab train':
 
 END
   if [ -x "$program" ]; then
@@ -24,13 +26,15 @@ END
 
 # What this script has to know of the options; all of them go on to the program as they are. Long
 # options may be shortened, as everywhere; the last of a repeated one counts.
-configs='' data='' device=auto epochs='' previous=''
+configs='' data='' device=auto epochs='' previous='' cuda=auto options=()
 for arg in "$@"; do
   case $previous in
   --da | --dat | --data) data=$arg ;;
   --de*) device=$arg ;;
   esac
   previous=$arg
+  if [ "$arg" = --cuda ]; then cuda=always && continue; fi
+  options+=("$arg")
   case $arg in
   -h | -\? | --help) usage && exit ;;
   *.yaml) configs=1 ;;
@@ -39,6 +43,7 @@ for arg in "$@"; do
   --e* | train.epochs=* | --set=train.epochs=*) epochs=1 ;;
   esac
 done
+set -- "${options[@]}"
 
 # there_is_gpu: the program itself can start on one
 there_is_gpu() {
@@ -56,6 +61,8 @@ there_is_gpu() {
 }
 
 need build report
+# What is trained on the CPU needs nothing of CUDA's.
+if [ "$cuda" = always ] || [[ $device != cpu* ]]; then setup_cuda "$cuda"; fi
 build release normlab
 
 keep=()

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# setup.sh --check: what is here, what run.sh would install and fetch, and how large; changes nothing.
 # setup.sh --venv bench|tests: makes the Python environment that bench/ or tests/ need, as their
 # requirements.txt say, in the cache folder; prints its interpreter.
 #
@@ -181,7 +182,12 @@ build() {
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0
 set -euo pipefail
 case ${1-} in
+--check)
+  # shellcheck source=scripts/check.sh
+  source "$top/scripts/check.sh"
+  check
+  ;;
 --venv) python_venv "${2-}" ;;
--h | --help) sed -n '2,3s/^# //p' "$0" ;;
-*) die 2 "setup.sh: unknown argument '${1-}'" "scripts/setup.sh --venv bench|tests" ;;
+-h | --help) sed -n '2,4s/^# //p' "$0" ;;
+*) die 2 "setup.sh: unknown argument '${1-}'" "scripts/setup.sh --check, or --venv bench|tests" ;;
 esac

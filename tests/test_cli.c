@@ -42,6 +42,24 @@ Test(cli, help_and_version) {
     }
 }
 
+Test(cli, version_tells_what_a_report_of_a_fault_needs) {
+    program_result r = RUN_NORMLAB("--version", "--verbose");
+    cr_assert_eq(r.code, 0, "%s", r.err);
+    static const char *const rows[] = {"normlab ",  "\ncompiler ",  "\nlibraries ",
+                                       "\nsystem ", "\nprocessor ", "\nCUDA "};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect(strstr(r.out, rows[i]), "no '%s' in:\n%s", rows[i], r.out);
+#ifdef NORMLAB_WITH_CUDA
+    static const char *const cuda[] = {"\ndriver ", "\ndevice ", "\ncuDNN ", "\ncuBLAS "};
+    for (size_t i = 0; i < sizeof cuda / sizeof *cuda; i++)
+        cr_expect(strstr(r.out, cuda[i]), "no '%s' in:\n%s", cuda[i], r.out);
+#else
+    cr_expect(strstr(r.out, "CUDA       not built in"), "%s", r.out);
+#endif
+    program_free(&r);
+    expect(RUN_NORMLAB("--version", "--verbos"), 2, "", "'--verbos' is no argument of it");
+}
+
 Test(cli, unknown_commands) {
     expect(RUN_NORMLAB("sumary"), 2, "", "normlab: sumary: unknown command");
     expect(RUN_NORMLAB("sumary"), 2, "", "did you mean summary?");

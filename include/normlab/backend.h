@@ -8,6 +8,7 @@
 
 #include <stdbool.h> // bool
 #include <stdint.h>  // uint32_t
+#include <stdio.h>   // FILE
 
 #include "normlab/config.h"  // nl_config
 #include "normlab/dataset.h" // nl_dataset
@@ -117,6 +118,9 @@ extern const nl_backend nl_backend_cpu64; /* double, plain operations: the oracl
  * used: NL_EDEVICE with the reason in one line. */
 extern const nl_backend nl_backend_cuda;
 int nl_cuda_probe(int device, nl_error *err);
+
+/* Lines for reports of faults: CUDA's versions, driver, devices, and the libraries with their places. */
+void nl_cuda_about(FILE *out);
 
 /* The backend for --device auto|cpu|cpu64|cuda|cuda:N; sets *device. auto without a usable GPU says
  * so in one line on standard error and gives the CPU; cuda without one is NL_EDEVICE. */

@@ -49,7 +49,7 @@ static void print_help(FILE *stream) {
     for (int i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(stream, "\nnormlab COMMAND --help (or -h) tells the arguments of a command, "
-                    "normlab --version what is built in.\n");
+                    "normlab --version [--verbose] what is built in.\n");
 }
 
 static int unknown(const char *name) {
@@ -80,10 +80,7 @@ static int dispatch(int argc, char **argv) {
         print_help(stdout);
         return NL_OK;
     }
-    if (!strcmp(name, "--version")) {
-        printf("normlab %s, backends: %s\n", NL_VERSION, nl_backends_built());
-        return NL_OK;
-    }
+    if (!strcmp(name, "--version")) return nl_cmd_version(argc - 1, argv + 1);
     for (int i = 0; i < COMMANDS; i++) {
         if (strcmp(commands[i].name, name) != 0) continue;
         char full[32];

@@ -4,12 +4,18 @@
  */
 #pragma once
 
+#include <stdio.h> // FILE
+
 int nl_cmd_train(int argc, char **argv);
 int nl_cmd_eval(int argc, char **argv);
 int nl_cmd_summary(int argc, char **argv);
 int nl_cmd_report(int argc, char **argv);
 int nl_cmd_verify(int argc, char **argv);
+int nl_cmd_version(int argc, char **argv); /* argv[0] is --version */
 int nl_cmd_worksheet(int argc, char **argv);
 
 /* The backends of this build, for --version: "cpu cpu64". */
 const char *nl_backends_built(void);
+
+/* What --version --verbose tells of backends that need more than a CPU. */
+void nl_backends_about(FILE *out);

@@ -13,6 +13,10 @@ const char *nl_backends_built(void) {
     return "cpu cpu64 cuda";
 }
 
+void nl_backends_about(FILE *out) {
+    nl_cuda_about(out);
+}
+
 static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
     *backend = &nl_backend_cuda;
     return nl_cuda_probe(*device, err);
@@ -24,11 +28,17 @@ const char *nl_backends_built(void) {
     return "cpu cpu64";
 }
 
+void nl_backends_about(FILE *out) {
+    fprintf(out, "CUDA       not built in\n");
+}
+
 static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
     (void)backend;
     (void)device;
     nl_fail(err, NL_EDEVICE, "--device", "this program was built without CUDA");
-    return nl_hint(err, "install the CUDA toolkit and cuDNN, then build with -DNORMLAB_CUDA=ON");
+    return nl_hint(err,
+                   "scripts/run.sh --cuda fetches what is missing and builds with it; by hand: a "
+                   "CUDA toolkit, cuBLAS and cuDNN, then -DNORMLAB_CUDA=ON");
 }
 
 #endif

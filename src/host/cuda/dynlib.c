@@ -60,9 +60,10 @@ static void look_beside_program(search *s) {
 static void look_in_cache(search *s) {
     char cache[PATH_MAX - 64], dir[PATH_MAX];
     if (!nl_cache_folder(cache, sizeof cache)) return;
+    const char *folder = NL_CUDA_MAJOR == 12 ? "cuda-12" : "cuda-13.0"; /* as cuda.sh names them */
     static const char *const parts[] = {"cudnn", "cu13", "cublas"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !s->library; i++) {
-        snprintf(dir, sizeof dir, "%s/" NL_CUDA_FOLDER "/nvidia/%s/lib", cache, parts[i]);
+        snprintf(dir, sizeof dir, "%s/%s/nvidia/%s/lib", cache, folder, parts[i]);
         look_in(s, dir, strlen(dir));
     }
 }

@@ -1,0 +1,88 @@
+/* normlab --version [--verbose]: what this program is, what it was built with and what it finds on
+ * this machine; the long form is meant for reports of faults. */
+#include <stdbool.h> // bool
+#include <stdio.h>   // printf
+#include <string.h>  // strcmp
+#include <unistd.h>  // sysconf
+
+#include <gnu/libc-version.h> // gnu_get_libc_version
+#include <jansson.h>          // jansson_version_str
+#include <openssl/crypto.h>   // OpenSSL_version
+#include <sys/utsname.h>      // uname
+#include <yaml.h>             // yaml_get_version_string
+#include <zlib.h>             // zlibVersion
+
+#include "commands.h"
+#include "normlab/error.h" // nl_fail
+
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+#ifdef __OPTIMIZE__
+#define OPTIMISED "optimised"
+#else
+#define OPTIMISED "not optimised"
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED ", with sanitizers"
+#else
+#define SANITIZED ""
+#endif
+
+/* The features that a report of a wrong or slow result needs; those of x86-64-v3 are always there.
+ */
+static void print_features(void) {
+#ifdef __x86_64__
+#define FEATURE(name)                                                                              \
+    if (__builtin_cpu_supports(name)) printf(" " name);
+    __builtin_cpu_init();
+    FEATURE("avx2")
+    FEATURE("fma")
+    FEATURE("avx512f")
+    FEATURE("avx512vl")
+    FEATURE("avx512bw")
+    FEATURE("avx512dq")
+    FEATURE("avx512vnni")
+#endif
+}
+
+static void print_processor(void) {
+    char line[512], name[256] = "processor";
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "model name : %255[^\n]", name) == 1) break;
+    }
+    if (file) fclose(file);
+    printf("processor  %s, %ld online:", name, sysconf(_SC_NPROCESSORS_ONLN));
+    print_features();
+    printf("\n");
+}
+
+static void print_build(void) {
+    struct utsname system;
+    printf("compiler   " COMPILER ", " OPTIMISED SANITIZED "\n");
+    printf("libraries  libyaml %s, jansson %s, zlib %s, %s\n", yaml_get_version_string(),
+           jansson_version_str(), zlibVersion(), OpenSSL_version(OPENSSL_VERSION));
+    if (uname(&system) == 0)
+        printf("system     %s %s %s, glibc %s\n", system.sysname, system.release, system.machine,
+               gnu_get_libc_version());
+}
+
+int nl_cmd_version(int argc, char **argv) {
+    const bool verbose = argc == 2 && !strcmp(argv[1], "--verbose");
+    if (argc > 1 && !verbose) {
+        nl_error err;
+        nl_fail(&err, NL_EUSAGE, "--version", "'%.40s' is no argument of it", argv[1]);
+        nl_hint(&err, "--version, or --version --verbose");
+        nl_error_print(&err);
+        return NL_EUSAGE;
+    }
+    printf("normlab %s, backends: %s\n", NL_VERSION, nl_backends_built());
+    if (!verbose) return NL_OK;
+    print_build();
+    print_processor();
+    nl_backends_about(stdout);
+    return NL_OK;
+}
