@@ -119,7 +119,7 @@ extern const nl_backend nl_backend_cpu64; /* double, plain operations: the oracl
 extern const nl_backend nl_backend_cuda;
 int nl_cuda_probe(int device, nl_error *err);
 
-/* Lines for reports of faults: CUDA's versions, driver, devices, and the libraries with their places. */
+/* Lines for reports of faults: versions, driver, devices, and the libraries with their places. */
 void nl_cuda_about(FILE *out);
 
 /* The backend for --device auto|cpu|cpu64|cuda|cuda:N; sets *device. auto without a usable GPU says
