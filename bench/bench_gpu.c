@@ -161,19 +161,19 @@ static void time_plan(conv_work *w, const nl_conv_graph *graph, const char *tag)
 static int time_problem(bench *b, nl_conv_problem problem, bool tf32) {
     conv_work w = {.b = b, .problem = problem};
     const nl_conv_target target = {.api = b->api, .handle = b->handle};
-    nl_conv_candidates *list = nl_alloc(1, sizeof *list, "candidates");
+    nl_conv_candidates list = {0};
     nl_conv_graph graph;
     int code = nl_conv_buffers_open(&w.buffers, problem, "bench", &b->err);
     if (!code) code = nl_conv_graph_open(&graph, target, problem, &b->err);
     if (!code) {
-        code = nl_conv_graph_candidates(list, &graph, tf32, &b->err);
-        for (int i = 0; i < list->count && !code; i++) time_plan(&w, &graph, list->tags[i]);
+        code = nl_conv_graph_candidates(&list, &graph, tf32, &b->err);
+        for (int i = 0; i < list.count && !code; i++) time_plan(&w, &graph, list.tags[i]);
         w.gemm = b->gemm && nl_gemm_fits(problem);
         if (w.gemm && !code) time_plan(&w, &graph, "gemm");
         nl_conv_graph_close(&graph);
     }
     nl_conv_buffers_close(&w.buffers);
-    free(list);
+    nl_conv_candidates_free(&list);
     return code;
 }
 

@@ -76,10 +76,10 @@ static nl_conv_target open_profile(const nl_cudnn *api, const char *name) {
     return target;
 }
 
-static nl_conv_candidates *candidates(const nl_conv_graph *graph, bool tf32) {
-    nl_conv_candidates *list = nl_alloc(1, sizeof *list, "candidates");
+static nl_conv_candidates candidates(const nl_conv_graph *graph, bool tf32) {
+    nl_conv_candidates list;
     nl_error err = {0};
-    cr_assert(nl_conv_graph_candidates(list, graph, tf32, &err) == NL_OK, "%s", err.what);
+    cr_assert(nl_conv_graph_candidates(&list, graph, tf32, &err) == NL_OK, "%s", err.what);
     return list;
 }
 
@@ -92,13 +92,13 @@ static void check_problem(counts *n, nl_conv_target target, nl_conv_problem p, c
     nl_conv_graph graph;
     nl_error err = {0};
     cr_assert(nl_conv_graph_open(&graph, target, p, &err) == NL_OK, "%s", err.what);
-    nl_conv_candidates *list = candidates(&graph, false);
+    nl_conv_candidates list = candidates(&graph, false);
     int good = 0;
-    for (int i = 0; i < list->count; i++) {
+    for (int i = 0; i < list.count; i++) {
         nl_conv_exec exec;
-        if (nl_conv_exec_open(&exec, &graph, list->tags[i], &err)) continue;
+        if (nl_conv_exec_open(&exec, &graph, list.tags[i], &err)) continue;
         cr_assert(exec.workspace >= 0 && exec.workspace < (int64_t)1 << 30, "%s: plan %s: %lld",
-                  device, list->tags[i], (long long)exec.workspace);
+                  device, list.tags[i], (long long)exec.workspace);
         if (good++ == 0 && exec.workspace > n->largest) n->largest = exec.workspace;
         nl_conv_exec_close(&exec);
     }
@@ -106,9 +106,9 @@ static void check_problem(counts *n, nl_conv_target target, nl_conv_problem p, c
               device, p.dir, p.shape.n, p.shape.c, p.shape.o);
     n->problems++;
     n->plans += good;
-    n->rejected += list->rejected;
+    n->rejected += list.rejected;
     if (good < n->fewest) n->fewest = good;
-    free(list);
+    nl_conv_candidates_free(&list);
     nl_conv_graph_close(&graph);
 }
 
@@ -145,17 +145,17 @@ Test(plans, tf32_only_when_asked_for) {
     if (!api) cr_skip_test("no cuDNN");
     nl_conv_target target = open_profile(api, "h100");
     nl_conv_graph graph = conv2(&target, NL_CONV_FORWARD);
-    nl_conv_candidates *fp32 = candidates(&graph, false), *tf32 = candidates(&graph, true);
-    cr_assert(fp32->rejected > tf32->rejected && tf32->count > fp32->count,
-              "fp32 %d of %d, tf32 %d of %d", fp32->count, fp32->count + fp32->rejected,
-              tf32->count, tf32->count + tf32->rejected);
-    for (int i = 0; i < fp32->count; i++) {
+    nl_conv_candidates fp32 = candidates(&graph, false), tf32 = candidates(&graph, true);
+    cr_assert(fp32.rejected > tf32.rejected && tf32.count > fp32.count,
+              "fp32 %d of %d, tf32 %d of %d", fp32.count, fp32.count + fp32.rejected, tf32.count,
+              tf32.count + tf32.rejected);
+    for (int i = 0; i < fp32.count; i++) {
         int found = 0;
-        for (int k = 0; k < tf32->count; k++) found |= !strcmp(fp32->tags[i], tf32->tags[k]);
-        cr_assert(found, "a plan of fp32 is one of tf32 too: %s", fp32->tags[i]);
+        for (int k = 0; k < tf32.count; k++) found |= !strcmp(fp32.tags[i], tf32.tags[k]);
+        cr_assert(found, "a plan of fp32 is one of tf32 too: %s", fp32.tags[i]);
     }
-    free(fp32);
-    free(tf32);
+    nl_conv_candidates_free(&fp32);
+    nl_conv_candidates_free(&tf32);
     nl_conv_graph_close(&graph);
     nl_conv_target_close(&target);
 }
@@ -172,16 +172,46 @@ Test(plans, engines_known_as_not_deterministic_are_left_out) {
         nl_conv_target target = open_profile(api, profiles[d]);
         for (int i = 0; i < 2; i++) {
             nl_conv_graph graph = conv2(&target, known[i].dir);
-            nl_conv_candidates *list = candidates(&graph, true);
-            for (int k = 0; k < list->count; k++) {
-                cr_assert(atoi(list->tags[k]) != known[i].engine, "%s: %s", profiles[d],
-                          list->tags[k]);
+            nl_conv_candidates list = candidates(&graph, true);
+            for (int k = 0; k < list.count; k++) {
+                cr_assert(atoi(list.tags[k]) != known[i].engine, "%s: %s", profiles[d],
+                          list.tags[k]);
             }
-            free(list);
+            nl_conv_candidates_free(&list);
             nl_conv_graph_close(&graph);
         }
         nl_conv_target_close(&target);
     }
+}
+
+/* cuDNN that names more than it wrote, as it may: only what there is counts. */
+static const nl_cudnn *real;
+
+static cudnnStatus_t boast(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
+                           cudnnBackendAttributeType_t type, int64_t wanted, int64_t *count,
+                           void *elements) {
+    const cudnnStatus_t status =
+        real->get_attribute(descriptor, name, type, wanted, count, elements);
+    if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS) *count += 1000;
+    return status;
+}
+
+Test(plans, a_count_larger_than_the_list_is_not_believed) {
+    real = cudnn();
+    if (!real) cr_skip_test("no cuDNN");
+    nl_cudnn boasting = *real;
+    boasting.get_attribute = boast;
+    nl_conv_target target = open_profile(real, "h100");
+    nl_conv_graph graph = conv2(&target, NL_CONV_FORWARD);
+    nl_conv_candidates honest = candidates(&graph, true);
+    graph.target.api = &boasting;
+    nl_conv_candidates list = candidates(&graph, true);
+    cr_assert(honest.count > 0 && list.count == honest.count, "%d, %d", list.count, honest.count);
+    for (int i = 0; i < list.count; i++) cr_assert(!strcmp(list.tags[i], honest.tags[i]));
+    nl_conv_candidates_free(&honest);
+    nl_conv_candidates_free(&list);
+    nl_conv_graph_close(&graph);
+    nl_conv_target_close(&target);
 }
 
 Test(plans, a_tag_that_is_none_is_refused) {

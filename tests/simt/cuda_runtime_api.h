@@ -25,6 +25,7 @@ typedef enum cudaError {
     cudaErrorNoKernelImageForDevice = 209,
     cudaErrorUnsupportedPtxVersion = 222,
     cudaErrorNotReady = 600,
+    cudaErrorIllegalAddress = 700,
     cudaErrorStreamCaptureInvalidated = 901,
     cudaErrorStreamCaptureMerge = 903,
     cudaErrorStreamCaptureUnjoined = 904,
@@ -130,6 +131,9 @@ void simt_schedule(unsigned schedule);
 
 /* The device has so many bytes left from now on. */
 void simt_memory(size_t bytes);
+
+/* From now on whatever waits, launches a graph or asks for errors gets this one: it stays. */
+void simt_break(cudaError_t error);
 
 /* One line for the summary of what the tests covered: "shape norm_batch 3x5x7" and the like. */
 void simt_note(const char *kind, const char *text);

@@ -49,6 +49,7 @@ namespace {
 
 std::map<const void *, size_t> allocations;
 size_t allocated, capacity = size_t{4} << 30;
+cudaError_t lasting = cudaSuccess; // see simt_break
 
 cudaError_t allocate(void **memory, size_t size, bool device) {
     not_while_capturing("an allocation");
@@ -96,6 +97,10 @@ void copy(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStre
 
 } // namespace
 
+void simt_break(cudaError_t error) {
+    lasting = error;
+}
+
 void simt_memory(size_t bytes) {
     capacity = allocated + bytes;
 }
@@ -138,10 +143,10 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaPeekAtLastError() {
-    return cudaSuccess;
+    return lasting;
 }
 const char *cudaGetErrorName(cudaError_t error) {
     return error == cudaSuccess ? "cudaSuccess" : "cudaError";
@@ -152,6 +157,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "no error";
     case cudaErrorMemoryAllocation:
         return "out of memory";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
     case cudaErrorStreamCaptureInvalidated:
         return "operation failed due to a previous error during capture";
     case cudaErrorStreamCaptureMerge:
@@ -232,12 +239,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     not_while_capturing("a wait");
     finish(before(stream));
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
     not_while_capturing("a question");
     finish(before(stream));
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     CUstream_st &waits = known(stream);
@@ -250,7 +257,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaDeviceSynchronize() {
     not_while_capturing("a wait");
     simt::finish_all();
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaEventCreate(cudaEvent_t *event) {
     *event = new CUevent_st;
@@ -279,7 +286,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     not_while_capturing("a wait");
     if (event->capture) return cudaErrorCapturedEvent;
     finish(event->after);
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     return cudaEventSynchronize(event);
@@ -341,7 +348,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
         if (is_last[i]) last.push_back(made[i]);
     }
     end_with(stream, made.empty() ? first : last);
-    return cudaSuccess;
+    return lasting;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
     delete exec;

@@ -8,7 +8,7 @@
 #include "conv_graph.h"
 
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // strtol
+#include <stdlib.h> // strtol, free
 #include <string.h> // strcmp
 
 #include "cudnn_desc.h" // nl_desc
@@ -23,6 +23,7 @@ static bool acceptable(const nl_cudnn *api, cudnnBackendDescriptor_t engine, boo
                            CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes)) {
         return false;
     }
+    if (count > CUDNN_NUMERICAL_NOTE_TYPE_COUNT) return false; /* more than there are today */
     for (int64_t i = 0; i < count; i++) {
         switch (notes[i]) {
         case CUDNN_NUMERICAL_NOTE_TENSOR_CORE:
@@ -48,7 +49,8 @@ static bool describe(char tag[NL_TAG], const nl_cudnn *api, cudnnBackendDescript
     if (api->get_attribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &got,
                            &index) ||
         api->get_attribute(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                           CUDNN_KNOB_TYPE_COUNTS, &count, knobs)) {
+                           CUDNN_KNOB_TYPE_COUNTS, &count, knobs) ||
+        count > CUDNN_KNOB_TYPE_COUNTS) {
         return false;
     }
     int length = snprintf(tag, NL_TAG, "%d", (int)index);
@@ -84,14 +86,35 @@ static void add_candidate(nl_conv_candidates *list, const nl_cudnn *api,
         good = !api->create_descriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &knobs[i]);
     }
     good = good && describe(tag, api, config, engine, knobs);
-    for (int i = 0; good && i < list->count; i++) good = strcmp(list->tags[i], tag) != 0;
-    if (good && list->count < NL_MAX_CANDIDATES) {
-        snprintf(list->tags[list->count++], NL_TAG, "%s", tag);
-    }
+    if (good) nl_conv_candidates_add(list, tag);
     for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; i++) {
         if (knobs[i]) api->destroy_descriptor(knobs[i]);
     }
     if (engine) api->destroy_descriptor(engine);
+}
+
+/* Reads the configurations that the heuristics found. cuDNN names how many there are, which may be
+ * more than were asked for, and writes no more than that. */
+static int read_configs(nl_conv_candidates *list, const nl_cudnn *api,
+                        cudnnBackendDescriptor_t heuristics, bool tf32, nl_error *err) {
+    int64_t count = 0, got = 0;
+    int made = 0;
+    cudnnStatus_t status = api->get_attribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                              CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL);
+    cudnnBackendDescriptor_t *configs = nl_alloc((size_t)count, sizeof *configs, "candidates");
+    for (; made < count && !status; made += !status) {
+        status = api->create_descriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[made]);
+    }
+    if (!status && made) {
+        status = api->get_attribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &got, configs);
+    }
+    for (int i = 0; i < made && i < got && !status; i++) {
+        add_candidate(list, api, configs[i], tf32);
+    }
+    for (int i = 0; i < made; i++) api->destroy_descriptor(configs[i]);
+    free(configs);
+    return status ? nl_cudnn_fail(api, status, "engine heuristics", err) : NL_OK;
 }
 
 static int ask(nl_conv_candidates *list, const nl_conv_graph *g, cudnnBackendHeurMode_t mode,
@@ -105,31 +128,17 @@ static int ask(nl_conv_candidates *list, const nl_conv_graph *g, cudnnBackendHeu
         nl_desc_set(&d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                     &g->target.props);
     }
-    cudnnBackendDescriptor_t heuristics, configs[NL_MAX_CANDIDATES] = {NULL};
+    cudnnBackendDescriptor_t heuristics;
     int code = nl_desc_finish(&heuristics, &d, "engine heuristics", err);
     if (code) return code;
-    cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
-    for (int i = 0; i < NL_MAX_CANDIDATES && !status; i++) {
-        status = api->create_descriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]);
-    }
-    int64_t count = 0;
-    if (!status) {
-        status =
-            api->get_attribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                               CUDNN_TYPE_BACKEND_DESCRIPTOR, NL_MAX_CANDIDATES, &count, configs);
-    }
-    if (status) code = nl_cudnn_fail(api, status, "engine heuristics", err);
-    for (int64_t i = 0; i < count && !code; i++) add_candidate(list, api, configs[i], tf32);
-    for (int i = 0; i < NL_MAX_CANDIDATES; i++) {
-        if (configs[i]) api->destroy_descriptor(configs[i]);
-    }
+    code = read_configs(list, api, heuristics, tf32, err);
     api->destroy_descriptor(heuristics);
     return code;
 }
 
 int nl_conv_graph_candidates(nl_conv_candidates *list, const nl_conv_graph *graph, bool tf32,
                              nl_error *err) {
-    list->count = list->rejected = 0;
+    *list = (nl_conv_candidates){0};
     const int code = ask(list, graph, CUDNN_HEUR_MODE_A, tf32, err);
     return code ? code : ask(list, graph, CUDNN_HEUR_MODE_FALLBACK, tf32, err);
 }

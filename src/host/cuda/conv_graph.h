@@ -9,7 +9,7 @@
 #include "conv_plan.h" // nl_conv_problem
 #include "cudnn_api.h" // nl_cudnn
 
-enum { NL_TAG = 256, NL_MAX_CANDIDATES = 64 };
+enum { NL_TAG = 256 };
 
 /* Where plans are to run: a handle, or, on a machine without a GPU, a device's properties. */
 typedef struct nl_conv_target {
@@ -37,11 +37,15 @@ void nl_conv_graph_close(nl_conv_graph *graph);
 /* The engines that the heuristics propose, best first, each once. `rejected` counts those left out:
  * not deterministic, TF32 not asked for, or of reduced accuracy. */
 typedef struct nl_conv_candidates {
-    char tags[NL_MAX_CANDIDATES][NL_TAG];
+    char (*tags)[NL_TAG]; /* (count) */
     int count, rejected;
 } nl_conv_candidates;
+
+/* Fills an empty list; nl_conv_candidates_free, also after an error. */
 int nl_conv_graph_candidates(nl_conv_candidates *list, const nl_conv_graph *graph, bool tf32,
                              nl_error *err);
+void nl_conv_candidates_add(nl_conv_candidates *list, const char *tag); /* unless it is there */
+void nl_conv_candidates_free(nl_conv_candidates *list);
 
 typedef struct nl_conv_exec {
     const nl_cudnn *api;

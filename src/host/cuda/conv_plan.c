@@ -1,26 +1,26 @@
 /* Plans of a run: where each problem's choice comes from, and running it.
  *
  * The choice: the plan text of a resumed run, if one was given; else, when timing is wanted, the
- * cache file, else the fastest of the candidates; without timing the first that works. A plan's
- * workspace is fixed when it is planned, since captured graphs keep its address: when a later plan
- * needs more, a new block is added and the old ones stay.
+ * cache file, else the fastest of the candidates; without timing the first that works. Every
+ * plan is run inside a graph before the run relies on it.
  */
 #include "conv_plan.h"
 
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // free, realloc
+#include <stdlib.h> // free
 #include <string.h> // memcmp
 
 #include <jansson.h> // JSON
 
 #include "conv_gemm.h"  // nl_gemm
 #include "conv_graph.h" // nl_conv_exec
+#include "conv_space.h" // nl_conv_space
 #include "conv_tune.h"  // nl_conv_time
 #include "cudnn_desc.h" // nl_cudnn_fail
 #include "device.h"     // nl_device_alloc
+#include "grow.h"       // nl_grow
 #include "plan_cache.h" // nl_plan_cache_find
 
-enum { MAX_PLANS = 1024, MAX_BLOCKS = 32, FIRST_BLOCK = 8 << 20 };
 static const int64_t largest_workspace = 256 << 20;
 static const char gemm_tag[] = "gemm";
 
@@ -39,12 +39,9 @@ struct nl_convs {
     nl_gemm *gemm;  /* NULL: no cuBLAS on this machine */
     json_t *given;  /* problem: tag, of the options' plan */
     json_t *chosen; /* problem: tag */
-    plan plans[MAX_PLANS];
+    plan *plans;
     int n_plans;
-    void *blocks[MAX_BLOCKS];
-    int n_blocks;
-    void *lanes[NL_CONV_LANES];
-    int64_t lane_size;
+    nl_conv_space space;
     char versions[128], key[512];
 };
 
@@ -100,7 +97,8 @@ static void close_plan(plan *p) {
 void nl_convs_close(nl_convs *c) {
     if (!c) return;
     for (int i = 0; i < c->n_plans; i++) close_plan(&c->plans[i]);
-    for (int i = 0; i < c->n_blocks; i++) cudaFree(c->blocks[i]);
+    nl_conv_space_close(&c->space);
+    free(c->plans);
     nl_gemm_close(c->gemm);
     if (c->handle) c->api->destroy(c->handle);
     json_decref(c->given);
@@ -129,21 +127,6 @@ static void describe(char *text, size_t size, nl_conv_problem p, bool tf32) {
              s.k, s.pad, tf32 ? "tf32" : "fp32");
 }
 
-/* Enough workspace on every lane for plans from now on. */
-static int reserve(nl_convs *c, int64_t bytes, nl_error *err) {
-    if (bytes <= c->lane_size) return NL_OK;
-    const int64_t size = bytes < FIRST_BLOCK ? FIRST_BLOCK : bytes;
-    for (int lane = 0; lane < NL_CONV_LANES; lane++) {
-        NL_ASSERT(c->n_blocks < MAX_BLOCKS);
-        const int code =
-            nl_device_alloc(&c->lanes[lane], (size_t)size, "convolution workspace", err);
-        if (code) return code;
-        c->blocks[c->n_blocks++] = c->lanes[lane];
-    }
-    c->lane_size = size;
-    return NL_OK;
-}
-
 static int open_plan(plan *p, nl_convs *c, nl_conv_problem problem, const char *tag,
                      nl_error *err) {
     *p = (plan){.problem = problem, .gemm = !strcmp(tag, gemm_tag)};
@@ -158,8 +141,8 @@ static int open_plan(plan *p, nl_convs *c, nl_conv_problem problem, const char *
         code = nl_fail(err, NL_EDEVICE, "cuDNN", "a plan needs %lld bytes of workspace",
                        (long long)p->exec.workspace);
     }
-    if (!code) code = reserve(c, p->exec.workspace, err);
-    for (int lane = 0; lane < NL_CONV_LANES; lane++) p->workspace[lane] = c->lanes[lane];
+    if (!code) code = nl_conv_space_reserve(&c->space, p->exec.workspace, err);
+    for (int lane = 0; lane < NL_CONV_LANES; lane++) p->workspace[lane] = c->space.lanes[lane];
     if (code) close_plan(p);
     return code;
 }
@@ -202,56 +185,81 @@ static int run_trial(void *context, nl_error *err) {
                     t->buffers->b, err);
 }
 
-/* Opens a plan and runs it once; with `seconds` also times it. */
+/* Runs a plan inside a graph, as the steps will. */
+static int try_captured(trial *t, cudaStream_t stream, nl_error *err) {
+    cudaGraphExec_t exec = NULL;
+    int code = nl_cuda_capture(&exec, stream, 1, run_trial, t, err);
+    if (!code) code = nl_cuda_check(cudaGraphLaunch(exec, stream), "convolution in a graph", err);
+    if (!code) code = nl_cuda_check(cudaStreamSynchronize(stream), "convolution in a graph", err);
+    if (exec) cudaGraphExecDestroy(exec);
+    return code;
+}
+
+/* Opens a plan and runs it, by itself and in a graph; with `seconds` also times it. */
 static int try_plan(plan *p, nl_convs *c, nl_conv_problem problem, const char *tag,
                     const nl_conv_buffers *buffers, double *seconds, nl_error *err) {
     int code = open_plan(p, c, problem, tag, err);
     if (code) return code;
+    const cudaStream_t stream = c->options.stream;
     trial t = {.convs = c, .plan = p, .buffers = buffers};
     code = run_trial(&t, err);
-    if (!code) code = nl_cuda_check(cudaStreamSynchronize(c->options.stream), "convolution", err);
-    if (!code && seconds) code = nl_conv_time(seconds, run_trial, &t, c->options.stream, err);
+    if (!code) code = nl_cuda_check(cudaStreamSynchronize(stream), "convolution", err);
+    if (!code && !seconds) code = try_captured(&t, stream, err);
+    if (!code && seconds) code = nl_conv_time(seconds, run_trial, &t, stream, err);
     if (code) close_plan(p);
     return code;
 }
 
-/* The fastest candidate, or without timing the first that works. A candidate that fails drops out.
- */
-static int choose(char tag[NL_TAG], nl_convs *c, nl_conv_problem problem,
-                  const nl_conv_buffers *buffers, nl_error *err) {
+static int list_candidates(nl_conv_candidates *list, nl_convs *c, nl_conv_problem problem,
+                           nl_error *err) {
     const nl_conv_target target = {.api = c->api, .handle = c->handle};
-    nl_conv_candidates *list = nl_alloc(1, sizeof *list, "convolution candidates");
     nl_conv_graph graph;
     int code = nl_conv_graph_open(&graph, target, problem, err);
-    if (!code) {
-        code = nl_conv_graph_candidates(list, &graph, c->options.tf32, err);
-        nl_conv_graph_close(&graph);
-    }
-    if (!code && c->options.autotune && c->gemm && nl_gemm_fits(problem)) {
-        NL_ASSERT(list->count < NL_MAX_CANDIDATES);
-        snprintf(list->tags[list->count++], NL_TAG, "%s", gemm_tag);
-    }
+    if (code) return code;
+    code = nl_conv_graph_candidates(list, &graph, c->options.tf32, err);
+    nl_conv_graph_close(&graph);
+    if (!code && c->options.autotune && c->gemm && nl_gemm_fits(problem))
+        nl_conv_candidates_add(list, gemm_tag);
+    return code;
+}
+
+/* After a plan that failed: an error that stays, which no other plan would get round. */
+static int check_device(nl_convs *c, nl_error *err) {
+    (void)cudaGetLastError();
+    return nl_cuda_check(cudaStreamSynchronize(c->options.stream), "trying convolution plans", err);
+}
+
+/* The fastest candidate, or without timing the first that works. A candidate that fails drops out,
+ * unless the device itself has failed; where all do, the first one's reason is told. */
+static int choose(char tag[NL_TAG], nl_convs *c, nl_conv_problem problem,
+                  const nl_conv_buffers *buffers, nl_error *err) {
+    nl_conv_candidates list = {0};
+    nl_error why, first = {.what = "cuDNN names none"};
+    int code = list_candidates(&list, c, problem, err);
     double best = 0;
     tag[0] = '\0';
-    for (int i = 0; i < list->count && !code; i++) {
+    for (int i = 0; i < list.count && !code; i++) {
         double seconds = 0;
         plan p;
-        if (try_plan(&p, c, problem, list->tags[i], buffers, c->options.autotune ? &seconds : NULL,
-                     err)) {
+        if (try_plan(&p, c, problem, list.tags[i], buffers, c->options.autotune ? &seconds : NULL,
+                     &why)) {
+            if (i == 0) first = why;
+            code = check_device(c, err);
             continue;
         }
         close_plan(&p);
         if (!tag[0] || seconds < best) {
-            snprintf(tag, NL_TAG, "%s", list->tags[i]);
+            snprintf(tag, NL_TAG, "%s", list.tags[i]);
             best = seconds;
         }
         if (!c->options.autotune) break;
     }
     if (!code && !tag[0]) {
-        code = nl_fail(err, NL_EDEVICE, "cuDNN", "no deterministic plan among %d found works",
-                       list->count);
+        code = nl_fail(err, NL_EDEVICE, first.where[0] ? first.where : "cuDNN",
+                       "none of %d deterministic plans works: %s", list.count, first.what);
+        if (first.hint[0]) nl_hint(err, "%s", first.hint);
     }
-    free(list);
+    nl_conv_candidates_free(&list);
     return code;
 }
 
@@ -269,6 +277,8 @@ static int find_tag(char tag[NL_TAG], nl_convs *c, nl_conv_problem problem, cons
             close_plan(&p);
             return NL_OK;
         }
+        const int code = check_device(c, err);
+        if (code) return code;
     }
     const int code = choose(tag, c, problem, buffers, err);
     if (code || !c->options.autotune) return code;
@@ -286,14 +296,12 @@ int nl_convs_plan(int *index, nl_convs *c, nl_conv_problem problem, const char *
             return NL_OK;
         }
     }
-    if (c->n_plans == MAX_PLANS) {
-        return nl_fail(err, NL_EINTERNAL, layer, "more than %d convolution plans", MAX_PLANS);
-    }
     char text[128], tag[NL_TAG];
     describe(text, sizeof text, problem, c->options.tf32);
     nl_conv_buffers buffers;
     int code = nl_conv_buffers_open(&buffers, problem, layer, err);
     if (code) return code;
+    c->plans = nl_grow(c->plans, c->n_plans, sizeof *c->plans, "convolution plans");
     plan *p = &c->plans[c->n_plans];
     code = find_tag(tag, c, problem, text, &buffers, err);
     if (!code) code = try_plan(p, c, problem, tag, &buffers, NULL, err);
