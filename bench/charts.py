@@ -59,6 +59,11 @@ def quoted(text):
     return '"' + text + '"'
 
 
+def label(ms, digits):
+    """So many digits, and all before the point."""
+    return f"{ms:.{max(0, digits - len(str(int(ms))))}f}"
+
+
 # ---- speed ----------------------------------------------------------------------------------
 
 def bars(script, result):
@@ -66,8 +71,8 @@ def bars(script, result):
     turns = {pair: max(row["rounds"] for row in rows_at(result, batch=64, threads=most)
                        if (row["program"], row["mode"]) == pair) for pair in pairs}
     pairs = [pair for pair in pairs if turns[pair] == max(turns.values())]
-    plots, width = [], 0.8 / len(pairs)
-    highest = 0
+    plots, width = [], 0.84 / len(pairs)
+    highest, digits = 0, 3 if len(pairs) < 5 else 2  # as many as there is room for
     for i, pair in enumerate(pairs):
         rows = []
         for at, variant in enumerate(VARIANTS):
@@ -76,17 +81,19 @@ def bars(script, result):
             if found:
                 row = found[0]
                 place = at + (i - (len(pairs) - 1) / 2) * width
-                rows.append((place, row["ms"], row["ms_low"], row["ms_high"], f"{row['ms']:.3g}"))
+                rows.append((place, row["ms"], row["ms_low"], row["ms_high"], label(row["ms"], digits)))
                 highest = max(highest, row["ms_high"])
         name = script.data(rows)
-        plots += [f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "
-                  f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(name_of(*pair))}",
-                  f"{name} using 1:3:(0):($4-$3) with vectors nohead lc rgb '#333333' notitle",
-                  f"{name} using 1:4:5 with labels offset 0,0.7 font ',11' notitle"]
+        plots.append((f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "
+                      f"lc rgb '{COLOURS[i % len(COLOURS)]}' title {quoted(name_of(*pair))}",
+                      f"{name} using 1:3:(0):($4-$3) with vectors nohead lc rgb '#333333' notitle",
+                      f"{name} using 1:4:5 with labels offset 0,0.7 font ',11' notitle"))
+    plots = [part for layer in zip(*plots) for part in layer]  # labels above all boxes
     tics = ", ".join(f"{quoted(LABELS[v])} {i}" for i, v in enumerate(VARIANTS))
     script.add(f"set title 'Training step, batch 64: milliseconds'\n"
                f"set xtics ({tics}) scale 0\nset xrange [-0.6:2.6]\n"
-               f"set yrange [0:{1.32 * highest}]\nset key top left Left reverse samplen 1.5\n"
+               f"set yrange [0:{(1.1 + 0.1 * len(pairs)) * highest}]\n"
+               "set key top left Left reverse samplen 1.5\n"
                f"plot {', '.join(plots)}")
 
 
@@ -199,7 +206,7 @@ def main():
             if result["profiles"]:
                 profile(speed, result)
             columns = 2 if result["profiles"] else 1
-            speed.draw(os.path.join(args.out, "speed-" + slug), 480 * columns, 380, columns)
+            speed.draw(os.path.join(args.out, "speed-" + slug), 560 * columns, 420, columns)
         lines = Script()
         panels = scaling(lines, result)
         if panels:

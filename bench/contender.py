@@ -9,7 +9,7 @@ LIMIT = 900  # seconds for a start or a turn
 MODES = {"nchw": "eager", "nhwc": "eager, channels last", "compiled": "compiled",
          "compiled-nhwc": "compiled, channels last", "graph": "CUDA graph",
          "compile": "compiled, CUDA graph", "jit": "jit",
-         "unfold": "jit, convolutions as matrix products"}
+         "unfold": "jit, products of matrices"}
 
 
 def name_of(program, mode, threads=0):

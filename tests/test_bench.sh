@@ -215,11 +215,11 @@ test_table_compares_with_the_best_mode() {
   has '| 2 threads | batch norm + L1 | layer norm | group norm | turns |'
   has '| PyTorch 1.2, eager |  | **40.0 (24.0-80.0)** | 80.0 (80.0-80.0) | 3 |'
   has '| PyTorch 1.2, compiled |  | 48.0 (48.0-48.0) | 64.0 (64.0-64.0) | 1 |'
-  has '| JAX 1.2, jit, convolutions as matrix products |  | 60.0 (60.0-60.0) |'\
+  has '| JAX 1.2, jit, products of matrices |  | 60.0 (60.0-60.0) |'\
 ' **56.0 (56.0-56.0)** | 1 |'
   has '| fastest peer / normlab |  | 5.0 | 7.0 |  |'
   has '| 1 thread | batch norm + L1 | layer norm | group norm | turns |'
-  has '| JAX 1.2, jit, convolutions as matrix products |  | **30.0 (30.0-30.0)** |  | 1 |'
+  has '| JAX 1.2, jit, products of matrices |  | **30.0 (30.0-30.0)** |  | 1 |'
   has '| fastest peer / normlab |  | 3.0 |  |  |'
 }
 
