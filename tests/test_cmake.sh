@@ -17,7 +17,7 @@ said=''
 configure() { # CODE OPTION...
   local code=$1
   shift
-  expect "$code" env -u CFLAGS -u NORMLAB_CUDA cmake -S "$source_dir" -B "$tmp/b" \
+  expect "$code" env -u CFLAGS -u NORMLAB_CUDA cmake -G Ninja -S "$source_dir" -B "$tmp/b" \
     -DNORMLAB_CUDA=OFF -DNORMLAB_TESTS=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
 }
 

@@ -44,8 +44,8 @@ Test(train_cli, files_log_and_records) {
     enum { STEP, PROGRESS, EPOCH, FINAL };
     static const char *const expected[] = {
         "event,epoch,step,loss,penalty", "event,epoch,step,loss,accuracy",
-        "event,epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,"
-        "images_per_second",
+        ("event,epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,"
+         "images_per_second"),
         "event,train_loss,train_accuracy,test_loss,test_accuracy"};
     /* Progress of each of the 6 steps of an epoch, records of every fourth step in front of it. */
     static const int kinds[] = {STEP,     PROGRESS, PROGRESS, PROGRESS, PROGRESS, STEP,

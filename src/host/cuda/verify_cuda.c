@@ -49,8 +49,8 @@ static void launched(arena *a, int status, const char *what) {
 /* Waits, and widens what the device holds into out. */
 static void give(arena *a, double *out, const float *device, int64_t count) {
     float *host = nl_alloc((size_t)count, sizeof *host, "verify");
-    launched(a, cudaStreamSynchronize(a->stream), "verify");
-    launched(a, cudaMemcpy(host, device, (size_t)count * sizeof *host, cudaMemcpyDeviceToHost),
+    launched(a, (int)cudaStreamSynchronize(a->stream), "verify");
+    launched(a, (int)cudaMemcpy(host, device, (size_t)count * sizeof *host, cudaMemcpyDeviceToHost),
              "verify");
     for (int64_t i = 0; i < count && !a->code; i++) out[i] = (double)host[i];
     free(host);
@@ -175,8 +175,8 @@ static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_
 
 static nl_k_record read_record(arena *a, const nl_k_record *device) {
     nl_k_record record = {0};
-    launched(a, cudaStreamSynchronize(a->stream), "verify");
-    launched(a, cudaMemcpy(&record, device, sizeof record, cudaMemcpyDeviceToHost), "verify");
+    launched(a, (int)cudaStreamSynchronize(a->stream), "verify");
+    launched(a, (int)cudaMemcpy(&record, device, sizeof record, cudaMemcpyDeviceToHost), "verify");
     return record;
 }
 
