@@ -220,6 +220,8 @@ Test(step_fast, odd_network_matches_the_oracle) {
 
 static void check_norms(const char *text) {
     check_text(text, SETS("model.norm=batch", "data.batch=6"));
+    check_text(text, SETS("model.norm=layer", "data.batch=5"));
+    check_text(text, SETS("model.norm=none", "data.batch=3"));
 }
 
 /* Nothing but the loss makes the gradient of a last layer, and a norm there needs it twice. */
@@ -231,6 +233,10 @@ Test(step_fast, norm_on_the_last_convolution) {
                 "    - {pool: average}\n");
     check_norms("model:\n"
                 "  layers:\n"
+                "    - {conv: 10, kernel: 5, norm: true, relu: true}\n"
+                "    - {pool: average}\n");
+    check_norms("model:\n"
+                "  layers:\n"
                 "    - {conv: 8, kernel: 5, norm: true, relu: true}\n"
                 "    - {conv: 10, kernel: 3, norm: true, relu: true}\n"
                 "    - {pool: max, size: 4, dropout: true}\n"
@@ -239,6 +245,12 @@ Test(step_fast, norm_on_the_last_convolution) {
 
 /* The network's input has one channel and no padding: no other layer's input is laid out so. */
 Test(step_fast, max_pools_before_the_first_convolution) {
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {pool: max, size: 3}\n"
+                "    - {conv: 12, kernel: 3, pad: 1, norm: true, relu: true}\n"
+                "    - {conv: 10, kernel: 3, norm: true}\n"
+                "    - {pool: average}\n");
     check_norms("model:\n"
                 "  layers:\n"
                 "    - {pool: max, size: 2, dropout: true}\n"
@@ -258,6 +270,18 @@ Test(step_fast, cuts_around_layers_without_a_norm) {
                 "    - {pool: max, size: 2, dropout: true}\n"
                 "    - {conv: 6, kernel: 1, norm: true, relu: true}\n"
                 "    - {conv: 6, kernel: 3, norm: true, relu: true}\n"
+                "    - {conv: 10, kernel: 1, relu: true}\n"
+                "    - {pool: average}\n");
+}
+
+/* Filter gradients that are long sums of small products, as few channels and a large map have. */
+Test(step_fast, few_channels_over_a_large_map) {
+    check_norms("model:\n"
+                "  layers:\n"
+                "    - {conv: 4, kernel: 3, pad: 1, relu: true}\n"
+                "    - {conv: 6, kernel: 1, norm: true, relu: true}\n"
+                "    - {conv: 5, kernel: 1, relu: true}\n"
+                "    - {conv: 7, kernel: 5, pad: 2, norm: true, relu: true}\n"
                 "    - {conv: 10, kernel: 1, relu: true}\n"
                 "    - {pool: average}\n");
 }

@@ -19,7 +19,7 @@ is_named() {
   ! compiles "$tmp/include" "$file" && grep -q NL_STATS_OTHER "$tmp/said"
 }
 
-cases=(net_plain verify_plain program_fast step_fast verify_fast)
+cases=(net_plain verify_plain program_fast ops_fast verify_fast)
 failed=0
 {
   echo "1..${#cases[@]}"

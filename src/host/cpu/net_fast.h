@@ -1,5 +1,6 @@
 /* The CPU engine's inside: the network as a program of per-image operations (program_fast.c decides
- * their order, net_fast.c makes room, step_fast.c runs them, engine_fast.c is the backend's table).
+ * their order, net_fast.c makes room, ops_fast.c does them, step_fast.c runs a step, engine_fast.c
+ * is the backend's table).
  *
  * Where no norm looks at other images (layer, group, instance, none) the whole program, forward and
  * backward, runs for one image while its tensors are in the cache. Batch norm needs all images at
