@@ -212,7 +212,7 @@ another_compiler_than_before() {
   CUDA_PLACES=/usr/local/cuda cache=$XDG_CACHE_HOME CUDACXX=$tmp/first/nvcc \
     configure 0 'architectures 90-real;75-virtual' -DNORMLAB_CUDA=ON || return
   rm "$tmp/first/nvcc"
-  CUDA_PLACES=/usr/local/cuda cmake -B "$tmp/build" >"$tmp/said" 2>&1 &&
+  CUDA_PLACES=/usr/local/cuda cmake -S "$source_dir" -B "$tmp/build" >"$tmp/said" 2>&1 &&
     grep -q 'architectures 90-real;75-virtual' "$tmp/said"
 }
 

@@ -6,7 +6,7 @@
 #include <link.h>    // struct link_map
 #include <stdbool.h> // bool
 #include <stdio.h>   // snprintf
-#include <stdlib.h>  // getenv
+#include <stdlib.h>  // getenv, realpath
 #include <string.h>  // memcpy
 #include <unistd.h>  // readlink, access
 
@@ -77,8 +77,8 @@ static void *open_one(const char *name, char *path) {
     look_in_cache(&s);
     if (!s.library) return NULL;
     struct link_map *map;
-    const bool known = dlinfo(s.library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name[0];
-    snprintf(path, NL_DYNLIB_PATH, "%s", known ? map->l_name : name);
+    if (dlinfo(s.library, RTLD_DI_LINKMAP, &map) || !realpath(map->l_name, path))
+        snprintf(path, NL_DYNLIB_PATH, "%s", name);
     return s.library;
 }
 

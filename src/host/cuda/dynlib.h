@@ -11,7 +11,7 @@
 
 #include "normlab/error.h" // nl_error
 
-enum { NL_DYNLIB_PATH = 512 };
+enum { NL_DYNLIB_PATH = 4096 }; /* PATH_MAX, for realpath */
 
 /* The first of `names` (ends with NULL) that opens, or NULL. `path` receives what was opened; where
  * nothing was, why one that is there could not be, or "". */
