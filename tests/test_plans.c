@@ -12,6 +12,7 @@
 #ifdef NORMLAB_WITH_CUDA
 #include <jansson.h> // the cache file
 
+#include "conv_gemm.h" // nl_gemm_open
 #include "conv_graph.h"
 #include "plan_cache.h"
 #include "support/idx_set.h" // temp_dir_make
@@ -267,6 +268,23 @@ Test(plans, a_broken_cache_is_an_empty_one) {
         store("A", "p", "2");
         cr_assert(nl_plan_cache_find(tag, sizeof tag, "A", "p") && !strcmp(tag, "2"));
     }
+    temp_dir_remove(dir);
+}
+
+/* A library of that name without its functions stands in front of the machine's. */
+Test(plans, a_cublas_that_cannot_be_used_is_said) {
+    char command[1024], path[512], said[1024] = "", *dir = temp_dir_make();
+    snprintf(command, sizeof command, "cc -shared -x c -o '%s/libcublas.so.13' /dev/null", dir);
+    cr_assert(system(command) == 0, "%s", command);
+    setenv("NORMLAB_LIBRARY_PATH", dir, 1);
+    snprintf(path, sizeof path, "%s/said", dir);
+    FILE *file = freopen(path, "w+", stderr);
+    cr_assert(file);
+    cr_expect(nl_gemm_open() == NULL);
+    rewind(file);
+    cr_expect(fread(said, 1, sizeof said - 1, file) > 0);
+    cr_expect(strstr(said, "libcublas.so.13: warning: has no cublasCreate_v2: 1x1 convolutions"),
+              "%s", said);
     temp_dir_remove(dir);
 }
 
