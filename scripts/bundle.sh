@@ -23,6 +23,7 @@ for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx
 done
 
 need build test
+setup_cuda always
 build release all gpu_tests
 built=$top/build/release
 "$built/normlab" --version | grep -qw cuda ||
