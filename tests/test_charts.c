@@ -147,6 +147,14 @@ Test(charts, one_epoch_is_a_curve) {
     cr_assert(script = content("plots/validation_loss.gp", &size));
     cr_expect(strstr(script, "set xrange [0.000:"), "%s", script);
     cr_expect(strstr(script, "'plots/progress.dat' index 0 using 1:2"), "%s", script);
+    cr_expect(strstr(script, "; one seed;"), "%s", script);
+    double low = 1, high = 0;
+    const char *range = strstr(script, "set yrange [");
+    cr_assert(range && sscanf(range, "set yrange [%lf:%lf]", &low, &high) == 2);
+    cr_expect(low < 0.046 && high > 2.3, "the first images are seen too: %g to %g", low, high);
+    free(script);
+    cr_assert(script = content("plots/train_against_test.gp", &size));
+    cr_expect_not(strstr(script, "band:"));
     free(script);
 }
 

@@ -96,6 +96,49 @@ Test(cli, wrong_options) {
     expect(RUN_NORMLAB("summary", CONFIG("gn"), CONFIG("ln")), 2, "", "one argument too many");
     expect(RUN_NORMLAB("summary", "/nowhere/gn.yaml"), 2, "", "normlab: /nowhere/gn.yaml: cannot");
     expect(RUN_NORMLAB("train", CONFIG("gn"), "--resume=yes"), 2, "", "takes no value");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--l", "3"), 2, "",
+           "several begin so: --limit-batches, --log-every, --layer-stats");
+}
+
+/* getopt takes -epochs for the letters e, p, o ...; what stands before it is not at fault. */
+Test(cli, long_options_with_one_dash) {
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "-epochs", "3"), 2, "",
+           "normlab: -epochs: unknown option\n         hint: did you mean --epochs?");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--quiet", "-epochs=3"), 2, "", "lab: -epochs=3: ");
+    expect(RUN_NORMLAB("train", "--init", "-1", "-out", "x"), 2, "", "did you mean --out?");
+    expect(RUN_NORMLAB("train", "-out", "x", CONFIG("gn")), 2, "", "did you mean --out?");
+    expect(RUN_NORMLAB("train", "--sees", "-10"), 2, "", "normlab: --sees: unknown option");
+    expect(RUN_NORMLAB("train", "--quiet=1", "-x"), 2, "", "--quiet=1: takes no value");
+}
+
+/* As a variable that is not set leaves them. */
+Test(cli, empty_words) {
+    expect(RUN_NORMLAB("train", ""), 2, "", "normlab: train: '': the word is empty");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--data", ""), 2, "", "normlab: --data: '': ");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--init="), 2, "", "normlab: --init: '': ");
+    expect(RUN_NORMLAB("train", CONFIG("gn"), "--init="), 2, "", "is a variable not set?");
+    expect(RUN_NORMLAB("eval", "x", "--config", ""), 2, "", "normlab: --config: '': ");
+    expect(RUN_NORMLAB("report", ""), 2, "", "normlab: report: '': ");
+}
+
+Test(cli, names_of_configs_that_are_nearly_right) {
+    expect(RUN_NORMLAB("summary", CONFIG("lnn")), 2, "", "did you mean " CONFIG("ln") "?");
+    expect(RUN_NORMLAB("summary", NL_SOURCE_DIR "/configs/bn_l"), 2, "",
+           "did you mean " CONFIG("bn_l1") "?");
+    cr_assert(chdir(NL_SOURCE_DIR) == 0);
+    expect(RUN_NORMLAB("summary", "gn"), 2, "", "did you mean configs/gn.yaml?");
+    expect(RUN_NORMLAB("summary", "none.yml"), 2, "", "did you mean configs/none.yaml?");
+    expect(RUN_NORMLAB("summary", "elsewhere.yaml"), 2, "", "looked here and in");
+}
+
+Test(cli, a_workbook_ends_in_xlsx) {
+    char *dir = temp_dir_make();
+    cr_assert(chdir(dir) == 0);
+    expect(RUN_NORMLAB("worksheet", "w.xls"), 2, "",
+           "normlab: worksheet: 'w.xls' does not end in .xlsx");
+    expect(RUN_NORMLAB("worksheet", ".xlsx"), 2, "", "does not end in .xlsx");
+    cr_expect(access("w.xls", F_OK) != 0);
+    temp_dir_remove(dir);
 }
 
 /* A shell expands ~/ at the beginning of a word alone. */

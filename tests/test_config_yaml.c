@@ -57,6 +57,7 @@ Test(config_yaml, wrong_keys) {
         {"train:\n  batch: 64\n" SMALL_NET, ":2", "train.batch: unknown key", "data.batch"},
         {"train:\n  schedule:\n    evrey: 5\n" SMALL_NET, ":3", "train.schedule.evrey: unknown key",
          "train.schedule.every"},
+        {"train:\n  L1: 5\n" SMALL_NET, ":2", "train.L1: unknown key", "train.l1"},
         {"train:\n  zzzzz: 5\n" SMALL_NET, ":2", "train.zzzzz: unknown key", "train --help"},
         {"name: x\n" SMALL_NET, ":1", "name: unknown key", NULL},
         {"data:\n  batch: 64\n  rotate: 7\n  batch: 32\n" SMALL_NET, ":4",
@@ -163,9 +164,15 @@ Test(config_yaml, wrong_yaml) {
     static const wrong_file cases[] = {
         {"", "x.yaml", "the config is empty", NULL},
         {"# nothing\n", "x.yaml", "the config is empty", NULL},
-        {"data: {batch: 64]\n" SMALL_NET, ":1", "not valid YAML", NULL},
-        {"data:\n  batch: '64\n", ":3", "not valid YAML", NULL},
-        {"data:\n\tbatch: 64\n", ":2", "not valid YAML", NULL},
+        {"data: {batch: 64]\n" SMALL_NET, ":1", "not valid YAML", "brackets"},
+        {"data:\n  batch: '64\n", ":2", "not valid YAML", "is not closed"},
+        {"data:\n\tbatch: 64\n", ":2", "not valid YAML", "spaces, not tabs"},
+        {"data:\n  batch 64\n  std: 1\n" SMALL_NET, ":2", "a section", "KEY: VALUE"},
+        {"data:\n  std: 1\ntrain\n  lr: 1\n" SMALL_NET, ":3", "not valid YAML", "KEY: VALUE"},
+        {"data\n  batch: 64\n" SMALL_NET, ":1", "begins with a section, like data:", NULL},
+        {"data:\n  rotate: 1\n  batch:64\n  std: 1\n" SMALL_NET, ":3", "not valid YAML",
+         "KEY: VALUE"},
+        {"data:\n    rotate: 1\n  batch: 64\n" SMALL_NET, ":3", "not valid YAML", "indented"},
         {"data:\n  batch: &b 64\n" SMALL_NET, ":2", "an anchor", NULL},
         {"data: &d\n  batch: 64\n" SMALL_NET, ":1", "an anchor", NULL},
         {"data:\n  batch: *b\n" SMALL_NET, ":2", "an alias", NULL},
@@ -183,6 +190,7 @@ Test(config_yaml, missing_file_and_folder) {
     cr_expect_str_eq(err.where, "/nowhere/x.yaml");
     cr_expect_eq(nl_config_load(&config, dir, &err), NL_EUSAGE);
     cr_expect(strstr(err.what, "folder"), "%s", err.what);
+    cr_expect(strstr(err.hint, "/*.yaml"), "%s", err.hint);
 }
 
 Test(config_yaml, names_that_cannot_be_folders) {

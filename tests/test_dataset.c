@@ -343,6 +343,35 @@ Test(dataset, names_what_is_missing_and_how_to_get_it) {
     expect_failure("/nonexistent/folder", "/nonexistent/folder", "no such folder");
 }
 
+Test(dataset, names_a_file_that_is_called_almost_so) {
+    static const char *const others[] = {"t10k-images.idx3-ubyte", "T10K-Images-idx3-ubyte.gz",
+                                         "t10k-images-idx3-ubyte (1)",
+                                         "raw/t10k-images-idx3-ubyte"};
+    for (int i = 0; i < 4; i++) {
+        char *dir = temp_dir_make(), other[600];
+        nl_dataset data;
+        nl_error err = {0};
+        idx_set_write(dir, TRAIN, TEST, false);
+        snprintf(other, sizeof other, "%s/raw", dir);
+        mkdir(other, 0777);
+        snprintf(other, sizeof other, "%s/%s", dir, others[i]);
+        cr_assert(rename(path_of(dir, NL_TEST_IMAGES, false), other) == 0);
+        cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+        cr_expect(strstr(err.hint, others[i]), "%s: %s", others[i], err.hint);
+        temp_dir_remove(dir);
+    }
+}
+
+Test(dataset, a_file_is_no_folder) {
+    char *dir = temp_dir_make();
+    idx_set_write(dir, TRAIN, TEST, false);
+    nl_dataset data;
+    nl_error err = {0};
+    cr_assert(nl_dataset_load(&data, path_of(dir, NL_TRAIN_IMAGES, false), &err) == NL_EDATA);
+    cr_expect(strstr(err.what, "is a file") && strstr(err.hint, "the folder"), "%s", err.what);
+    temp_dir_remove(dir);
+}
+
 Test(dataset, refuses_what_is_not_a_file) {
     char *dir = temp_dir_make();
     idx_set_write(dir, TRAIN, TEST, false);

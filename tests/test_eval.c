@@ -321,7 +321,7 @@ Test(eval, refuses_bad_checkpoints_and_data) {
     EXPECT_ERROR(3, "header length", readme, "--data", f.dir);
     EXPECT_ERROR(6, "/nonexistent/l.csv: cannot write", f.checkpoint, "--data", f.dir, "--device",
                  "cpu", "--logits", "/nonexistent/l.csv");
-    static const char *const endings[] = {"l", "l.txt", "l.csv.gz", "l.npy", "csv", ""};
+    static const char *const endings[] = {"l", "l.txt", "l.csv.gz", "l.npy", "csv"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         EXPECT_ERROR(2, "ends neither in .csv nor in .safetensors", f.checkpoint, "--data", f.dir,
                      "--logits", endings[i]);

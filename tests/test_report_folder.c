@@ -92,3 +92,27 @@ Test(report_folder, a_variant_that_is_gone_takes_its_pictures_along) {
     cr_expect(there("misclassified_mine.png"));
     temp_dir_remove(data);
 }
+
+/* What is named in place of the run folder, and the hint. */
+Test(report_folder, a_run_is_not_the_run_folder) {
+    char unit[600], variant[600], missing[600];
+    nl_error err = {0};
+    finished_run(out, "bn", 1, 99);
+    snprintf(unit, sizeof unit, "%s/bn/seed-1", out);
+    snprintf(variant, sizeof variant, "%s/bn", out);
+    snprintf(missing, sizeof missing, "%s/nope", out);
+    cr_expect_eq(nl_report(unit, &err), NL_EDATA);
+    cr_expect(strstr(err.hint, "one run") && strstr(err.hint, "two above"), "%s", err.hint);
+    cr_expect_eq(nl_report(variant, &err), NL_EDATA);
+    cr_expect(strstr(err.hint, "one variant") && strstr(err.hint, "one above"), "%s", err.hint);
+    cr_expect_eq(nl_report(missing, &err), NL_EDATA);
+    cr_expect(strstr(err.hint, "normlab train --out"), "%s", err.hint);
+    cr_expect_not(drawn(unit, "findings.md") || drawn(variant, "findings.md"));
+}
+
+Test(report_folder, train_against_test_names_the_band) {
+    finished_run(out, "bn", 1, 99);
+    finished_run(out, "bn", 2, 98);
+    report(out, NL_OK);
+    expect_in(out, "plots/train_against_test.gp", "band: lowest to highest seed", true);
+}

@@ -1,11 +1,15 @@
 /* config_path.h */
 #include "config_path.h"
 
+#include <dirent.h>   // opendir
 #include <stdbool.h>  // bool
+#include <stdint.h>   // SIZE_MAX
 #include <stdio.h>    // snprintf
 #include <string.h>   // strchr
 #include <sys/stat.h> // stat
 #include <unistd.h>   // readlink
+
+#include "../core/nearest.h" // nl_nearest
 
 /* The installed configs as seen from the folder of the program; CMake tells where that differs. */
 #ifndef NL_CONFIG_FOLDER
@@ -36,13 +40,47 @@ static bool installed_folder(char folder[PATH_SIZE]) {
     return snprintf(folder, PATH_SIZE, "%s/%s/", program, NL_CONFIG_FOLDER) < PATH_SIZE;
 }
 
+/* The config of a folder ("" or with a slash at its end) whose name is nearest to this one. */
+static bool find_near(char path[PATH_SIZE], const char *folder, const char *name) {
+    char wanted[PATH_SIZE];
+    const size_t length = strlen(name);
+    const bool whole = length > 5 && !strcmp(name + length - 5, ".yaml");
+    snprintf(wanted, sizeof wanted, "%.200s%s", name, whole ? "" : ".yaml");
+    DIR *dir = opendir(*folder ? folder : ".");
+    size_t best = SIZE_MAX;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        const char *one = entry->d_name, *ending = strrchr(one, '.');
+        const size_t distance = nl_edit_distance(wanted, one);
+        if (!ending || strcmp(ending, ".yaml") != 0 || distance >= best) continue;
+        if (!nl_nearest(wanted, &one, 1)) continue;
+        best = distance;
+        snprintf(path, PATH_SIZE, "%.3000s%s", folder, one);
+    }
+    if (dir) closedir(dir);
+    return best < SIZE_MAX;
+}
+
+/* What may have been meant by a name that is no file: one beside it, or one of ./configs. */
+static int hint_at_near(const char *name, nl_error *err) {
+    char path[PATH_SIZE], folder[PATH_SIZE];
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    if (access(name, F_OK) == 0) return err->code;
+    snprintf(folder, sizeof folder, "%.*s", (int)(base - name), name);
+    if (find_near(path, folder, base) || (!slash && find_near(path, "configs/", base)))
+        return nl_hint(err, "did you mean %s?", path);
+    return err->code;
+}
+
 int nl_config_load_named(nl_config *config, const char *name, nl_error *err) {
     char path[PATH_SIZE], folder[PATH_SIZE];
-    if (strchr(name, '/') || find_in(path, "", name))
-        return nl_config_load(config, strchr(name, '/') ? name : path, err);
+    if (!strchr(name, '/') && find_in(path, "", name)) return nl_config_load(config, path, err);
+    if (strchr(name, '/')) {
+        const int code = nl_config_load(config, name, err);
+        return code ? hint_at_near(name, err) : code;
+    }
     const bool has_folder = installed_folder(folder);
     if (has_folder && find_in(path, folder, name)) return nl_config_load(config, path, err);
     const int code = nl_config_load(config, name, err);
     if (has_folder && code) nl_hint(err, "looked here and in %s", folder);
-    return code;
+    return code ? hint_at_near(name, err) : code;
 }

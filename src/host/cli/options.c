@@ -31,6 +31,34 @@ static const struct argp_option help_options[] = {
 
 enum { MAX_OPTIONS = 64 }; /* of one command, for suggestions */
 
+/* The word that getopt stumbled over. It has stepped past it, but not past a word like -epochs,
+ * which it takes for single letters: it stops before the first that is none of the command's. */
+static const char *culprit(const parse_input *in, const struct argp_state *state) {
+    const char *last = state->argv[state->next - 1];
+    const char *next = state->next < state->argc ? state->argv[state->next] : "";
+    if (next[0] != '-' || next[1] == '-' || strlen(next) < 3) return last;
+    for (const struct argp_option *o = in->command->options; o && o->name; o++) {
+        if (o->key == next[1]) return last;
+        const size_t length = strcspn(last, "=");
+        const bool named =
+            length > 2 && !strncmp(last, "--", 2) && !strncmp(o->name, last + 2, length - 2);
+        if (named && !o->arg == !last[length]) return next; /* nothing is wrong with it */
+    }
+    return strncmp(last, "--", 2) == 0 ? last : next;
+}
+
+/* Names the options that a shortened one may stand for, if they are several. */
+static void hint_at_all(const parse_input *in, const char *typed) {
+    char list[400] = "";
+    int count = 0;
+    for (const struct argp_option *o = in->command->options; o && o->name; o++) {
+        if (strncmp(o->name, typed, strlen(typed)) != 0) continue;
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s--%s", count++ ? ", " : "", o->name);
+    }
+    if (count > 1) nl_hint(in->err, "several begin so: %s", list);
+}
+
 /* What getopt did not take: not an option, or one that lacks its value or has one too many. */
 static void explain(const parse_input *in, const char *argument) {
     const char *name = argument + strspn(argument, "-");
@@ -51,6 +79,7 @@ static void explain(const parse_input *in, const char *argument) {
     nl_fail(in->err, NL_EUSAGE, argument, "unknown option");
     const char *meant = nl_nearest(typed, names, count);
     if (meant) nl_hint(in->err, "did you mean --%s?", meant);
+    if (!is_short) hint_at_all(in, typed);
 }
 
 static error_t parse_parent(int key, char *arg, struct argp_state *state) {
@@ -67,11 +96,30 @@ static error_t parse_parent(int key, char *arg, struct argp_state *state) {
                   state->argv[0]);
         exit(fflush(stdout) == 0 && !ferror(stdout) ? NL_OK : NL_EWRITE);
     case ARGP_KEY_ERROR:
-        if (!in->err->code && state->next > 0) explain(in, state->argv[state->next - 1]);
+        if (!in->err->code && state->next > 0) explain(in, culprit(in, state));
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+/* An empty word comes of a variable that is not set, as in --data "$DATA": nothing here takes one.
+ */
+static int refuse_empty(int argc, char **argv, const char *command, nl_error *err) {
+    for (int i = 1; i < argc; i++) {
+        const char *equals = strncmp(argv[i], "--", 2) == 0 ? strchr(argv[i], '=') : NULL;
+        if (argv[i][0] && !(equals && !equals[1])) continue;
+        char name[64] = "";
+        if (equals) snprintf(name, sizeof name, "%.*s", (int)(equals - argv[i]), argv[i]);
+        const bool option = i > 1 && argv[i - 1][0] == '-';
+        nl_fail(err, NL_EUSAGE,
+                equals   ? name
+                : option ? argv[i - 1]
+                         : command,
+                "'': the word is empty");
+        return nl_hint(err, "is a variable not set?");
+    }
+    return NL_OK;
 }
 
 /* No shell expands the ~ of --out=~/x or of '~/x': refused, lest a folder be named so. */
@@ -97,7 +145,7 @@ int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input
     const char *space = strrchr(argv[0], ' '), *command = space ? space + 1 : argv[0];
     *err = (nl_error){0};
     int rest = argc;
-    if (refuse_tilde(argc, argv, err)) return err->code;
+    if (refuse_empty(argc, argv, command, err) || refuse_tilde(argc, argv, err)) return err->code;
     if (argp_parse(&parent, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, &rest, &in)) {
         if (!err->code) nl_fail(err, NL_EUSAGE, command, "wrong arguments");
         if (!err->hint[0]) nl_hint(err, "%s --help", argv[0]);

@@ -25,8 +25,8 @@
 #include "normlab/error.h" // nl_error
 
 /* argp_parse, with every error in *err (NL_EUSAGE: an unknown option with the one that was probably
- * meant, a missing value, an argument too many, a path that begins with ~/; or what the parser put
- * there before it returned non-zero). --help, or -h, prints and exits 0. */
+ * meant, a missing or empty value, an argument too many, a path that begins with ~/; or what the
+ * parser put there before it returned non-zero). --help, or -h, prints and exits 0. */
 int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input, nl_error *err);
 
 /* A whole number from min to max. `option` is its name in errors. */

@@ -84,10 +84,11 @@ static int parse_offsets(entry *e, uint64_t size, uint64_t data_size, const json
     }
     const json_int_t first = json_integer_value(begin), last = json_integer_value(end);
     if (first < 0 || last < first || (uint64_t)last > data_size) {
-        return nl_fail(err, NL_EDATA, path,
-                       "tensor %s: data_offsets [%lld, %lld] lie outside the %" PRIu64
-                       " bytes of data",
-                       e->blob.name, (long long)first, (long long)last, data_size);
+        nl_fail(err, NL_EDATA, path,
+                "tensor %s: data_offsets [%lld, %lld] lie outside the %" PRIu64 " bytes of data",
+                e->blob.name, (long long)first, (long long)last, data_size);
+        nl_hint(err, "an incomplete copy: get the file again");
+        return NL_EDATA;
     }
     e->begin = (uint64_t)first;
     e->end = (uint64_t)last;

@@ -33,16 +33,34 @@ static nl_scalar here(const reader *r) {
         .file = r->path, .line = (int)r->event.start_mark.line + 1, .code = NL_EUSAGE};
 }
 
+/* What to look for, of libyaml's words; whether the mistake is where they begin (libyaml sees that
+ * a colon or a quotation mark is missing only in some later line). */
+static const char *syntax_hint(const yaml_parser_t *p, bool *at_start) {
+    const char *context = p->context ? p->context : "", *problem = p->problem ? p->problem : "";
+    const bool key = strstr(context, "simple key"), quote = strstr(context, "quoted scalar");
+    *at_start = key || quote;
+    if (key || strstr(problem, "mapping values"))
+        return "a line is KEY: VALUE, a space after the colon, or a section's name and colon";
+    if (quote) return "the quotation mark is not closed";
+    if (strstr(problem, "tab") || strstr(problem, "cannot start any token"))
+        return "indent with spaces, not tabs; quote a value that begins with @, % or `";
+    return "are the keys of a section indented alike, and all brackets closed?";
+}
+
 static int syntax_error(reader *r) {
     const yaml_parser_t *p = &r->parser;
     char where[512];
-    snprintf(where, sizeof where, "%.490s:%zu", r->path, p->problem_mark.line + 1);
+    bool at_start;
+    const char *hint = syntax_hint(p, &at_start);
+    const yaml_mark_t *mark = at_start ? &p->context_mark : &p->problem_mark;
+    snprintf(where, sizeof where, "%.490s:%zu", r->path, mark->line + 1);
     if (p->error == YAML_READER_ERROR)
         return nl_fail(r->err, NL_EUSAGE, r->path, "not a text file: %s at byte %zu",
                        p->problem ? p->problem : "unreadable", p->problem_offset);
-    return nl_fail(r->err, NL_EUSAGE, where, "not valid YAML: %s%s%s",
-                   p->problem ? p->problem : "out of memory", p->context ? " " : "",
-                   p->context ? p->context : "");
+    nl_fail(r->err, NL_EUSAGE, where, "not valid YAML: %s%s%s",
+            p->problem ? p->problem : "out of memory", p->context ? " " : "",
+            p->context ? p->context : "");
+    return nl_hint(r->err, "%s", hint);
 }
 
 static int refuse(reader *r, const char *what) {
@@ -137,8 +155,10 @@ static int read_layers(reader *r) {
 
 static int enter_section(reader *r, const char *path) {
     const nl_scalar at = here(r);
-    if (r->event.type != YAML_MAPPING_START_EVENT)
-        return nl_key_fail(r->err, &at, path, "a section, it has keys and no value of its own");
+    if (r->event.type != YAML_MAPPING_START_EVENT) {
+        nl_key_fail(r->err, &at, path, "a section, it has keys and no value of its own");
+        return nl_hint(r->err, "below it stand lines KEY: VALUE, a space after each colon");
+    }
     for (int i = 0; i < r->n_sections; i++)
         if (!strcmp(r->sections[i], path)) return nl_key_fail(r->err, &at, path, "given twice");
     NL_ASSERT(r->n_sections < (int)(sizeof r->sections / sizeof *r->sections));
@@ -194,7 +214,8 @@ static int open_file(FILE **file, const char *path, nl_error *err) {
     if (!*file) return nl_fail(err, NL_EUSAGE, path, "cannot open the config: %s", strerror(errno));
     if (fstat(fileno(*file), &info) == 0 && !S_ISDIR(info.st_mode)) return NL_OK;
     fclose(*file);
-    return nl_fail(err, NL_EUSAGE, path, "is a folder, not a config file");
+    nl_fail(err, NL_EUSAGE, path, "is a folder, not a config file");
+    return nl_hint(err, "its configs are %.200s/*.yaml", path);
 }
 
 static void take_names(nl_config *config, const char *path) {

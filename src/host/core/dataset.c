@@ -1,6 +1,8 @@
 /* The four IDX files of a data set as one thing: see normlab/dataset.h. */
 #include "normlab/dataset.h"
 
+#include <ctype.h>    // isalnum
+#include <dirent.h>   // opendir
 #include <pwd.h>      // getpwuid
 #include <stdbool.h>  // bool
 #include <stdio.h>    // snprintf
@@ -46,20 +48,42 @@ void nl_dataset_default_dir(char *dir, size_t size) {
 
 /* ---- checks across files -------------------------------------------------------------------- */
 
+/* A name's letters and digits in lower case. */
+static void simplify(char *to, size_t size, const char *name) {
+    size_t n = 0;
+    for (; *name && n + 1 < size; name++)
+        if (isalnum((unsigned char)*name)) to[n++] = (char)tolower((unsigned char)*name);
+    to[n] = '\0';
+}
+
+/* A file of this folder whose name is the wanted one but for punctuation, case and what stands
+ * before and behind: train-images.idx3-ubyte, "train-images-idx3-ubyte (1).gz". */
+static bool find_alike(char *path, size_t size, const char *folder, enum nl_file file) {
+    char want[64], have[256];
+    simplify(want, sizeof want, FILE_NAMES[file]);
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (const struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        struct stat info;
+        simplify(have, sizeof have, entry->d_name);
+        if (!strstr(have, want)) continue;
+        const int length = snprintf(path, size, "%s/%s", folder, entry->d_name);
+        found = (size_t)length < size && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    }
+    if (dir) closedir(dir);
+    return found;
+}
+
 /* Where others put the file, and what they call it. */
 static bool find_stray(char *path, size_t size, const char *dir, enum nl_file file) {
-    static const char *const endings[] = {"", ".gz"};
-    static const char *const folders[] = {"", "raw/", "MNIST/raw/"}; /* as torchvision does */
-    char name[64];
-    for (int i = 0; i < 12; i++) {
-        snprintf(name, sizeof name, "%s", FILE_NAMES[file]);
-        if (i % 2) *strstr(name, "-idx") = '.'; /* train-images.idx3-ubyte */
-        const int length =
-            snprintf(path, size, "%s/%s%s%s", dir, folders[i / 4], name, endings[i / 2 % 2]);
-        struct stat info;
-        if (length > 0 && (size_t)length < size && stat(path, &info) == 0) return true;
+    static const char *const folders[] = {"", "/raw", "/MNIST/raw"}; /* as torchvision does */
+    bool found = false;
+    for (int i = 0; i < 3 && !found; i++) {
+        char folder[512];
+        const int length = snprintf(folder, sizeof folder, "%s%s", dir, folders[i]);
+        found = (size_t)length < sizeof folder && find_alike(path, size, folder, file);
     }
-    return false;
+    return found;
 }
 
 static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
@@ -68,6 +92,9 @@ static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
     if (stat(dir, &info)) {
         nl_fail(err, NL_EDATA, dir, "no such folder for the data");
         if (dir[0] == '~') return nl_hint(err, "the ~ was not expanded: write $HOME in its place");
+    } else if (!S_ISDIR(info.st_mode)) {
+        nl_fail(err, NL_EDATA, dir, "is a file, not the folder of the data");
+        return nl_hint(err, "name the folder that it lies in");
     } else {
         nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
         if (find_stray(stray, sizeof stray, dir, file))
@@ -82,8 +109,10 @@ static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
 static int check_labels(const nl_split *split, const char *path, nl_error *err) {
     for (uint32_t i = 0; i < split->count; i++) {
         if (split->labels[i] < 10) continue;
-        return nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to 9",
-                       split->labels[i], i, i + 8);
+        nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to 9",
+                split->labels[i], i, i + 8);
+        nl_hint(err, "it is damaged, or of a set with other classes");
+        return NL_EDATA;
     }
     return NL_OK;
 }
@@ -111,8 +140,10 @@ static int load_split(nl_dataset *data, nl_split *split, const char *dir, enum n
     if (!rc) rc = load_file(data, &n_labels, dir, labels, path, sizeof path, err);
     if (rc) return rc;
     if (n_labels != split->count) {
-        return nl_fail(err, NL_EDATA, path, "%u labels, but %s holds %u images", n_labels,
-                       FILE_NAMES[images], split->count);
+        nl_fail(err, NL_EDATA, path, "%u labels, but %s holds %u images", n_labels,
+                FILE_NAMES[images], split->count);
+        nl_hint(err, "one of the two is of the other split, or of another set");
+        return NL_EDATA;
     }
     return check_labels(split, path, err);
 }

@@ -111,7 +111,7 @@ static int read_bytes(stream *s, void *to, size_t want, size_t *got, nl_error *e
 static int open_stream(stream *s, bool *missing, const char *path, nl_error *err) {
     snprintf(s->path, sizeof s->path, "%s", path);
     s->file = fopen(s->path, "rb");
-    if (!s->file && errno == ENOENT) {
+    if (!s->file && (errno == ENOENT || errno == ENOTDIR)) {
         snprintf(s->path, sizeof s->path, "%s.gz", path);
         s->file = fopen(s->path, "rb");
         s->gzip = true;

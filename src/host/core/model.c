@@ -83,9 +83,10 @@ static int fail_group_size(builder *b, int index, const nl_layer *l) {
     char layer[512], where[512];
     place(layer, sizeof layer, b, index);
     nl_key_place(where, sizeof where, b->config, "model.group_size", layer);
-    return nl_fail(b->err, NL_EUSAGE, where,
-                   "model.group_size: %d does not divide the %d channels of %s",
-                   b->config->model.group_size, l->out_c, l->label);
+    nl_fail(b->err, NL_EUSAGE, where, "model.group_size: %d does not divide the %d channels of %s",
+            b->config->model.group_size, l->out_c, l->label);
+    nl_hint(b->err, "a number that divides the channels of every layer with a norm");
+    return NL_EUSAGE;
 }
 
 static int build_norm(builder *b, int index, nl_layer *l) {

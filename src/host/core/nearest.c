@@ -2,6 +2,7 @@
  * a swap of two neighbours counts as one edit, since that is how people mistype). */
 #include "nearest.h"
 
+#include <ctype.h>  // tolower
 #include <string.h> // strlen
 
 enum { LONGEST = 64 }; /* words beyond it are no typing mistake */
@@ -21,7 +22,8 @@ size_t nl_edit_distance(const char *a, const char *b) {
         const size_t *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= n; j++) {
-            const size_t same = a[i - 1] == b[j - 1] ? 0 : 1;
+            const int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
+            const size_t same = x == y ? 0 : 1;
             row[j] = min2(above[j - 1] + same, min2(above[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                 row[j] = min2(row[j], above2[j - 2] + 1);

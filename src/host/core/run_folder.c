@@ -52,14 +52,19 @@ int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     return NL_OK;
 }
 
+static int refuse_folder(const char *path, int number, nl_error *err) {
+    nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(number));
+    if (number == ENOTDIR) return nl_hint(err, "a file has the name of a folder above it");
+    return nl_hint(err, "--out DIR names a folder elsewhere");
+}
+
 static int make_folders(const char *folder, nl_error *err) {
     char path[NL_PATH_SIZE];
     snprintf(path, sizeof path, "%s", folder);
     for (char *slash = path; slash;) {
         slash = strchr(slash + 1, '/');
         if (slash) *slash = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(errno));
+        if (mkdir(path, 0777) != 0 && errno != EEXIST) return refuse_folder(path, errno, err);
         if (slash) *slash = '/';
     }
     return NL_OK;

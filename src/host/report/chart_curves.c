@@ -141,7 +141,7 @@ static void write_title(FILE *out, const nl_summary *summary, bool accuracy, boo
     most_seeds(summary, &low, &high);
     char seeds[120], subtitle[300];
     if (high <= 1)
-        snprintf(seeds, sizeof seeds, "one seed each");
+        snprintf(seeds, sizeof seeds, summary->n_rows > 1 ? "one seed each" : "one seed");
     else if (low == high)
         snprintf(seeds, sizeof seeds, "mean of %d seeds", high);
     else

@@ -53,20 +53,27 @@ static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, i
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
+static bool has_bands(const nl_summary *summary) {
+    for (int i = 0; i < summary->n_rows; i++)
+        if (nl_variant_curves(summary->rows[i].variant) > 1) return true;
+    return false;
+}
+
 void nl_chart_train(const nl_summary *summary, const char *dir, const char *name, bool progress) {
     const int n = summary->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
     const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
     const nl_scale scale = nl_scale_of(summary, false, true);
+    char subtitle[200];
+    snprintf(subtitle, sizeof subtitle,
+             "mean cross-entropy of an image, logarithmic; %s: train (rotated, with dropout), "
+             "%s: test%s",
+             progress ? "thin" : "dashed", progress ? "points" : "solid",
+             has_bands(summary) ? "; band: lowest to highest seed" : "");
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
     nl_gnuplot_head(out, name, "png svg", width, height);
-    nl_gnuplot_title(out, height, "Train against test",
-                     progress
-                         ? "mean cross-entropy of an image, logarithmic; thin: train (rotated, "
-                           "with dropout), points: test"
-                         : "mean cross-entropy of an image, logarithmic; dashed: train "
-                           "(rotated, with dropout), solid: test");
+    nl_gnuplot_title(out, height, "Train against test", subtitle);
     nl_epochs_write(out, summary, columns, progress);
     fputs("set multiplot\n", out);
     for (int i = 0; i < n; i++) panel(out, summary, &scale, i, columns, height, progress);

@@ -9,10 +9,14 @@
 #include <stdlib.h>   // qsort
 #include <string.h>   // strcmp, strverscmp
 #include <sys/stat.h> // stat
+#include <unistd.h>   // access
 
 #include <jansson.h> // json_object_get
 
 #include "runs.h"
+
+#define RUN_FOLDER_HINT                                                                            \
+    "a run folder is what `normlab train --out DIR` writes: DIR/<config>/seed-<S>/metrics.jsonl"
 
 char *nl_path(const char *folder, const char *file) {
     char *path = NULL;
@@ -77,7 +81,10 @@ static bool is_printable(const char *name) {
 
 static int read_all(units *all, const char *out, nl_error *err) {
     DIR *dir = opendir(out);
-    if (!dir) return nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
+    if (!dir) {
+        nl_fail(err, NL_EDATA, out, "cannot open: %s", strerror(errno));
+        return nl_hint(err, RUN_FOLDER_HINT);
+    }
     for (const struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
         if (name[0] == '.' || strcmp(name, "report") == 0) continue;
@@ -229,17 +236,30 @@ static void make_variants(nl_folder *study, units *all, order given) {
     qsort_r(study->variants, (size_t)study->n_variants, sizeof *study->variants, by_order, &given);
 }
 
+/* A folder without runs: what was given may be a run itself, or the runs of one variant. */
+static int refuse_folder(const char *out, nl_error *err) {
+    char *record = nl_path(out, "metrics.jsonl");
+    const bool is_run = access(record, F_OK) == 0;
+    units seeds = {0};
+    read_units(&seeds, out, "");
+    const bool is_variant = seeds.n > 0;
+    for (int i = 0; i < seeds.n; i++) nl_seed_run_free(&seeds.list[i].run);
+    free(seeds.list);
+    free(record);
+    nl_fail(err, NL_EDATA, out, "no run in this folder");
+    if (is_run || is_variant)
+        return nl_hint(err, "it is %s: name the run folder, %s above it",
+                       is_run ? "one run" : "the runs of one variant", is_run ? "two" : "one");
+    return nl_hint(err, RUN_FOLDER_HINT);
+}
+
 int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
                    nl_error *err) {
     units all = {0};
     *study = (nl_folder){0};
     int code = read_all(&all, out, err);
     if (!code) code = identify(&all, err);
-    if (!code && all.n == 0) {
-        nl_fail(err, NL_EDATA, out, "no run in this folder");
-        code = nl_hint(err, "a run folder is what `normlab train --out DIR` writes: "
-                            "DIR/<config>/seed-<S>/metrics.jsonl");
-    }
+    if (!code && all.n == 0) code = refuse_folder(out, err);
     if (code) {
         for (int i = 0; i < all.n; i++) nl_seed_run_free(&all.list[i].run);
     } else {

@@ -45,7 +45,8 @@ const char nl_page_style[] =
     "pre{background:var(--card);border-radius:6px;padding:.8rem 1rem;overflow-x:auto;"
     "font-size:.82rem}\n"
     "@media print{main{max-width:none;padding:0}body{font-size:10.5pt}nav{display:none}"
-    "figure,tr,.card,li{break-inside:avoid}h2,h3{break-after:avoid}.scroll,.chart{overflow:visible}"
+    "figure,tr,.card,li,.matrices>div{break-inside:avoid}h2,h3{break-after:avoid}.scroll,.chart{"
+    "overflow:visible}"
     "table{font-size:8pt}th,td{padding:.2rem .35rem}.matrix td,.matrix th{font-size:7pt;"
     "min-width:0}.card,.matrix td{print-color-adjust:exact;-webkit-print-color-adjust:exact}"
     ".chart svg{min-width:0}.grid img{max-width:15.5cm}.matrices{grid-template-columns:1fr 1fr}}\n";

@@ -39,13 +39,14 @@ static void stretch_by_progress(nl_scale *scale, const nl_summary *summary, int 
     static const double half = 0.301; /* log10(2) */
     const double sign = scale->accuracy ? 1 : -1;
     const double best = scale->accuracy ? scale->high : scale->low;
+    const double outside = 0.03 * (epochs - 1); /* one epoch is seen whole */
     for (int i = 0; i < summary->n_rows; i++) {
         int n;
         nl_stretch *all =
             nl_variant_stretches(summary->rows[i].variant, nl_stretches_most(summary), &n);
         for (int j = 0; j < n; j++) {
             const double value = scale->accuracy ? all[j].accuracy : all[j].loss;
-            if (!isfinite(value) || all[j].epochs < 0.03 * epochs) continue;
+            if (!isfinite(value) || all[j].epochs < outside) continue;
             double u = forward(scale->accuracy, value);
             if (isfinite(best)) u = sign * fmin(sign * u, sign * best + half);
             scale->low = fmin(scale->low, u);
