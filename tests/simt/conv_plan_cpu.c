@@ -8,7 +8,7 @@
 
 #include "conv_plan.h"
 
-enum { MAX_PROBLEMS = 256, LANES_USED = NL_CONV_LANES };
+enum { MAX_PROBLEMS = 4096, LANES_USED = NL_CONV_LANES };
 
 /* One queued convolution; graphs hold its address until the end. */
 typedef struct job {
