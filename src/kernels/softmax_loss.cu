@@ -34,14 +34,15 @@ struct Head {
     unsigned *counter;
 };
 
-/* This lane's logit; a lane without a class has none. */
+/* This lane's logit; a lane without a class has none. A running float sum over a large map would
+ * lose digits. */
 __device__ inline float logit_of(const Head &h, int image) {
     if (lane_id() >= h.classes) return 0;
     const float *z = h.z + (image * h.classes + lane_id()) * h.hw,
                 bias = h.bias ? h.bias[lane_id()] : 0.0f;
-    float sum = 0;
+    double sum = 0;
     for (int i = 0; i < h.hw; i++) sum += z[i] + bias;
-    return sum / static_cast<float>(h.hw);
+    return static_cast<float>(sum / h.hw);
 }
 
 /* The first largest, as every lane's. */

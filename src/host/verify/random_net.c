@@ -65,6 +65,9 @@ typedef struct dice {
 
 enum { DICE_KEY = 101 };
 
+/* Multiply-adds of networks whose images are few too. */
+enum { CHEAP = 10000 };
+
 /* 0 to sides - 1 */
 static int roll(dice *d, int sides) {
     const uint32_t word = nl_philox4x32(d->at++, 0, 0, 0, d->seed, DICE_KEY).v[0];
@@ -109,9 +112,9 @@ static void draw_keys(nl_random_net *net, dice *d) {
 
 /* Batch, images and steps: a last batch that is full, of one image, or in between; at times one
  * batch that the data does not fill, or a last batch that is never trained on. */
-static void draw_sizes(nl_random_net *net, dice *d) {
-    const int batch = between(d, 1, 33), kind = roll(d, 10);
-    const int full = between(d, 1, smaller(3, 70 / batch));
+static void draw_sizes(nl_random_net *net, dice *d, int most) {
+    const int batch = between(d, 1, most), kind = roll(d, 10);
+    const int full = between(d, 1, smaller(3, 2 * most / batch));
     const int rest = batch == 1 || kind < 3 ? 0 : kind < 6 ? 1 : between(d, 1, batch - 1);
     const bool alone = rest > 0 && chance(d, 10); /* one batch, not full */
     const bool unused = rest > 0 && !alone && chance(d, 20);
@@ -210,7 +213,7 @@ void nl_random_net_draw(nl_random_net *net, uint32_t seed, int64_t macs) {
     dice d = {seed, 0};
     *net = (nl_random_net){.seed = seed};
     draw_keys(net, &d);
-    draw_sizes(net, &d);
+    draw_sizes(net, &d, macs < CHEAP ? 12 : 33);
     draw_layers(net, &d, macs);
 }
 
