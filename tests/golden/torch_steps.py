@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The first 20 training steps in PyTorch, compared with normlab's.
+"""The first training steps (20, or N) in PyTorch, compared with normlab's.
 
-    torch_steps.py DATA PROGRAM CONFIG...
+    torch_steps.py [--steps N] DATA PROGRAM CONFIG...
 
 For each config, runs `PROGRAM train` on cpu64 and on cpu with no rotation, no dropout and no
 shuffling, loads its init.safetensors into the same network in PyTorch and takes the same steps in
@@ -44,10 +44,10 @@ def steps(net, config, images, labels, count):
     return records
 
 
-def normlab(program, data, config, device, out):
+def normlab(program, data, config, device, out, count):
     """Runs the program; (records, path of the initial weights)."""
     command = [program, "train", config, "--data", data, "--device", device, "--epochs", "1",
-               "--out", out, "--log-every", "1", "--limit-batches", str(STEPS), "--seeds", "1",
+               "--out", out, "--log-every", "1", "--limit-batches", str(count), "--seeds", "1",
                "--no-report", "--quiet"]
     for assignment in PLAIN:
         command += ["--set", assignment]
@@ -66,17 +66,17 @@ def worst(ours, theirs):
     return max(abs(a - b) / max(abs(b), 1e-300) for x, y in zip(ours, theirs) for a, b in zip(x, y))
 
 
-def compare(data, program, config, folder):
+def compare(data, program, config, folder, count):
     """True where all agree; prints one line."""
-    double, init = normlab(program, data, config, "cpu64", os.path.join(folder, "cpu64"))
-    single, _ = normlab(program, data, config, "cpu", os.path.join(folder, "cpu"))
+    double, init = normlab(program, data, config, "cpu64", os.path.join(folder, "cpu64"), count)
+    single, _ = normlab(program, data, config, "cpu", os.path.join(folder, "cpu"), count)
     resolved, tensors = torch_net.read_checkpoint(init)
     net = torch_net.Net(resolved).double()
     net.load({name: value.astype("float64") for name, value in tensors.items()})
     images, labels = torch_net.read_idx(data, "train")
-    count = STEPS * resolved["data"]["batch"]
-    x = torch.from_numpy(torch_net.pixel_table(resolved)[images[:count]]).double().unsqueeze(1)
-    want = steps(net, resolved, x, torch.from_numpy(labels[:count].astype("int64")), STEPS)
+    used = count * resolved["data"]["batch"]
+    x = torch.from_numpy(torch_net.pixel_table(resolved)[images[:used]]).double().unsqueeze(1)
+    want = steps(net, resolved, x, torch.from_numpy(labels[:used].astype("int64")), count)
     far64, first, far = worst(double, want), worst(single[:1], want[:1]), worst(single, want)
     good = far64 <= 1e-6 and first <= 1e-5 and far <= 3e-2
     print(f"{os.path.basename(config):12} cpu64 {far64:.2e}   cpu: first {first:.2e}, "
@@ -85,13 +85,16 @@ def compare(data, program, config, folder):
 
 
 def main():
-    if len(sys.argv) < 4:
+    arguments, count = sys.argv[1:], STEPS
+    if arguments[:1] == ["--steps"]:
+        count, arguments = int(arguments[1]), arguments[2:]
+    if len(arguments) < 3:
         sys.exit(__doc__)
-    data, program, *configs = sys.argv[1:]
+    data, program, *configs = arguments
     results = []
     for config in configs:
         with tempfile.TemporaryDirectory() as folder:
-            results.append(compare(data, program, config, folder))
+            results.append(compare(data, program, config, folder, count))
     return 0 if all(results) else 1
 
 
