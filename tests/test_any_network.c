@@ -1,5 +1,5 @@
 /* Random networks of the config's language: the CPU's engine trains each as double precision does.
- * scripts/any-network.sh runs more of them; tests/gpu/test_any_network_cuda.c those of the CUDA
+ * scripts/any-network.sh runs more of them; tests/simt/test_any_network_cuda.c those of the CUDA
  * engine. */
 #include <criterion/criterion.h>
 #include <stdio.h>  // snprintf
