@@ -10,7 +10,8 @@ program=$top/build/release/normlab
 usage() {
   cat <<'END'
 usage: scripts/run.sh [OPTION...] [CONFIG.yaml...]
-Installs what is missing (Debian 12, as root or with sudo), builds, fetches MNIST, trains, reports.
+Installs what is missing (Debian 12 and 13, Ubuntu 22.04, 24.04 and 26.04, as root or with sudo),
+builds, fetches MNIST, trains, reports.
 Without a config: bn_l1, ln and gn. Without --epochs: 20 on a GPU, 1 on a machine without one.
 With an NVIDIA driver it fetches what is missing of CUDA's compiler, cuBLAS and cuDNN (1 GB at most);
 --cuda fetches it anywhere, the environment's NORMLAB_CUDA=OFF leaves it out.
