@@ -121,7 +121,7 @@ compiled_by_clang() {
   echo "== clang: build"
   if ! there clang; then
     skip "all of it compiled by clang, which is not here (--all installs it)"
-  elif (build clang); then
+  elif (build clang && build clang-simt); then
     passed=$((passed + 1))
   else
     echo "failed: clang"
