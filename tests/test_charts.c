@@ -106,6 +106,19 @@ Test(charts, a_users_gnuplot_changes_nothing) {
     }
 }
 
+/* gnuplot 6 paints white around the points of error bars, and so cuts the bar with the mean; 5.4
+ * does not, so the setting itself is looked for. */
+Test(charts, points_leave_no_white_gaps) {
+    size_t size;
+    add_run("bn", true);
+    make_report();
+    char *script = content("plots/accuracy_by_seed.gp", &size);
+    cr_assert(script);
+    const char *setting = strstr(script, "set pointintervalbox 0\n");
+    cr_expect(setting && setting < strstr(script, "\nplot "));
+    free(script);
+}
+
 /* gnuplot as a full disk leaves it: exit 0, and half a picture. */
 Test(charts, half_a_picture_is_none) {
     char bin[300], program[400], path[2000];
