@@ -148,7 +148,7 @@ def tables_hold_the_metrics():
     assert [pairs[f"{a} − {b}"] for a, b in (("bn", HOSTILE), ("gn", HOSTILE), ("gn", "bn"))] == [
         "train.epochs", "model.norm", "model.norm, train.epochs"], pairs
     verdicts = [r[4] for r in tables["parity"][1:]]
-    assert verdicts == ["not comparable: that is 20 whole epochs", "inside (3 of 10 seeds)"]
+    assert verdicts == ["not comparable: the original trained 20 whole epochs", "inside (3 of 10 seeds)"]
     assert tables["origins"][1][3] == "a <device> & more"
 
 

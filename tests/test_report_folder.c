@@ -116,3 +116,15 @@ Test(report_folder, train_against_test_names_the_band) {
     report(out, NL_OK);
     expect_in(out, "plots/train_against_test.gp", "band: lowest to highest seed", true);
 }
+
+Test(report_folder, what_no_run_has_is_said) {
+    char unit[500];
+    make_run(
+        unit, out, "bn", 1,
+        "{\"event\":\"epoch\",\"epoch\":0,\"lr\":0.01,\"train_loss\":0.2,\"train_accuracy\":95,"
+        "\"test_loss\":0.1,\"test_accuracy\":97,\"seconds\":10,\"images_per_second\":6000}\n");
+    report(out, NL_OK); /* without predictions and run.json */
+    expect_in(out, "index.html", "None: that takes a finished run.", true);
+    expect_in(out, "index.html", "Not known: no run has its run.json.", true);
+    expect_in(out, "findings.md", "No variant came to 99 %.", true);
+}

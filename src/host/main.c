@@ -49,7 +49,10 @@ static void print_help(FILE *stream) {
     for (int i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(stream, "\nnormlab COMMAND --help (or -h) tells the arguments of a command, "
-                    "normlab --version [--verbose] what is built in.\n");
+                    "normlab --version [--verbose] what is built in.\n\n"
+                    "Exit codes: 0 done; 1 internal error, or a check that failed; 2 usage or "
+                    "config;\n3 data, checkpoint or run folder; 4 device; 5 loss no longer finite; "
+                    "6 cannot write;\n128 + signal interrupted.\n");
 }
 
 static int unknown(const char *name) {

@@ -91,7 +91,7 @@ static error_t parse_parent(int key, char *arg, struct argp_state *state) {
         return 0;
     case 'h':
     case '?':
-        setenv("ARGP_HELP_FMT", "rmargin=101", 0); /* tables of ours are that wide */
+        setenv("ARGP_HELP_FMT", "rmargin=101,no-dup-args-note", 0); /* our tables are that wide */
         argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
                   state->argv[0]);
         exit(fflush(stdout) == 0 && !ferror(stdout) ? NL_OK : NL_EWRITE);

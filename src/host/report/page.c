@@ -108,9 +108,11 @@ static void grids(const page *p) {
         "<h2>Confusion</h2>\n<p class=\"note\">Rows: true digit; columns: what it was read as; the "
         "darker, the more common the mistake.</p>\n<div class=\"matrices\">\n",
         p->out);
+    bool any = false;
     for (int i = 0; i < p->folder->n_variants; i++)
-        nl_page_confusion(p->out, &p->folder->variants[i], i);
+        any |= nl_page_confusion(p->out, &p->folder->variants[i], i);
     fputs("</div>\n", p->out);
+    if (!any) fputs("<p class=\"note\">None: that takes a finished run.</p>\n", p->out);
 }
 
 static void mistakes(const page *p) {
@@ -163,7 +165,8 @@ static void write_page(const page *p) {
     part(p, NL_TABLE_PARITY);
     mistakes(p);
     fputs("<h2 id=\"network\">The network</h2>\n", p->out);
-    nl_page_architecture(p->out, p->folder);
+    if (!nl_page_architecture(p->out, p->folder))
+        fputs("<p class=\"note\">Not known: no run has its run.json.</p>\n", p->out);
     part(p, NL_TABLE_RUNS);
     fputs("<h2 id=\"origin\">Configs and versions</h2>\n", p->out);
     nl_page_origin(p->out, p->folder);

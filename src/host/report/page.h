@@ -18,6 +18,7 @@ bool nl_page_svg(FILE *out, const char *path, const char *prefix, const char *la
 /* A picture as a data URI. False: there is no such file. */
 bool nl_page_png(FILE *out, const char *path, const char *label);
 
-void nl_page_confusion(FILE *out, const nl_variant *variant, int number);
-void nl_page_architecture(FILE *out, const nl_folder *folder);
+/* Matrices and tables; false: no run has what they show. */
+bool nl_page_confusion(FILE *out, const nl_variant *variant, int number);
+bool nl_page_architecture(FILE *out, const nl_folder *folder);
 void nl_page_origin(FILE *out, const nl_folder *folder); /* configs, devices, versions */

@@ -9,7 +9,7 @@
 
 /* ---- confusion ---- */
 
-void nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
+bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
     long counts[NL_CLASSES][NL_CLASSES] = {{0}}, most = 1, images = 0;
     int runs = 0;
     for (int i = 0; i < variant->n_runs; i++) {
@@ -19,7 +19,7 @@ void nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
         for (uint32_t k = 0; k < run->n_guesses; k++)
             counts[run->guesses[k].label][run->guesses[k].prediction]++;
     }
-    if (runs == 0) return;
+    if (runs == 0) return false;
     for (int t = 0; t < NL_CLASSES; t++)
         for (int p = 0; p < NL_CLASSES; p++)
             if (t != p && counts[t][p] > most) most = counts[t][p];
@@ -47,6 +47,7 @@ void nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div></div>\n", out);
+    return true;
 }
 
 /* ---- architecture ---- */
@@ -102,11 +103,15 @@ static bool build(nl_model *model, const nl_variant *variant) {
 }
 
 /* One table for all variants whose networks have the same layers, parameters and work. */
-void nl_page_architecture(FILE *out, const nl_folder *folder) {
+bool nl_page_architecture(FILE *out, const nl_folder *folder) {
     const int n = folder->n_variants;
     nl_model *models = nl_alloc((size_t)n, sizeof *models, "models");
     bool *done = nl_alloc((size_t)n, sizeof *done, "models");
-    for (int i = 0; i < n; i++) done[i] = !build(&models[i], &folder->variants[i]);
+    bool any = false;
+    for (int i = 0; i < n; i++) {
+        done[i] = !build(&models[i], &folder->variants[i]);
+        any = any || !done[i];
+    }
     for (int i = 0; i < n; i++) {
         if (done[i]) continue;
         char *names = NULL;
@@ -126,6 +131,7 @@ void nl_page_architecture(FILE *out, const nl_folder *folder) {
     }
     free(models);
     free(done);
+    return any;
 }
 
 /* ---- origin ---- */

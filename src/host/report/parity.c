@@ -65,7 +65,8 @@ void nl_findings_parity(nl_table *table, const nl_summary *summary) {
         double low, high;
         char verdict[64] = "no run to its end yet";
         if (!nl_parity_range(row->variant, &low, &high))
-            snprintf(verdict, sizeof verdict, "not comparable: that is %d whole epochs", p->epochs);
+            snprintf(verdict, sizeof verdict,
+                     "not comparable: the original trained %d whole epochs", p->epochs);
         else if (row->accuracy.n > 0)
             snprintf(verdict, sizeof verdict, "%s (%d of 10 seeds)",
                      row->accuracy.mean < low    ? "below"

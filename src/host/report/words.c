@@ -187,8 +187,10 @@ static void pairs(nl_lines *words, const nl_summary *s) {
 
 static void goal(nl_lines *words, const nl_summary *s) {
     int fastest = -1;
+    bool any = false;
     for (int i = 0; i < s->n_rows; i++) {
         const nl_row *r = &s->rows[i];
+        any = any || r->reached > 0;
         if (r->reached > 0 && r->reached == r->variant->n_runs &&
             (fastest < 0 || r->epochs.mean < s->rows[fastest].epochs.mean))
             fastest = i;
@@ -200,7 +202,7 @@ static void goal(nl_lines *words, const nl_summary *s) {
                      s->rows[fastest].variant->name, s->rows[fastest].epochs.mean,
                      s->rows[fastest].seconds.mean);
     else
-        nl_lines_add(words, "No variant came to 99 %% with every seed.");
+        nl_lines_add(words, "No variant came to 99 %%%s.", any ? " with every seed" : "");
 }
 
 static void parameters(nl_lines *words, const nl_summary *s) {
