@@ -125,7 +125,8 @@ look() {
   echo "$part $found"
   [ "$part" != cudnn ] || awk '$2 ~ /^CUDNN_(MAJOR|MINOR|PATCHLEVEL)$/ && NF == 3 {v = v "." $3}
     END {print "cudnn_version " substr(v, 2)}' "$found/cudnn_version.h"
-  ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "^[[:space:]]*$library " || return
+  # not grep -q, which ends early and so fails the pipe
+  ! { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep "^[[:space:]]*$library " >/dev/null || return
   for root in "${found%/include*}" "$@"; do
     for folder in "$root/lib" "$root/lib64" "$root"/targets/*/lib "$root/lib/$triple"; do
       [ ! -e "$folder/$library" ] || { libs+=("$folder") && return; }

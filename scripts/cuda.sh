@@ -157,7 +157,8 @@ driver_library_here() {
   local folders folder
   IFS=: read -ra folders <<<"${LD_LIBRARY_PATH-}:/usr/lib/wsl/lib"
   for folder in "${folders[@]}"; do [ ! -e "$folder/libcuda.so.1" ] || return 0; done
-  { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q '^[[:space:]]*libcuda\.so\.1 '
+  # not grep -q, which ends early and so fails the pipe
+  { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep '^[[:space:]]*libcuda\.so\.1 ' >/dev/null
 }
 
 # ask_driver: sets driver to the CUDA that NVIDIA's driver is for, as 13.0, and devices to how many it

@@ -192,7 +192,7 @@ headers_without_a_library() {
   cudnn "$tmp/dnn"
   cublas "$tmp/a/kit"
   rm "$tmp/dnn/lib/libcudnn.so.9"
-  ! /sbin/ldconfig -p | grep -q libcudnn.so.9 || return 0 # the loader has another
+  ! /sbin/ldconfig -p | grep libcudnn.so.9 >/dev/null || return 0 # the loader has another
   finds 'unloaded cudnn' PATH="$tmp/a/bin:/usr/bin:/bin" CUDNN_ROOT="$tmp/dnn"
 }
 

@@ -233,7 +233,7 @@ test_fetch_on_another_machine() {
 with_driver() { export LD_LIBRARY_PATH=$shared/driver; }
 
 test_no_driver_fetches_nothing() {
-  /sbin/ldconfig -p | grep -q 'libcuda\.so\.1 ' && return # this machine has one
+  /sbin/ldconfig -p | grep 'libcuda\.so\.1 ' && return # this machine has one
   expect 0 in_setup setup_cuda auto
   [ -z "$said" ] || fail "not quiet: $said"
   nothing_fetched
@@ -252,6 +252,12 @@ test_driver_535() {
   says 'or a CUDA 12 toolkit'
   says 'going on with the CPU'
   nothing_fetched
+}
+
+test_a_long_list_of_libraries_is_read_to_its_end() {
+  stand_in "$tmp/bin/ldconfig" 'printf "\tlibcuda.so.1 (libc6,x86-64) => /x/libcuda.so.1\n"
+    seq 1 50000 | sed "s/^/\tlib/"'
+  expect 0 in_setup driver_library_here
 }
 
 # a_toolkit FOLDER VERSION: FOLDER/bin/nvcc, which works
@@ -385,7 +391,7 @@ test_check_lists_what_run_installs() {
 }
 
 test_check_without_a_driver() {
-  /sbin/ldconfig -p | grep -q 'libcuda\.so\.1 ' && return
+  /sbin/ldconfig -p | grep 'libcuda\.so\.1 ' && return
   bare_machine
   expect 0 "$repo/scripts/setup.sh" --check
   says 'driver    no NVIDIA driver here'
