@@ -128,7 +128,10 @@ Test(cli, names_of_configs_that_are_nearly_right) {
            "did you mean " CONFIG("bn_l1") "?");
     cr_assert(chdir(NL_SOURCE_DIR) == 0);
     expect(RUN_NORMLAB("summary", "gn"), 2, "", "did you mean configs/gn.yaml?");
-    expect(RUN_NORMLAB("summary", "none.yml"), 2, "", "did you mean configs/none.yaml?");
+    expect(RUN_NORMLAB("summary", "none.yml"), 2, "", "looked here and in");
+    expect(RUN_NORMLAB("summary", "nnoe.yaml"), 2, "", "did you mean configs/none.yaml?");
+    expect(RUN_NORMLAB("summary", "gx.yaml"), 2, "", "did you mean configs/gn.yaml?");
+    expect(RUN_NORMLAB("summary", "mine.yaml"), 2, "", "looked here and in");
     expect(RUN_NORMLAB("summary", "elsewhere.yaml"), 2, "", "looked here and in");
 }
 

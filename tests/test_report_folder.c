@@ -128,3 +128,12 @@ Test(report_folder, what_no_run_has_is_said) {
     expect_in(out, "index.html", "Not known: no run has its run.json.", true);
     expect_in(out, "findings.md", "No variant came to 99 %.", true);
 }
+
+Test(report_folder, a_file_where_the_report_has_to_be) {
+    nl_error err = {0};
+    finished_run(out, "bn", 1, 99);
+    write_text(out, "report", "mine");
+    cr_expect_eq(nl_report(out, &err), NL_EWRITE);
+    cr_expect(strstr(err.where, "/report") && !strstr(err.where, "plots"), "%s", err.where);
+    cr_expect(strstr(err.hint, "move it away"), "%s", err.hint);
+}

@@ -40,21 +40,27 @@ static bool installed_folder(char folder[PATH_SIZE]) {
     return snprintf(folder, PATH_SIZE, "%s/%s/", program, NL_CONFIG_FOLDER) < PATH_SIZE;
 }
 
+/* A file's name without .yaml; false: it has another ending, or none. */
+static bool take_stem(char *stem, size_t size, const char *name) {
+    const size_t length = strlen(name);
+    const bool yaml = length > 5 && !strcmp(name + length - 5, ".yaml");
+    snprintf(stem, size, "%.*s", (int)(yaml ? length - 5 : length), name);
+    return yaml;
+}
+
 /* The config of a folder ("" or with a slash at its end) whose name is nearest to this one. */
 static bool find_near(char path[PATH_SIZE], const char *folder, const char *name) {
-    char wanted[PATH_SIZE];
-    const size_t length = strlen(name);
-    const bool whole = length > 5 && !strcmp(name + length - 5, ".yaml");
-    snprintf(wanted, sizeof wanted, "%.200s%s", name, whole ? "" : ".yaml");
+    char wanted[256], stem[256];
+    const char *candidate = stem;
+    take_stem(wanted, sizeof wanted, name);
     DIR *dir = opendir(*folder ? folder : ".");
     size_t best = SIZE_MAX;
     for (const struct dirent *entry; dir && (entry = readdir(dir));) {
-        const char *one = entry->d_name, *ending = strrchr(one, '.');
-        const size_t distance = nl_edit_distance(wanted, one);
-        if (!ending || strcmp(ending, ".yaml") != 0 || distance >= best) continue;
-        if (!nl_nearest(wanted, &one, 1)) continue;
+        if (!take_stem(stem, sizeof stem, entry->d_name)) continue;
+        const size_t distance = nl_edit_distance(wanted, stem);
+        if (distance >= best || !nl_nearest(wanted, &candidate, 1)) continue;
         best = distance;
-        snprintf(path, PATH_SIZE, "%.3000s%s", folder, one);
+        snprintf(path, PATH_SIZE, "%.3000s%s", folder, entry->d_name);
     }
     if (dir) closedir(dir);
     return best < SIZE_MAX;

@@ -13,8 +13,15 @@
 #include "page.h"
 
 static int make_folder(const char *path, nl_error *err) {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) return NL_OK;
-    return nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(errno));
+    struct stat info;
+    if (mkdir(path, 0777) == 0) return NL_OK;
+    const int number = errno;
+    if (number == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return NL_OK;
+    nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(number));
+    nl_hint(err, number == EEXIST ? "a file has its name: move it away"
+                                  : "the report is written into the run folder: copy that to where "
+                                    "you may write");
+    return NL_EWRITE;
 }
 
 /* Pictures of an earlier report go first: where one cannot be drawn now, or is of a variant that is
