@@ -14,10 +14,10 @@
 
 #include <stdlib.h> // free, atoi
 
-#include "conv_gemm.h"  // nl_gemm
-#include "conv_graph.h" // nl_conv_graph
-#include "conv_tune.h"  // nl_conv_time
-#include "device.h"     // nl_device
+#include "cuda/conv/conv_gemm.h"  // nl_gemm
+#include "cuda/conv/conv_graph.h" // nl_conv_graph
+#include "cuda/conv/conv_tune.h"  // nl_conv_time
+#include "cuda/runtime/device.h"  // nl_device
 
 typedef struct bench {
     const nl_cudnn *api;

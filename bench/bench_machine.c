@@ -14,7 +14,7 @@
 #include "normlab/error.h"   // NL_EUSAGE
 #include "support/measure.h" // bench_copy_bandwidth
 
-#include "threads.h" // nl_threads_cores
+#include "cpu/fast/threads.h" // nl_threads_cores
 
 int main(int argc, char **argv) {
     int threads = nl_threads_cores(), rounds = 5;

@@ -22,7 +22,7 @@
 #include "normlab/error.h" // NL_EUSAGE
 #include "support/measure.h"
 #include "support/norm_truth.h" // norm_host_check
-#include "threads.h"            // nl_threads_cores
+#include "cpu/fast/threads.h"   // nl_threads_cores
 
 typedef struct bench {
     const norm_room *room;

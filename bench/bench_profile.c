@@ -11,7 +11,7 @@
 #include <stdio.h>   // snprintf
 #include <string.h>  // strcmp
 
-#include "fast.h"            // the operations
+#include "cpu/fast/fast.h"   // the operations
 #include "support/measure.h" // bench_seconds
 #include "support/run.h"     // bench_run
 

@@ -6,7 +6,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 
-#include "../src/host/core/config_keys.h" // nl_config_keys
+#include "config/config_keys.h" // nl_config_keys
 #include "../src/host/verify/step_truth.h"
 #include "normlab/rng.h" // nl_epoch_order
 #include "support/survey.h"

@@ -14,8 +14,8 @@
 #include <sys/wait.h>    // waitpid
 #include <unistd.h>      // fork
 
-#include "../src/host/core/claim.h"
-#include "../src/host/core/process.h"
+#include "base/claim.h"
+#include "base/process.h"
 #include "support/idx_set.h" // temp_dir_make
 #include "support/toy.h"     // toy_train
 

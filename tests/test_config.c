@@ -5,7 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
-#include "../src/host/core/config_keys.h"
+#include "config/config_keys.h"
 #include "support/config_text.h"
 #include "support/idx_set.h" // temp_dir_make
 

@@ -3,7 +3,7 @@
 #include <errno.h> // errno
 #include <sched.h> // cpu_set_t
 
-#include "../src/host/cpu/threads.h"
+#include "cpu/fast/threads.h"
 
 static size_t kernel_cpus, allowed; /* what the kernel keeps sets for, and may be used of them */
 static int failure;

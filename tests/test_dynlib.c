@@ -7,7 +7,7 @@
 #include <string.h> // strstr
 #include <unistd.h> // chdir
 
-#include "../src/host/cuda/dynlib.h"
+#include "cuda/runtime/dynlib.h"
 #include "support/idx_set.h" // temp_dir_make
 
 #define NAME "libnlplace.so"

@@ -5,7 +5,7 @@
 #include <string.h> // strlen
 #include <unistd.h> // truncate
 
-#include "../src/host/core/metrics.h"
+#include "train/metrics.h"
 #include "support/idx_set.h" // temp_dir_make
 
 static char *dir, path[256];

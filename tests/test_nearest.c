@@ -1,7 +1,7 @@
 /* Mistyped words. */
 #include <criterion/criterion.h>
 
-#include "../src/host/core/nearest.h"
+#include "base/nearest.h"
 
 Test(nearest, words) {
     static const char *const words[] = {"train", "summary", "eval"};

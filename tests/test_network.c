@@ -1,7 +1,7 @@
 /* The plain network as a whole, in double: its gradient against finite differences for every norm,
  * the update, partial batches, learning, dropout, and steps that are not finite. */
 #define NL_DOUBLE
-#include "../src/host/cpu/net_plain.h"
+#include "cpu/plain/net_plain.h"
 
 #include <math.h>   // isnan
 #include <stdio.h>  // snprintf

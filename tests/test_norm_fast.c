@@ -5,7 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memset
 
-#include "../src/host/cpu/fast.h"
+#include "cpu/fast/fast.h"
 #include "normlab/error.h" // nl_alloc
 #include "support/compare.h"
 #include "support/norm_check.h"

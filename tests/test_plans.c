@@ -12,9 +12,9 @@
 #ifdef NORMLAB_WITH_CUDA
 #include <jansson.h> // the cache file
 
-#include "conv_gemm.h" // nl_gemm_open
-#include "conv_graph.h"
-#include "plan_cache.h"
+#include "cuda/conv/conv_gemm.h" // nl_gemm_open
+#include "cuda/conv/conv_graph.h"
+#include "cuda/conv/plan_cache.h"
 #include "support/idx_set.h" // temp_dir_make
 
 static const char *const configs[] = {"bn_l1", "ln", "gn", "bn", "none"};

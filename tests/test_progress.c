@@ -6,7 +6,7 @@
 #include <string.h> // strchr
 #include <unistd.h> // dup2
 
-#include "../src/host/core/progress.h"
+#include "base/progress.h"
 
 Test(progress, clocks) {
     char text[32];

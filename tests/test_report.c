@@ -8,7 +8,7 @@
 #include <string.h>   // strstr
 #include <sys/stat.h> // mkdir, stat
 
-#include "../src/host/report/runs.h"
+#include "report/runs/runs.h"
 #include "normlab/report.h"
 #include "support/idx_set.h"
 #include "support/run_dirs.h"

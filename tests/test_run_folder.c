@@ -7,7 +7,7 @@
 #include <sys/stat.h> // mkdir
 #include <unistd.h>   // access
 
-#include "../src/host/core/run_folder.h"
+#include "train/run_folder.h"
 #include "support/idx_set.h" // temp_dir_make
 
 static void touch(const nl_unit *unit, const char *file) {

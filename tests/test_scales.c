@@ -5,7 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
-#include "../src/host/report/scales.h"
+#include "report/charts/scales.h"
 
 /* Values in front of which gnuplot is to draw a tick; their number. */
 static int ticks_of(double *at, bool accuracy, double low, double high, int pixels) {

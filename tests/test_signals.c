@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <signal.h> // raise
 
-#include "../src/host/core/signals.h"
+#include "base/signals.h"
 
 Test(signals, the_first_is_noted) {
     nl_signals_catch();

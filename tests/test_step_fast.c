@@ -9,7 +9,7 @@
 #include <unistd.h>              // getpid
 
 #include "../src/host/verify/step_truth.h" // nl_truth_check
-#include "../src/host/cpu/net_fast.h"      // nl_program_fast_check
+#include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
 

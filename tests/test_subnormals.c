@@ -4,10 +4,10 @@
 #include <stdatomic.h>           // atomic_int
 #include <string.h>              // memcmp
 
-#include "../src/host/cpu/subnormals.h" // nl_subnormals
-#include "../src/host/cpu/threads.h"    // nl_threads
-#include "normlab/diagnose.h"           // nl_diagnose
-#include "normlab/layer_stats.h"        // nl_layer_stats_of
+#include "base/subnormals.h"     // nl_subnormals
+#include "cpu/fast/threads.h"    // nl_threads
+#include "normlab/diagnose.h"    // nl_diagnose
+#include "normlab/layer_stats.h" // nl_layer_stats_of
 #include "support/memory_run.h"
 
 enum { IMAGES = 12 };

@@ -14,7 +14,7 @@
 
 #include "normlab/error.h" // nl_alloc
 
-#include "threads.h" // nl_threads
+#include "cpu/fast/threads.h" // nl_threads
 
 double bench_seconds(void) {
     struct timespec t;

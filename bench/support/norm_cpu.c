@@ -1,11 +1,12 @@
 /* The CPU engine's norms under the signature of norm_room.h: cells, pooling, map and passes are
- * called as the engine calls them (src/host/cpu/step_fast.c), without the convolutions around them.
+ * called as the engine calls them (src/host/cpu/fast/step_fast.c), without the convolutions around
+ * them.
  */
 #include <stdlib.h> // free
 
-#include "fast.h"            // nl_cells_forward
-#include "net_fast.h"        // nl_threads
-#include "support/measure.h" // bench_seconds
+#include "cpu/fast/fast.h"     // nl_cells_forward
+#include "cpu/fast/net_fast.h" // nl_threads
+#include "support/measure.h"   // bench_seconds
 #include "support/norm_room.h"
 
 static const double EPS = 1e-5, MOMENTUM = 0.1;

@@ -5,11 +5,11 @@
 #include <stdio.h>            // fprintf
 #include <stdlib.h>           // exit
 
-#include "cuda_graph.h"      // nl_cuda_capture
-#include "device.h"          // nl_device_open
-#include "normlab/error.h"   // NL_EDEVICE
-#include "normlab/kernels.h" // nl_k_norm_batch_forward
-#include "support/measure.h" // bench_median
+#include "cuda/runtime/cuda_graph.h" // nl_cuda_capture
+#include "cuda/runtime/device.h"     // nl_device_open
+#include "normlab/error.h"           // NL_EDEVICE
+#include "normlab/kernels.h"         // nl_k_norm_batch_forward
+#include "support/measure.h"         // bench_median
 #include "support/norm_room.h"
 
 enum { IN_GRAPH = 20 };

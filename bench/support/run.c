@@ -5,9 +5,9 @@
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 
-#include "normlab/rng.h"     // nl_epoch_order
-#include "support/measure.h" // bench_seconds
-#include "threads.h"         // nl_threads_cores
+#include "normlab/rng.h"      // nl_epoch_order
+#include "support/measure.h"  // bench_seconds
+#include "cpu/fast/threads.h" // nl_threads_cores
 
 const char bench_run_usage[] = "[--data DIR] [--device D] [--threads N] [--batch N] [--width N] "
                                "[--set KEY=VALUE]";

@@ -5,7 +5,7 @@
 #include <stdlib.h> // getenv
 #include <string.h> // strcmp
 
-#include "fast.h" // nl_norm_group_fast_forward
+#include "cpu/fast/fast.h" // nl_norm_group_fast_forward
 
 static int wrong(const char *direction) {
     const char *wanted = getenv("NORMLAB_WRONG");

@@ -1,6 +1,6 @@
 /* The configuration of one variant: YAML file, then --set, then checks. See configs/ for examples
  * and `normlab train --help` for all keys with ranges and defaults (one table serves file, --set,
- * help and errors: src/host/core/config_keys.c).
+ * help and errors: src/host/config/config_keys.c).
  */
 #pragma once
 

@@ -9,7 +9,7 @@
 #include <string.h>  // strcmp
 
 #include "cli/commands.h"
-#include "core/nearest.h"  // nl_nearest
+#include "base/nearest.h"  // nl_nearest
 #include "normlab/error.h" // nl_error
 
 typedef struct command {

@@ -6,7 +6,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcmp
 
-#include "conv_plan.h"
+#include "cuda/conv/conv_plan.h"
 
 enum { MAX_PROBLEMS = 4096, LANES_USED = NL_CONV_LANES };
 

@@ -9,10 +9,10 @@
 
 #include <jansson.h> // the cache file
 
-#include "conv_gemm.h"
-#include "conv_graph.h"
-#include "conv_plan.h"
-#include "plan_cache.h"
+#include "cuda/conv/conv_gemm.h"
+#include "cuda/conv/conv_graph.h"
+#include "cuda/conv/conv_plan.h"
+#include "cuda/conv/plan_cache.h"
 #include "support/idx_set.h" // temp_dir_make
 
 // --- cuDNN, played ---

@@ -9,7 +9,7 @@
 #include <sys/stat.h> // stat
 #include <unistd.h>   // readlink
 
-#include "../core/nearest.h" // nl_nearest
+#include "base/nearest.h" // nl_nearest
 
 /* The installed configs as seen from the folder of the program; CMake tells where that differs. */
 #ifndef NL_CONFIG_FOLDER

@@ -13,7 +13,7 @@
 #include <stdlib.h>   // strtoll, qsort
 #include <string.h>   // strcspn
 
-#include "../core/nearest.h" // nl_nearest
+#include "base/nearest.h" // nl_nearest
 
 /* --- Parsing --------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* normlab/diagnose.h: chooses the precision. */
-#include "net_diagnose.h"
-#include "subnormals.h" // nl_subnormals
+#include "cpu/plain/net_diagnose.h"
+#include "base/subnormals.h" // nl_subnormals
 
 void nl_diagnose(char *text, size_t size, const nl_engine_spec *spec, const nl_state *state,
                  int real_size, const nl_epoch *epoch, uint32_t step) {

@@ -1,6 +1,6 @@
 /* normlab/layer_stats.h: chooses the precision. */
-#include "net_stats.h"
-#include "subnormals.h" // nl_subnormals
+#include "cpu/plain/net_stats.h"
+#include "base/subnormals.h" // nl_subnormals
 
 int nl_layer_stats_of(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spec,
                       const nl_state *state, int real_size) {

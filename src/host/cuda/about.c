@@ -5,9 +5,9 @@
 #include <ctype.h>  // isdigit
 #include <string.h> // strtok_r
 
-#include "conv_gemm.h" // nl_gemm_about
-#include "cudnn_api.h" // nl_cudnn_load
-#include "device.h"    // nl_device_open
+#include "cuda/conv/conv_gemm.h" // nl_gemm_about
+#include "cuda/conv/cudnn_api.h" // nl_cudnn_load
+#include "cuda/runtime/device.h" // nl_device_open
 #include "normlab/backend.h"
 
 /* The driver's own version, as 580.65.06, from what its kernel module tells; "" where it does not.

@@ -3,7 +3,7 @@
 
 #include <stdio.h> // snprintf
 
-#include "device.h" // nl_device_alloc
+#include "cuda/runtime/device.h" // nl_device_alloc
 
 /* ---- memory ------------------------------------------------------------------------------------
  */

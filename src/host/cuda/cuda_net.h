@@ -12,9 +12,9 @@
 
 #include <cuda_runtime_api.h> // cudaStream_t
 
-#include "conv_plan.h"       // nl_convs
-#include "normlab/backend.h" // nl_engine_spec
-#include "normlab/kernels.h" // nl_k_shape
+#include "cuda/conv/conv_plan.h" // nl_convs
+#include "normlab/backend.h"     // nl_engine_spec
+#include "normlab/kernels.h"     // nl_k_shape
 
 typedef struct nl_cuda_block {
     const nl_layer *conv, *pool; /* NULL: none */

@@ -8,8 +8,8 @@
  */
 #include "cuda_net.h"
 
-#include "device.h"      // nl_cuda_check
-#include "normlab/rng.h" // nl_dropout_threshold
+#include "cuda/runtime/device.h" // nl_cuda_check
+#include "normlab/rng.h"         // nl_dropout_threshold
 
 /* What one step's launches share; the first failure stops the rest. */
 typedef struct step {

@@ -13,7 +13,7 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
-#include "conv_tune.h" // nl_conv_time
+#include "cuda/conv/conv_tune.h" // nl_conv_time
 
 /* ---- graphs of training ------------------------------------------------------------------------
  */

@@ -1,9 +1,9 @@
 /* The CUDA engine of one run: the network, the data set on the device, the recorded graphs. */
 #pragma once
 
-#include "cuda_graph.h" // nl_cuda_capture
-#include "cuda_net.h"   // nl_cuda_net
-#include "device.h"     // nl_device
+#include "cuda/runtime/cuda_graph.h" // nl_cuda_capture
+#include "cuda_net.h"                // nl_cuda_net
+#include "cuda/runtime/device.h"     // nl_device
 
 /* NL_CUDA_STEPS: steps of one long graph. NL_CUDA_CHUNK: what core enqueues at once. */
 enum { NL_CUDA_STEPS = 16, NL_CUDA_CHUNK = 64, NL_CUDA_MARKS = 8 };

@@ -5,8 +5,8 @@
 
 #include <stdlib.h> // free
 
-#include "conv_plan.h" // nl_convs
-#include "device.h"    // nl_device_alloc
+#include "cuda/conv/conv_plan.h" // nl_convs
+#include "cuda/runtime/device.h" // nl_device_alloc
 #include "normlab/kernels.h"
 #include "normlab/rng.h" // nl_dropout_threshold
 

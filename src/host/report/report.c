@@ -7,10 +7,10 @@
 #include <sys/stat.h> // mkdir
 #include <unistd.h>   // unlink
 
-#include "charts.h"
-#include "findings.h"
-#include "grids.h"
-#include "page.h"
+#include "report/charts/charts.h"
+#include "report/text/findings.h"
+#include "report/charts/grids.h"
+#include "report/page/page.h"
 
 static int make_folder(const char *path, nl_error *err) {
     struct stat info;

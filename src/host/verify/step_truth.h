@@ -1,7 +1,7 @@
 /* The truth about a training step, and what an engine has made of it. */
 #pragma once
 
-#include "net_probe.h" // nl_flip
+#include "cpu/plain/net_probe.h" // nl_flip
 
 /* What an engine's step is worth: right where `share` is not above 1. */
 typedef struct nl_step_verdict {

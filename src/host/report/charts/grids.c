@@ -1,0 +1,241 @@
+/* Ten misclassified test images a variant, two rows of five: those that the network was surest of,
+ * because they tell most (a wrong label in the set, an odd way of writing, a real blind spot); with
+ * the variants that, trained with the same seed, err on the same image.
+ */
+#include "grids.h"
+
+#include <jansson.h> // json_object_get
+#include <stdio.h>   // getline
+#include <stdlib.h>  // qsort
+#include <string.h>  // strcmp
+#include <unistd.h>  // unlink
+
+#include "gnuplot.h"
+#include "report/text/text.h" // nl_thousands
+#include "normlab/dataset.h"  // nl_dataset_load
+
+enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cell_height = 258 };
+
+static char *path_of(const char *name, const char *dir, const char *suffix) {
+    char *path = NULL;
+    NL_ASSERT(asprintf(&path, "%s/misclassified_%s%s", dir, name, suffix) >= 0);
+    return path;
+}
+
+char *nl_grid_path(const nl_variant *variant, const char *dir, const char *suffix) {
+    return path_of(variant->name, dir, suffix);
+}
+
+const nl_seed_run *nl_grid_run(const nl_variant *variant) {
+    for (int i = 0; i < variant->n_runs; i++)
+        if (variant->runs[i].n_guesses > 0) return &variant->runs[i];
+    return NULL;
+}
+
+/* ---- the data set ---- */
+
+/* The set that the run saw: its folder, and a checksum that still agrees. */
+static bool load_images(nl_dataset *data, const nl_seed_run *run) {
+    const char *images = nl_file_name(NL_TEST_IMAGES);
+    char dir[4096];
+    nl_dataset_default_dir(dir, sizeof dir);
+    const json_t *options = json_object_get(run->info, "options");
+    const char *noted = json_string_value(json_object_get(options, "data"));
+    nl_error err = {0};
+    if (nl_dataset_load_part(data, noted ? noted : dir, false, true, &err) != NL_OK &&
+        nl_dataset_load_part(data, dir, false, true, &err) != NL_OK) {
+        nl_warn(err.where, "%s: no grids of misclassified images", err.what);
+        return false;
+    }
+    const json_t *sums = json_object_get(json_object_get(run->info, "data"), "sha256");
+    const char *sum = json_string_value(json_object_get(sums, images));
+    if (!sum || strcmp(sum, data->sha256[NL_TEST_IMAGES]) == 0) return true;
+    nl_warn(data->dir, "not the images that the runs saw: no grids of misclassified images");
+    nl_dataset_free(data);
+    return false;
+}
+
+/* ---- the errors ---- */
+
+static int by_certainty(const void *a, const void *b) {
+    const nl_guess *x = a, *y = b;
+    if (x->probability != y->probability) return x->probability < y->probability ? 1 : -1;
+    return x->image < y->image ? -1 : 1;
+}
+
+/* All errors of a run, the surest first. The caller frees. */
+static nl_guess *find_errors(const nl_seed_run *run, int *n) {
+    nl_guess *errors = nl_alloc(run->n_guesses, sizeof *errors, "errors");
+    *n = 0;
+    for (uint32_t i = 0; i < run->n_guesses; i++)
+        if (run->guesses[i].prediction != run->guesses[i].label) errors[(*n)++] = run->guesses[i];
+    qsort(errors, (size_t)*n, sizeof *errors, by_certainty);
+    return errors;
+}
+
+static int by_image(const void *key, const void *element) {
+    const uint32_t image = *(const uint32_t *)key, other = ((const nl_guess *)element)->image;
+    return (image > other) - (image < other);
+}
+
+/* "also: ln, gn"; how many more where they would not fit. */
+static void name_others(char *text, size_t size, const nl_summary *summary, const nl_row *self,
+                        uint32_t seed, uint32_t image) {
+    int wrong = 0, asked = 0, left_out = 0;
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < summary->n_rows; i++) {
+        const nl_row *row = &summary->rows[i];
+        const nl_seed_run *run = row == self ? NULL : nl_variant_run(row->variant, seed);
+        if (!run || run->n_guesses == 0) continue;
+        asked++;
+        const nl_guess *guess =
+            bsearch(&image, run->guesses, run->n_guesses, sizeof *guess, by_image);
+        if (!guess || guess->prediction == guess->label) continue;
+        const bool fits = used + (size_t)nl_text_width(row->label.text) < 20;
+        if (fits || wrong == 0)
+            used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                     wrong ? ", " : "also: ", row->label.text);
+        else
+            left_out++;
+        wrong++;
+    }
+    if (left_out > 0)
+        snprintf(text + used, size - used, " +%d", left_out);
+    else if (asked > 0 && wrong == 0)
+        snprintf(text, size, "no other variant");
+}
+
+/* ---- drawing ---- */
+
+static void write_pixels(const nl_variant *variant, const nl_guess *errors, int n,
+                         const nl_dataset *data, const char *dir) {
+    nl_script pixels;
+    nl_script_open(&pixels);
+    for (int i = 0; i < n; i++) {
+        const uint8_t *image = data->test.images + (size_t)errors[i].image * NL_PIXELS;
+        fprintf(pixels.out, "%s# test image %u\n", i ? "\n\n" : "", errors[i].image);
+        for (int p = 0; p < NL_PIXELS; p++)
+            fprintf(pixels.out, "%d%c", image[p], (p + 1) % NL_SIDE ? ' ' : '\n');
+    }
+    char *name = nl_grid_path(variant, "plots", ".dat"); /* below dir/plots: cut the folder off */
+    nl_script_save(&pixels, dir, name + strlen("plots/"), "");
+    free(name);
+}
+
+static void write_cell(FILE *out, const char *pixels, const nl_guess *guess, const char *others,
+                       int i) {
+    const double side = 158, left = 20 + (i % COLUMNS) * 178,
+                 top = height - head_height - 28 - (i / COLUMNS) * cell_height;
+    fprintf(out,
+            "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
+            "set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
+            left / width, (left + side) / width, top / height, (top - side) / height);
+    fprintf(out,
+            "set label 3 'true %d, read as %d' at graph 0, graph 1.08 tc rgb '" NL_INK "'\n"
+            "set label 4 '%.1f %% sure' at graph 0, graph -0.09 tc rgb '" NL_INK "'\n"
+            "set label 5 ",
+            guess->label, guess->prediction, 100 * guess->probability);
+    nl_gnuplot_quote(out, others);
+    fputs(" at graph 0, graph -0.22 tc rgb '" NL_SOFT "'\nplot ", out);
+    nl_gnuplot_quote(out, pixels);
+    fprintf(out, " index %d matrix with image pixels\n", i);
+    if (i == 0) fputs("unset label 1\nunset label 2\n", out);
+}
+
+static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run *run,
+                 const nl_dataset *data, const char *dir) {
+    const nl_variant *variant = row->variant;
+    int n;
+    nl_guess *errors = find_errors(run, &n);
+    const int shown = n < SHOWN ? n : SHOWN;
+    char *pixels = nl_grid_path(variant, "plots", ".dat");
+    char *name = nl_grid_path(variant, "plots", "");
+    char title[400], subtitle[200];
+    snprintf(title, sizeof title, "Misclassified by %s", row->label.text);
+    snprintf(subtitle, sizeof subtitle,
+             "seed %u: %d of %s test images; the %d it was surest of, and who errs on them too",
+             run->seed, n, nl_thousands(run->n_guesses).text, shown);
+    write_pixels(variant, errors, shown, data, dir);
+    nl_script script;
+    nl_script_open(&script);
+    nl_gnuplot_head(script.out, name + strlen("plots/"), "png", width, height);
+    nl_gnuplot_title(script.out, height, title, subtitle);
+    fputs("unset tics\nset border 15 lc rgb '" NL_GRID "'\nunset colorbox\n"
+          "set palette defined (0 '#ffffff', 1 '#222222')\nset cbrange [0:255]\n"
+          "set xrange [-0.5:27.5]\nset yrange [27.5:-0.5]\nset multiplot\n",
+          script.out);
+    if (shown == 0) fputs("set label 3 'none' at screen 0.02, screen 0.8\nplot NaN\n", script.out);
+    for (int i = 0; i < shown; i++) {
+        char others[200];
+        name_others(others, sizeof others, summary, row, run->seed, errors[i].image);
+        write_cell(script.out, pixels, &errors[i], others, i);
+    }
+    fputs("unset multiplot\n", script.out);
+    nl_gnuplot_tail(script.out);
+    if (nl_script_save(&script, dir, name + strlen("plots/"), ".gp"))
+        nl_gnuplot_run(dir, name + strlen("plots/"), false);
+    free(pixels);
+    free(name);
+    free(errors);
+}
+
+/* ---- whose grids are there ---- */
+
+/* plots/grids.txt: the variants of the newest report, a line each, written before the first grid.
+ */
+static void write_list(const nl_summary *summary, const char *dir) {
+    nl_script list;
+    nl_script_open(&list);
+    for (int i = 0; i < summary->n_rows; i++)
+        if (nl_grid_run(summary->rows[i].variant))
+            fprintf(list.out, "%s\n", summary->rows[i].variant->name);
+    nl_script_save(&list, dir, "grids", ".txt");
+}
+
+static void remove_grid(const char *name, const char *dir, const char *plots) {
+    char *const files[] = {path_of(name, dir, ".png"), path_of(name, plots, ".gp"),
+                           path_of(name, plots, ".dat")};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        unlink(files[i]);
+        free(files[i]);
+    }
+}
+
+void nl_grids_remove(const char *dir) {
+    char *plots = nl_path(dir, "plots"), *path = nl_path(plots, "grids.txt");
+    FILE *list = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    while (list && getline(&line, &room, list) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        if (!strchr(line, '/')) remove_grid(line, dir, plots); /* else it is not ours */
+    }
+    free(line);
+    if (list) fclose(list);
+    free(path);
+    free(plots);
+}
+
+void nl_grids_draw(const nl_summary *summary, const char *dir) {
+    nl_dataset data = {0};
+    bool loaded = false, tried = false;
+    write_list(summary, dir);
+    for (int i = 0; i < summary->n_rows; i++) {
+        const nl_variant *variant = summary->rows[i].variant;
+        const nl_seed_run *run = nl_grid_run(variant);
+        char *path = nl_grid_path(variant, dir, ".png");
+        unlink(path); /* an older one would lie where no new one can be drawn */
+        free(path);
+        if (!run) continue;
+        if (!tried) loaded = load_images(&data, run);
+        tried = true;
+        /* Images come in rising order: the last has the largest number. */
+        if (!loaded) continue;
+        if (run->guesses[run->n_guesses - 1].image < data.test.count)
+            draw(summary, &summary->rows[i], run, &data, dir);
+        else
+            nl_warn(variant->name, "predictions of images that the data set does not have");
+    }
+    if (loaded) nl_dataset_free(&data);
+}

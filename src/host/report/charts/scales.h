@@ -1,0 +1,23 @@
+/* Axes of the charts. Losses and errors are read in ratios, so both are logarithmic. */
+#pragma once
+
+#include <stdio.h> // FILE
+
+#include "stats/summary.h" // nl_summary
+
+typedef struct nl_scale {
+    bool accuracy;    /* the axis shows 100 - error, logarithmic in the error */
+    double low, high; /* in the scale's own, rising coordinate */
+} nl_scale;
+
+/* The range of the test figures of all variants (and the train figures) and, within reason, of
+ * their progress, with some room. */
+nl_scale nl_scale_of(const nl_summary *summary, bool accuracy, bool train);
+double nl_scale_fraction(const nl_scale *scale, double value); /* 0 to 1 up the axis */
+/* set yrange, ytics ...; pixels: how long the axis is. */
+void nl_scale_write(FILE *out, const nl_scale *scale, int pixels, bool labels);
+/* set xrange, xtics; for one of so many charts side by side. from_zero: there is progress to draw
+ * before the first whole epoch. */
+void nl_epochs_write(FILE *out, const nl_summary *summary, int columns, bool from_zero);
+/* An accuracy of 100 % has no logarithm of its error: half an image in 10,000 stands for none. */
+double nl_scale_clip(bool accuracy, double value);

@@ -1,0 +1,193 @@
+/* The page: findings first, pictures beside the tables they belong to, origin last. */
+#include "page.h"
+
+#include <math.h>   // isnan
+#include <stdlib.h> // free
+
+#include "report/charts/charts.h"  // nl_chart_names
+#include "report/charts/grids.h"   // nl_grid_path
+#include "report/charts/gnuplot.h" // NL_COLOURS
+#include "normlab/checkpoint.h"    // nl_file_write
+
+typedef struct page {
+    FILE *out;
+    const nl_folder *folder;
+    const nl_summary *summary;
+    const nl_findings *findings;
+    const char *dir;
+} page;
+
+/* ---- parts ---- */
+
+static void cards(const page *p) {
+    fputs("<div class=\"cards\">\n", p->out);
+    for (int i = 0; i < p->summary->n_rows; i++) {
+        const nl_row *r = &p->summary->rows[i];
+        fprintf(p->out, "<div class=\"card\" style=\"--c:var(--c%d)\">", i % NL_COLOURS + 1);
+        nl_html(p->out, r->variant->name);
+        if (r->accuracy.n == 0)
+            fputs("<b>–</b><span class=\"soft\">no finished run</span>", p->out);
+        else
+            fprintf(p->out, "<b>%.2f %%</b><span class=\"soft\">", r->accuracy.mean);
+        const int all = r->variant->n_runs;
+        char of[24] = "";
+        if (r->accuracy.n < all) snprintf(of, sizeof of, " of %d", all);
+        if (r->accuracy.n > 1)
+            fprintf(p->out, "± %.2f over %d%s seeds</span>", r->accuracy.sd, r->accuracy.n, of);
+        else if (r->accuracy.n == 1)
+            fprintf(p->out, "one%s seed%s</span>", of, all > 1 ? "s" : "");
+        fputs("</div>\n", p->out);
+    }
+    fputs("</div>\n", p->out);
+}
+
+static void chart(const page *p, int number, const char *label) {
+    char *path = NULL, prefix[16];
+    NL_ASSERT(asprintf(&path, "%s/%s.svg", p->dir, nl_chart_names[number]) >= 0);
+    snprintf(prefix, sizeof prefix, "g%d-", number);
+    fputs("<figure class=\"chart\">", p->out);
+    if (!nl_page_svg(p->out, path, prefix, label)) {
+        fputs("<p class=\"note\">", p->out);
+        nl_html(p->out, label);
+        fprintf(p->out,
+                ": not drawn yet, for want of gnuplot or of figures. Data and script are in "
+                "plots/; <code>normlab report</code> draws later.</p>");
+    }
+    fputs("</figure>\n", p->out);
+    free(path);
+}
+
+static void part(const page *p, nl_findings_table which) {
+    const nl_finding *f = &p->findings->parts[which];
+    if (f->table.n_cells == 0) return;
+    fprintf(p->out, "<h2>%s</h2>\n", f->title);
+    nl_table_html(p->out, &f->table, f->id);
+    fputs("<p class=\"note\">", p->out);
+    nl_html(p->out, f->note);
+    fputs("</p>\n", p->out);
+}
+
+static void words(const page *p) {
+    fputs("<h2 id=\"short\">In short</h2>\n<ul>\n", p->out);
+    for (int i = 0; i < p->findings->words.n; i++) {
+        fputs("<li>", p->out);
+        nl_html(p->out, p->findings->words.text[i]);
+        fputs("</li>\n", p->out);
+    }
+    fputs("</ul>\n", p->out);
+}
+
+static void layers(const page *p) {
+    if (!nl_has_layers(p->summary)) return;
+    fputs("<h2 id=\"layers\">Layers</h2>\n", p->out);
+    chart(p, NL_CHART_LAYERS, "Activations and gradients of each layer by epoch");
+    fputs("<p class=\"note\">Measured on one training step with always the same batch, not rotated "
+          "and without dropout; gradients are those of the mean cross-entropy. A norm divides z by "
+          "its "
+          "deviation, so what lies behind it does not see how large z is.</p>\n",
+          p->out);
+}
+
+static void grids(const page *p) {
+    fputs("<h2 id=\"errors\">Misclassified images</h2>\n", p->out);
+    int shown = 0;
+    for (int i = 0; i < p->folder->n_variants; i++) {
+        const nl_variant *variant = &p->folder->variants[i];
+        char *path = nl_grid_path(variant, p->dir, ".png"), label[400];
+        snprintf(label, sizeof label, "Ten images misclassified by %s", variant->name);
+        fputs("<figure class=\"grid\">", p->out);
+        shown += nl_page_png(p->out, path, label);
+        fputs("</figure>\n", p->out);
+        free(path);
+    }
+    if (!shown)
+        fputs("<p class=\"note\">None drawn: that takes gnuplot, the data set and a finished run."
+              "</p>\n",
+              p->out);
+    fputs(
+        "<h2>Confusion</h2>\n<p class=\"note\">Rows: true digit; columns: what it was read as; the "
+        "darker, the more common the mistake.</p>\n<div class=\"matrices\">\n",
+        p->out);
+    bool any = false;
+    for (int i = 0; i < p->folder->n_variants; i++)
+        any |= nl_page_confusion(p->out, &p->folder->variants[i], i);
+    fputs("</div>\n", p->out);
+    if (!any) fputs("<p class=\"note\">None: that takes a finished run.</p>\n", p->out);
+}
+
+static void mistakes(const page *p) {
+    fputs("<h2>What the original gets wrong</h2>\n<ol>\n", p->out);
+    for (int i = 0; p->findings->mistakes[i]; i++) {
+        fputs("<li>", p->out);
+        nl_html(p->out, p->findings->mistakes[i]);
+        fputs("</li>\n", p->out);
+    }
+    fputs("</ol>\n", p->out);
+}
+
+/* ---- the whole ---- */
+
+static void head(const page *p) {
+    int runs = 0;
+    for (int i = 0; i < p->folder->n_variants; i++) runs += p->folder->variants[i].n_runs;
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+          "<meta name=\"color-scheme\" content=\"light dark\">\n"
+          "<link rel=\"icon\" href=\"data:,\">\n<title>normlab report</title>\n<style>\n",
+          p->out);
+    fputs(nl_page_style, p->out);
+    fprintf(
+        p->out,
+        "</style>\n</head>\n<body>\n<main>\n<h1>Normalisations compared</h1>\n"
+        "<p class=\"soft\">Final test accuracy of one small network; %d variant%s, %d run%s.</p>\n",
+        p->folder->n_variants, p->folder->n_variants == 1 ? "" : "s", runs, runs == 1 ? "" : "s");
+    cards(p);
+    fputs("<nav><a href=\"#short\">In short</a><a href=\"#curves\">Curves</a><a href=\"#results\">"
+          "Results</a><a href=\"#errors\">Errors</a><a href=\"#network\">Network</a><a "
+          "href=\"#origin\">Configs</a></nav>\n",
+          p->out);
+}
+
+static void write_page(const page *p) {
+    head(p);
+    words(p);
+    fputs("<h2 id=\"curves\">Curves</h2>\n", p->out);
+    chart(p, 1, "Validation accuracy by epoch");
+    chart(p, 0, "Validation loss by epoch");
+    part(p, NL_TABLE_RESULTS);
+    chart(p, 3, "Final test accuracy, seed by seed");
+    part(p, NL_TABLE_PAIRS);
+    part(p, NL_TABLE_IMAGES);
+    part(p, NL_TABLE_TIME);
+    chart(p, 2, "Train against test loss by epoch");
+    layers(p);
+    grids(p);
+    part(p, NL_TABLE_PARITY);
+    mistakes(p);
+    fputs("<h2 id=\"network\">The network</h2>\n", p->out);
+    if (!nl_page_architecture(p->out, p->folder))
+        fputs("<p class=\"note\">Not known: no run has its run.json.</p>\n", p->out);
+    part(p, NL_TABLE_RUNS);
+    fputs("<h2 id=\"origin\">Configs and versions</h2>\n", p->out);
+    nl_page_origin(p->out, p->folder);
+    fputs("<p class=\"note\">Beside this page: <code>Normalization_Calculations.xlsx</code>, the "
+          "three norms by hand; <code>findings.md</code>; <code>results.json</code>, every run's "
+          "figures; the charts as PNG and SVG; their data and "
+          "scripts in <code>plots/</code>.</p>\n</main>\n</body>\n</html>\n",
+          p->out);
+}
+
+int nl_page_write(const nl_folder *folder, const nl_summary *summary, const nl_findings *findings,
+                  const char *dir, nl_error *err) {
+    char *text = NULL;
+    size_t size = 0;
+    const page p = {open_memstream(&text, &size), folder, summary, findings, dir};
+    NL_ASSERT(p.out);
+    write_page(&p);
+    NL_ASSERT(fclose(p.out) == 0);
+    char *path = nl_path(dir, "index.html");
+    const int code = nl_file_write(path, text, size, err);
+    free(path);
+    free(text);
+    return code;
+}

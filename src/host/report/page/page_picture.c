@@ -1,0 +1,151 @@
+/* Pictures inside the page. gnuplot's SVG states every colour as rgb(r, g, b) in an attribute; each
+ * that the charts use becomes a variable of the style sheet. Only what stands inside a tag is
+ * changed: the text of a label, whatever it is, is not.
+ */
+#include <stdlib.h> // free
+#include <string.h> // strstr
+
+#include "report/charts/gnuplot.h" // nl_colours
+#include "page.h"
+#include "report/text/text.h" // nl_html
+
+/* The whole file, with a 0 behind it; NULL where it cannot be read. The caller frees. */
+static char *read_file(const char *path, size_t *size) {
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    char *text = NULL, block[16384];
+    FILE *memory = open_memstream(&text, size);
+    NL_ASSERT(memory);
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, file)) > 0) fwrite(block, 1, n, memory);
+    NL_ASSERT(fclose(memory) == 0);
+    fclose(file);
+    return text;
+}
+
+/* ---- SVG ---- */
+
+static bool same_colour(const char *hex, int r, int g, int b) {
+    int red, green, blue;
+    return sscanf(hex, "#%2x%2x%2x", (unsigned *)&red, (unsigned *)&green, (unsigned *)&blue) ==
+               3 &&
+           red == r && green == g && blue == b;
+}
+
+/* The variable of a colour, NULL for one that is none of the charts'. */
+static const char *variable(int r, int g, int b) {
+    static const char *const marks[NL_COLOURS] = {"--c1", "--c2", "--c3", "--c4", "--c5", "--c6"};
+    static const char *const texts[NL_COLOURS] = {"--t1", "--t2", "--t3", "--t4", "--t5", "--t6"};
+    static const char *const others[][2] = {
+        {NL_INK, "--ink"}, {NL_SOFT, "--soft"}, {NL_GRID, "--grid"}, {NL_BAND, "--band"}};
+    for (int i = 0; i < NL_COLOURS; i++) {
+        if (same_colour(nl_colours[i], r, g, b)) return marks[i];
+        if (same_colour(nl_text_colours[i], r, g, b)) return texts[i];
+    }
+    for (int i = 0; i < 4; i++)
+        if (same_colour(others[i][0], r, g, b)) return others[i][1];
+    return NULL;
+}
+
+static bool begins(const char *text, const char *with) {
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Writes what replaces the text at `at`, inside a tag; returns how much of it that was, or 0. */
+static size_t replace(FILE *out, const char *at, const char *prefix) {
+    static const char *const names[] = {" id=\"", " id='", "href='#", "href=\"#", "url(#"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (begins(at, names[i])) {
+            fprintf(out, "%s%s", names[i], prefix);
+            return strlen(names[i]);
+        }
+    int r, g, b, length = 0;
+    if (sscanf(at, "rgb(%d,%d,%d)%n", &r, &g, &b, &length) == 3 && length > 0) {
+        const char *name = variable(r, g, b);
+        if (name)
+            fprintf(out, "var(%s)", name);
+        else
+            fprintf(out, "rgb(%d,%d,%d)", r, g, b);
+        return (size_t)length;
+    }
+    if (begins(at, "fill=\"#ffffff\"")) { /* the sheet of paper below a chart of its own */
+        fputs("fill=\"none\"", out);
+        return strlen("fill=\"#ffffff\"");
+    }
+    if (begins(at, "\"black\"")) {
+        fputs("\"var(--ink)\"", out);
+        return strlen("\"black\"");
+    }
+    return 0;
+}
+
+/* gnuplot's own titles would show as tooltips. */
+static const char *behind_element(const char *at) {
+    static const char *const open[] = {"<title>", "<desc>"}, *const close[] = {"</title>",
+                                                                               "</desc>"};
+    for (int i = 0; i < 2; i++) {
+        const char *end = begins(at, open[i]) ? strstr(at, close[i]) : NULL;
+        if (end) return end + strlen(close[i]);
+    }
+    return NULL;
+}
+
+bool nl_page_svg(FILE *out, const char *path, const char *prefix, const char *label) {
+    size_t size;
+    char *text = read_file(path, &size);
+    const char *svg = text ? strstr(text, "<svg") : NULL,
+               *box = svg ? strstr(svg, "viewBox=\"") : NULL;
+    const char *at = svg ? strchr(svg, '>') : NULL;
+    int width, height;
+    const bool good =
+        at && box && box < at && sscanf(box, "viewBox=\"0 0 %d %d", &width, &height) == 2;
+    if (good) {
+        fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", width, height);
+        nl_html(out, label);
+        fputs("\">", out);
+        bool inside = false;
+        for (at++; *at;) {
+            const char *next = behind_element(at);
+            const size_t used = !next && inside ? replace(out, at, prefix) : 0;
+            if (next)
+                at = next;
+            else if (used)
+                at += used;
+            else {
+                if (*at == '<') inside = true;
+                if (*at == '>') inside = false;
+                fputc(*at++, out);
+            }
+        }
+    }
+    free(text);
+    return good;
+}
+
+/* ---- PNG ---- */
+
+static void write_base64(FILE *out, const unsigned char *bytes, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        const unsigned second = i + 1 < size ? bytes[i + 1] : 0,
+                       third = i + 2 < size ? bytes[i + 2] : 0;
+        const unsigned word = (unsigned)bytes[i] << 16 | second << 8 | third;
+        fputc(digits[word >> 18], out);
+        fputc(digits[word >> 12 & 63], out);
+        fputc(i + 1 < size ? digits[word >> 6 & 63] : '=', out);
+        fputc(i + 2 < size ? digits[word & 63] : '=', out);
+    }
+}
+
+bool nl_page_png(FILE *out, const char *path, const char *label) {
+    size_t size;
+    char *bytes = read_file(path, &size);
+    if (!bytes) return false;
+    fputs("<img alt=\"", out);
+    nl_html(out, label);
+    fputs("\" src=\"data:image/png;base64,", out);
+    write_base64(out, (const unsigned char *)bytes, size);
+    fputs("\">", out);
+    free(bytes);
+    return true;
+}

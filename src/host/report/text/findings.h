@@ -1,0 +1,44 @@
+/* The findings: tables and sentences that findings.md and the page share. */
+#pragma once
+
+#include "stats/summary.h" // nl_summary
+#include "text.h"          // nl_table, nl_lines
+
+/* In the order in which they are shown. */
+typedef enum nl_findings_table {
+    NL_TABLE_RESULTS,
+    NL_TABLE_TIME,
+    NL_TABLE_PAIRS,
+    NL_TABLE_IMAGES,
+    NL_TABLE_PARITY,
+    NL_TABLE_RUNS,
+    NL_TABLE_COUNT
+} nl_findings_table;
+
+typedef struct nl_finding {
+    const char *id, *title;
+    const char *note; /* below the table: how to read it */
+    nl_table table;   /* without rows: not shown */
+} nl_finding;
+
+typedef struct nl_findings {
+    nl_finding parts[NL_TABLE_COUNT];
+    nl_lines words;              /* plain sentences: what is settled, what is not */
+    const char *const *mistakes; /* the original's, ends with NULL */
+} nl_findings;
+
+void nl_findings_make(nl_findings *findings, const nl_summary *summary);
+void nl_findings_free(nl_findings *findings);
+
+/* The parts, each in a file of its own: tables.c, words.c, words_runs.c, parity.c. */
+void nl_findings_tables(nl_findings *findings, const nl_summary *summary);
+void nl_findings_words(nl_lines *words, const nl_summary *summary);
+void nl_findings_runs(nl_lines *words, const nl_summary *summary);
+void nl_findings_parity(nl_table *table, const nl_summary *summary);
+extern const char *const nl_original_mistakes[];
+
+/* results.json: the curve and the final figures of every run. Errors: NL_EWRITE. */
+int nl_results_write(const nl_folder *folder, const char *path, nl_error *err);
+
+/* findings.md. Errors: NL_EWRITE. */
+int nl_findings_write(const nl_findings *findings, const char *path, nl_error *err);

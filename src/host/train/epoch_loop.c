@@ -1,0 +1,199 @@
+/* One pass over the training set, and one in evaluation mode.
+ *
+ * Steps are enqueued one chunk ahead of those collected, so that a device never waits for the host
+ * to look at metrics and signals. After a signal nothing more is enqueued, and what is under way is
+ * collected: the engine's state is then that after at.step steps, and can be saved and resumed. */
+#include "trainer.h"
+
+#include <math.h>   // isfinite, exp, log
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+
+#include "base/signals.h" // nl_signals_caught
+
+#include "normlab/rng.h" // nl_epoch_order, nl_rotation_degrees
+
+uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch) {
+    const uint64_t limit = (uint64_t)options->limit_batches * (uint32_t)batch;
+    return limit > 0 && limit < count ? (uint32_t)limit : count;
+}
+
+uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batch) {
+    const uint32_t images = nl_pass_images(options, count, batch);
+    return images / (uint32_t)batch + (images % (uint32_t)batch != 0);
+}
+
+/* The rotations of an epoch, or NULL where there are none. */
+static const nl_rotation *make_rotations(nl_run *run, uint32_t epoch) {
+    const double degrees = run->config->data.rotate;
+    if (degrees == 0) return NULL;
+    for (uint32_t i = 0; i < run->study->data->train.count; i++)
+        run->rotations[i] =
+            nl_rotation_make(nl_rotation_degrees(run->config->train.seed, epoch, i, degrees));
+    return run->rotations;
+}
+
+/* --- training ------------------------------------------------------------------------------- */
+
+static nl_epoch make_epoch(nl_run *run) {
+    const nl_config *config = run->config;
+    const uint32_t epoch = run->at.epoch;
+    nl_epoch_order(run->order, run->study->data->train.count, config->train.seed, epoch,
+                   config->data.shuffle);
+    return (nl_epoch){.epoch = epoch,
+                      .lr = nl_config_lr(config, (int)epoch),
+                      .order = run->order,
+                      .rotations = make_rotations(run, epoch)};
+}
+
+/* The step has changed nothing, so the weights it failed with can be looked at. */
+static int fail_nonfinite(nl_run *run, double loss, nl_error *err) {
+    const nl_study *study = run->study;
+    run->failure = (nl_failure){true, run->at.epoch, run->at.step, loss};
+    char where[256] = "the weights are out of bounds";
+    const nl_epoch epoch = make_epoch(run);
+    const int code = nl_run_fetch_state(run, err);
+    if (code) return code;
+    if (study->diagnose)
+        study->diagnose(where, sizeof where, &run->spec, &run->state, study->backend->real_size,
+                        &epoch, run->at.step);
+    nl_fail(err, NL_ENONFINITE, run->unit.folder, "the loss of epoch %u, step %u is not finite: %s",
+            run->at.epoch, run->at.step, where);
+    return nl_hint(err, "the checkpoints of the last whole epoch are kept; try a lower train.lr");
+}
+
+/* An epoch is told in so many pieces, or in one a step: where a piece ends depends on the number of
+ * steps alone, not on chunks, stops and resumptions. */
+enum { PIECES = 50 };
+
+static bool ends_piece(uint32_t step, uint32_t steps) {
+    return steps <= PIECES || (step + 1ull) * PIECES / steps != step * (uint64_t)PIECES / steps;
+}
+
+static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_error *err) {
+    nl_place *at = &run->at;
+    at->piece_loss += r->loss * r->images;
+    at->piece_hits += r->hits;
+    at->piece_images += r->images;
+    if (!ends_piece(at->step, run->steps)) return NL_OK;
+    const double images = (double)at->piece_images;
+    const int code = nl_metrics_progress(&run->metrics, at->epoch, step, at->piece_loss / images,
+                                         100.0 * (double)at->piece_hits / images, err);
+    at->piece_loss = 0;
+    at->piece_hits = at->piece_images = 0;
+    return code;
+}
+
+/* Takes the records of steps at.step ... into sums, metrics and progress. */
+static int account(nl_run *run, uint32_t count, nl_error *err) {
+    nl_place *at = &run->at;
+    const uint32_t every = run->study->options.log_every;
+    for (uint32_t i = 0; i < count; i++) {
+        const nl_step_record *r = &run->records[i];
+        const uint64_t step = (uint64_t)at->epoch * run->steps + at->step;
+        if (every && step % every == 0) {
+            const int code =
+                nl_metrics_step(&run->metrics, at->epoch, step, r->loss, r->penalty, err);
+            if (code) return code;
+        }
+        if (!isfinite(r->loss + r->penalty)) return fail_nonfinite(run, r->loss + r->penalty, err);
+        at->loss_sum += r->loss * r->images;
+        at->hits += r->hits;
+        at->images += r->images;
+        const int code = add_to_piece(run, r, step, err);
+        if (code) return code;
+        at->step++;
+        run->progress->work_done++;
+        at->last_loss = r->loss + r->penalty;
+    }
+    return NL_OK;
+}
+
+static void show(nl_run *run) {
+    char text[64];
+    snprintf(text, sizeof text, "Loss = %.4g | Accuracy = %.2f: ", run->at.last_loss,
+             100.0 * (double)run->at.hits / (double)run->at.images);
+    nl_progress_draw(run->progress, run->at.step, run->steps, text);
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+static int train_steps(nl_run *run, nl_error *err) {
+    const nl_backend *backend = run->study->backend;
+    const uint32_t chunk = (uint32_t)backend->chunk;
+    uint32_t queued = run->at.step;
+    int code = NL_OK;
+    for (;;) {
+        while (!nl_signals_caught() && queued < run->steps && queued < run->at.step + 2 * chunk) {
+            const uint32_t count = smaller(chunk, run->steps - queued);
+            code = backend->enqueue(run->engine, queued, count, err);
+            if (code) return code;
+            queued += count;
+        }
+        if (queued == run->at.step) return NL_OK;
+        const uint32_t count = smaller(chunk, queued - run->at.step);
+        code = backend->collect(run->engine, run->at.step, count, run->records, err);
+        if (!code) code = account(run, count, err);
+        if (code) return code;
+        show(run);
+    }
+}
+
+int nl_run_train_epoch(nl_run *run, nl_error *err) {
+    nl_progress_begin(run->progress, run->at.step);
+    const double started = nl_clock();
+    const nl_epoch epoch = make_epoch(run);
+    int code = run->study->backend->begin_epoch(run->engine, &epoch, err);
+    if (!code) code = train_steps(run, err);
+    run->at.seconds += nl_clock() - started;
+    nl_progress_end(run->progress);
+    return code;
+}
+
+/* --- evaluation ----------------------------------------------------------------------------- */
+
+/* Cross-entropy of one image: log sum exp - logit of the label. */
+static double cross_entropy(const float *logits /* (10) */, uint8_t label) {
+    double largest = logits[0], sum = 0;
+    for (int c = 1; c < NL_CLASSES; c++)
+        if (logits[c] > largest) largest = logits[c];
+    for (int c = 0; c < NL_CLASSES; c++) sum += exp(logits[c] - largest);
+    return largest + log(sum) - logits[label];
+}
+
+static double sum_batch_means(const float *logits, const uint8_t *labels, uint32_t images,
+                              uint32_t batch) {
+    double total = 0;
+    for (uint32_t first = 0; first < images; first += batch) {
+        const uint32_t count = smaller(batch, images - first);
+        double sum = 0;
+        for (uint32_t i = first; i < first + count; i++)
+            sum += cross_entropy(logits + (size_t)i * NL_CLASSES, labels[i]);
+        total += sum / count;
+    }
+    return total;
+}
+
+int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
+    const int batch = run->config->data.batch;
+    e->images = nl_pass_images(&run->study->options, e->split->count, batch);
+    float *logits = nl_alloc((size_t)e->images * NL_CLASSES, sizeof *logits, "logits");
+    const nl_eval_pass pass = {.split = e->split,
+                               .rotations =
+                                   e->epoch < 0 ? NULL : make_rotations(run, (uint32_t)e->epoch),
+                               .images = e->images,
+                               .probs = e->probs,
+                               .predictions = e->predictions,
+                               .logits = logits};
+    nl_eval_result result;
+    const int code = run->study->backend->evaluate(run->engine, &pass, &result, err);
+    if (!code) {
+        e->loss = result.loss / e->images;
+        e->accuracy = 100.0 * result.hits / e->images;
+        e->batch_means = sum_batch_means(logits, e->split->labels, e->images, (uint32_t)batch);
+    }
+    free(logits);
+    return code;
+}

@@ -1,0 +1,204 @@
+/* run.json: what a run is and how it ended (its keys: normlab/train.h), and whether a run can go on
+ * where an earlier one with that record stopped. */
+#include "trainer.h"
+
+#include <errno.h>   // errno
+#include <jansson.h> // json_pack
+#include <math.h>    // isnan
+#include <stdlib.h>  // free, strtod
+#include <string.h>  // strcmp
+#include <time.h>    // gmtime_r
+#include <unistd.h>  // access
+
+#include "config/config_keys.h" // nl_config_keys
+#include "normlab/checkpoint.h" // nl_file_write
+
+/* 15 digits, so that 0.1 stays 0.1; 17, where a number of the config needs them to read back. */
+static size_t dump_flags(const nl_config *config) {
+    for (int i = 0; i < nl_config_key_count; i++) {
+        const nl_key *key = &nl_config_keys[i];
+        char text[32];
+        if (key->type != NL_KEY_REAL) continue;
+        const double value = *(const double *)(const void *)((const char *)config + key->offset);
+        snprintf(text, sizeof text, "%.15g", value);
+        if (strtod(text, NULL) != value) return JSON_INDENT(2) | JSON_REAL_PRECISION(17);
+    }
+    return JSON_INDENT(2) | JSON_REAL_PRECISION(15);
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
+static void utc_now(char text[32]) {
+    const time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static json_t *describe_device(const nl_run *run) {
+    char text[512] = "";
+    run->study->backend->describe(run->engine, text, sizeof text);
+    return json_pack("{s:s, s:s}", "backend", run->study->backend->name, "description", text);
+}
+
+static json_t *describe_plan(const nl_run *run) {
+    const nl_backend *backend = run->study->backend;
+    char *text = backend->plan ? backend->plan(run->engine) : NULL;
+    json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    return plan ? plan : json_null();
+}
+
+static json_t *describe_sums(const nl_dataset *data) {
+    json_t *sums = json_object();
+    for (int i = 0; i < NL_FILES; i++)
+        json_object_set_new(sums, nl_file_name((enum nl_file)i), json_string(data->sha256[i]));
+    return sums;
+}
+
+json_t *nl_record_data(const nl_dataset *data) {
+    return json_pack("{s:I, s:I, s:o}", "train", (json_int_t)data->train.count, "test",
+                     (json_int_t)data->test.count, "sha256", describe_sums(data));
+}
+
+/* null for no text, and for a file name that is no UTF-8. */
+static json_t *text_or_null(const char *text) {
+    json_t *json = text ? json_string(text) : NULL;
+    return json ? json : json_null();
+}
+
+static json_t *describe_options(const nl_study *study) {
+    const nl_train_options *o = &study->options;
+    return json_pack("{s:o, s:I, s:I, s:i, s:o}", "data", text_or_null(study->data->dir),
+                     "limit_batches", (json_int_t)o->limit_batches, "log_every",
+                     (json_int_t)o->log_every, "threads", o->threads, "init",
+                     text_or_null(o->init));
+}
+
+static json_t *describe_failure(const nl_failure *f) {
+    if (!f->failed) return json_null();
+    const char *loss = isnan(f->loss) ? "nan" : f->loss < 0 ? "-inf" : "inf";
+    return json_pack("{s:I, s:o, s:s}", "epoch", (json_int_t)f->epoch, "step",
+                     f->step < 0 ? json_null() : json_integer(f->step), "loss", loss);
+}
+
+int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
+    char updated[32], path[NL_PATH_SIZE];
+    utc_now(updated);
+    if (!run->started[0]) snprintf(run->started, sizeof run->started, "%s", updated);
+    json_t *json = json_pack(
+        "{s:s, s:I, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
+        run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
+        text_or_null(error), "failure", describe_failure(&run->failure), "started", run->started,
+        "updated", updated, "parameters", (json_int_t)run->model.n_params, "config",
+        nl_config_to_json(run->config), "options", describe_options(run->study), "device",
+        describe_device(run), "versions", "normlab", NL_VERSION, "plan", describe_plan(run), "data",
+        nl_record_data(run->study->data));
+    NL_ASSERT(json);
+    char *text = json_dumps(json, dump_flags(run->config));
+    NL_ASSERT(text);
+    json_decref(json);
+    const int code =
+        nl_file_write(nl_unit_file(&run->unit, path, "run.json"), text, strlen(text), err);
+    free(text);
+    return code;
+}
+
+/* --- reading and comparing ------------------------------------------------------------------ */
+
+/* Without run.json there is no run, unless something else of one is there. */
+static int check_no_run(const nl_unit *unit, const char *record, int failure, nl_error *err) {
+    char state[NL_PATH_SIZE];
+    const bool saved = access(nl_unit_file(unit, state, "state.safetensors"), F_OK) == 0;
+    if (failure == ENOENT && !saved) return NL_OK;
+    nl_fail(err, NL_EDATA, record, "cannot read: %s", strerror(failure));
+    return nl_hint(err, "--overwrite starts the run anew");
+}
+
+int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    *record = NULL;
+    FILE *file = fopen(nl_unit_file(unit, path, "run.json"), "re");
+    if (!file) return check_no_run(unit, path, errno, err);
+    json_error_t error;
+    *record = json_loadf(file, 0, &error);
+    fclose(file);
+    if (json_is_object(*record)) return NL_OK;
+    json_decref(*record);
+    *record = NULL;
+    nl_fail(err, NL_EDATA, path, "not the record of a run: line %d: %s", error.line, error.text);
+    return nl_hint(err, "--overwrite starts the run anew");
+}
+
+static int old_epochs(const json_t *record) {
+    int epochs = -1;
+    json_unpack((json_t *)record, "{s:{s:{s:i}}}", "config", "train", "epochs", &epochs);
+    return epochs;
+}
+
+static int refuse(const nl_unit *unit, int code, nl_error *err, const char *what) {
+    nl_fail(err, code, unit->folder, "cannot resume: the run that is there differs in %s", what);
+    return nl_hint(err, "repeat the options of that run, or choose another --out, or --overwrite");
+}
+
+/* The keys that differ; more epochs continue a run as if they had been asked for at once, unless
+ * the schedule stretches with them. */
+static int match_keys(const nl_config *old, const nl_unit *unit, const nl_config *config,
+                      nl_error *err) {
+    nl_config now = *config;
+    if (now.train.schedule.kind != NL_SCHEDULE_COSINE && old->train.epochs < now.train.epochs)
+        now.train.epochs = old->train.epochs;
+    if (strcmp(old->name, now.name) != 0) return refuse(unit, NL_EUSAGE, err, "its name");
+    nl_differences d = {0};
+    d.n = nl_config_differences(d.names, old, &now);
+    if (d.n == 0) return NL_OK;
+    char *keys = nl_differences_text(&d, d.n);
+    refuse(unit, NL_EUSAGE, err, keys);
+    free(keys);
+    return NL_EUSAGE;
+}
+
+int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_config *config,
+                           const nl_train_options *options, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    nl_config old;
+    int code = nl_config_from_json(&old, json_object_get(record, "config"),
+                                   nl_unit_file(unit, path, "run.json"), err);
+    if (code) return nl_hint(err, "--overwrite starts the run anew");
+    code = match_keys(&old, unit, config, err);
+    if (code) return code;
+
+    json_int_t limit = -1;
+    const char *init = NULL;
+    json_unpack((json_t *)record, "{s:{s:I, s:s?}}", "options", "limit_batches", &limit, "init",
+                &init);
+    if (limit != (json_int_t)options->limit_batches)
+        return refuse(unit, NL_EUSAGE, err, NL_DIFFER_LIMIT);
+    if (options->init && (!init || strcmp(init, options->init) != 0))
+        return refuse(unit, NL_EUSAGE, err, "--init");
+    return NL_OK;
+}
+
+int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_study *study,
+                         nl_error *err) {
+    const char *backend = NULL;
+    json_unpack((json_t *)record, "{s:{s:s}}", "device", "backend", &backend);
+    if (!backend || strcmp(backend, study->backend->name) != 0) {
+        refuse(unit, NL_EUSAGE, err, "the device");
+        return nl_hint(err, "that run was trained with --device %s", backend ? backend : "?");
+    }
+    const json_t *sums = json_object_get(json_object_get(record, "data"), "sha256");
+    for (int i = 0; i < NL_FILES; i++) {
+        const char *file = nl_file_name((enum nl_file)i);
+        const char *sum = json_string_value(json_object_get(sums, file));
+        if (sum && strcmp(sum, study->data->sha256[i]) == 0) continue;
+        refuse(unit, NL_EDATA, err, "the data");
+        return nl_hint(err, "%s is another file; --data names the folder", file);
+    }
+    return NL_OK;
+}
+
+bool nl_record_finished(const json_t *record, int epochs) {
+    const char *status = json_string_value(json_object_get(record, "status"));
+    return status && strcmp(status, "finished") == 0 && old_epochs(record) >= epochs;
+}

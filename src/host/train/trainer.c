@@ -1,0 +1,258 @@
+/* One run from beginning to end. The order of the writes is what makes every moment resumable:
+ * metrics, then last and best, then the state; what is newer than the state is cut off or written
+ * again, the same, by the resumed run. */
+#include "trainer.h"
+
+#include <inttypes.h> // PRIu32
+#include <jansson.h>  // json_decref
+#include <math.h>     // isfinite
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // free
+#include <unistd.h>   // access
+
+#include "base/signals.h" // nl_signals_caught
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static void allocate(nl_run *run) {
+    const size_t real = (size_t)run->study->backend->real_size;
+    const size_t images = run->study->data->train.count;
+    run->state.params = nl_alloc((size_t)run->model.params_size, real, "parameters");
+    run->state.momentum = nl_alloc((size_t)run->model.params_size, real, "momentum");
+    run->state.buffers = nl_alloc((size_t)run->model.buffers_size, real, "running values");
+    run->order = nl_alloc(images, sizeof *run->order, "order of the images");
+    run->rotations = nl_alloc(images, sizeof *run->rotations, "rotations");
+    run->records =
+        nl_alloc((size_t)run->study->backend->chunk, sizeof *run->records, "step records");
+}
+
+/* Whether the folder holds a run to go on with; it is checked against this one. */
+static int find_earlier(nl_run *run, bool *found, nl_error *err) {
+    const nl_study *study = run->study;
+    *found = false;
+    if (!study->options.resume) return NL_OK;
+    json_t *record = NULL;
+    int code = nl_record_read(&record, &run->unit, err);
+    if (code || !record) return code;
+    code = nl_record_match_config(record, &run->unit, run->config, &study->options, err);
+    if (!code) code = nl_record_match_data(record, &run->unit, study, err);
+    const char *started = json_string_value(json_object_get(record, "started"));
+    if (started) snprintf(run->started, sizeof run->started, "%s", started);
+    json_decref(record);
+    /* A run that was killed before it could save anything starts anew. */
+    char path[NL_PATH_SIZE];
+    *found = access(nl_unit_file(&run->unit, path, "state.safetensors"), F_OK) == 0;
+    return code;
+}
+
+static int open_engine(nl_run *run, nl_error *err) {
+    const nl_study *study = run->study;
+    run->spec = (nl_engine_spec){.config = run->config,
+                                 .model = &run->model,
+                                 .data = study->data,
+                                 .seed = run->config->train.seed,
+                                 .threads = study->options.threads,
+                                 .device = study->device,
+                                 .autotune = study->options.autotune,
+                                 .plan = run->plan};
+    const int code = study->backend->open(&run->engine, &run->spec, err);
+    return code ? code : study->backend->set_state(run->engine, &run->state, err);
+}
+
+/* What flows through the layers now, if that is asked for; the state has been fetched. */
+static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
+    const nl_study *study = run->study;
+    nl_layer_stats stats[NL_MAX_LAYERS];
+    if (!study->layer_stats) return NL_OK;
+    const int n = study->layer_stats(stats, &run->spec, &run->state, study->backend->real_size);
+    int code = NL_OK;
+    for (int i = 0; i < n && !code; i++)
+        code = nl_metrics_layer(&run->metrics, epoch, &stats[i], err);
+    return code;
+}
+
+/* The files of a run's first moment. */
+static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    int code = nl_unit_clear(&run->unit, run->study->options.overwrite, err);
+    if (!code) code = nl_run_write_record(run, "running", NULL, err);
+    if (!code)
+        code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, "metrics.jsonl"),
+                               run->at.metrics_bytes, err);
+    if (!code && fresh) code = nl_run_save_weights(run, "init.safetensors", err);
+    if (!code && fresh) code = record_layers(run, -1, err);
+    if (!code && fresh) code = nl_run_save_state(run, err);
+    return code;
+}
+
+static int open_run(nl_run *run, nl_error *err) {
+    bool earlier = false;
+    int code = find_earlier(run, &earlier, err);
+    if (code) return code;
+    run->at = (nl_place){.best_epoch = -1};
+    code = earlier ? nl_run_load_state(run, err) : nl_run_init_state(run, err);
+    if (!code) code = open_engine(run, err);
+    if (!code) code = write_first_files(run, !earlier, err);
+    run->progress->work -= (uint64_t)run->at.epoch * run->steps + run->at.step;
+    return code;
+}
+
+static void close_run(nl_run *run) {
+    nl_metrics_close(&run->metrics);
+    if (run->engine) run->study->backend->close(run->engine);
+    nl_unit_leave(&run->unit);
+    free(run->state.params);
+    free(run->state.momentum);
+    free(run->state.buffers);
+    free(run->order);
+    free(run->rotations);
+    free(run->records);
+    free(run->plan);
+    free(run);
+}
+
+/* --- epochs --------------------------------------------------------------------------------- */
+
+static int stopped(const nl_run *run, nl_error *err) {
+    const int code = nl_signals_caught();
+    if (!code) return NL_OK;
+    nl_fail(err, code, run->unit.folder,
+            "interrupted after %" PRIu32 " epochs and %" PRIu32 " steps; all is saved",
+            run->at.epoch, run->at.step);
+    return nl_hint(err, "the same command with --out %s --resume goes on", run->study->options.out);
+}
+
+/* The weights are bad although every step's loss was finite: the last update broke them. */
+static int check_finite(nl_run *run, double loss, nl_error *err) {
+    if (isfinite(loss)) return NL_OK;
+    run->failure = (nl_failure){true, run->at.epoch, -1, loss};
+    nl_fail(err, NL_ENONFINITE, run->unit.folder,
+            "the test loss after epoch %" PRIu32 " is not finite: the weights are lost",
+            run->at.epoch);
+    return nl_hint(err, "the checkpoints of the last whole epoch are kept; try a lower train.lr");
+}
+
+static bool is_best(const nl_place *at, const nl_evaluation *test) {
+    return at->best_epoch < 0 || test->accuracy > at->best_accuracy ||
+           (test->accuracy == at->best_accuracy && test->loss < at->best_loss);
+}
+
+static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
+    const nl_place *at = &run->at;
+    const nl_epoch_record record = {.epoch = at->epoch,
+                                    .lr = nl_config_lr(run->config, (int)at->epoch),
+                                    .train_loss = at->loss_sum / (double)at->images,
+                                    .train_accuracy = 100.0 * (double)at->hits / (double)at->images,
+                                    .test_loss = test->loss,
+                                    .test_accuracy = test->accuracy,
+                                    .seconds = at->seconds,
+                                    .images = at->images};
+    return nl_metrics_epoch(&run->metrics, &record, err);
+}
+
+/* After the last step of an epoch: test, records, checkpoints, state. */
+static int end_epoch(nl_run *run, nl_error *err) {
+    nl_place *at = &run->at;
+    nl_evaluation test = {.split = &run->study->data->test, .epoch = -1};
+    nl_log_train(run);
+    int code = nl_run_evaluate(run, &test, err);
+    if (!code) code = record_epoch(run, &test, err);
+    if (!code) code = check_finite(run, test.loss, err);
+    if (!code) code = nl_run_fetch_state(run, err);
+    if (!code) code = record_layers(run, at->epoch, err);
+    if (!code) code = nl_run_save_weights(run, "last.safetensors", err);
+    if (code) return code;
+    nl_log_test(run, &test);
+    if (is_best(at, &test)) {
+        at->best_epoch = at->epoch;
+        at->best_accuracy = test.accuracy;
+        at->best_loss = test.loss;
+        code = nl_run_save_weights(run, "best.safetensors", err);
+        if (code) return code;
+    }
+    *at = (nl_place){.epoch = at->epoch + 1,
+                     .best_epoch = at->best_epoch,
+                     .best_accuracy = at->best_accuracy,
+                     .best_loss = at->best_loss};
+    return nl_run_save_state(run, err);
+}
+
+static int train_epochs(nl_run *run, nl_error *err) {
+    while (run->at.epoch < (uint32_t)run->config->train.epochs) {
+        int code = stopped(run, err);
+        if (code) return code;
+        if (run->at.step == 0) nl_log_epoch(run);
+        code = nl_run_train_epoch(run, err);
+        if (code) return code;
+        if (nl_signals_caught()) {
+            code = nl_run_fetch_state(run, err);
+            if (!code) code = nl_run_save_state(run, err);
+            return code ? code : stopped(run, err);
+        }
+        code = end_epoch(run, err);
+        if (code) return code;
+    }
+    return stopped(run, err);
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* Performance of the last weights: on the training images with rotations of their own, and on the
+ * test images, whose predictions are kept. */
+static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
+    const nl_dataset *data = run->study->data;
+    nl_evaluation train = {.split = &data->train, .epoch = run->config->train.epochs};
+    nl_evaluation test = {.split = &data->test, .epoch = -1};
+    test.predictions = nl_alloc(data->test.count, sizeof *test.predictions, "predictions");
+    test.probs = nl_alloc((size_t)data->test.count * NL_CLASSES, sizeof *test.probs, "probs");
+    int code = nl_run_evaluate(run, &train, err);
+    if (!code) code = stopped(run, err);
+    if (!code) code = nl_run_evaluate(run, &test, err);
+    if (!code) code = nl_run_save_predictions(run, &test, err);
+    *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};
+    if (!code) code = nl_metrics_final(&run->metrics, final, err);
+    free(test.predictions);
+    free(test.probs);
+    return code;
+}
+
+static int work(nl_run *run, nl_study_run *item, nl_error *err) {
+    int code = open_run(run, err);
+    if (!code) code = train_epochs(run, err);
+    if (!code && run->config->train.epochs > 0) {
+        code = measure_final(run, &item->final, err);
+        item->has_final = code == NL_OK;
+        if (!code) nl_log_final(run, &item->final);
+    }
+    return code ? code : nl_run_write_record(run, "finished", NULL, err);
+}
+
+int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progress, nl_error *err) {
+    const nl_train_options *options = &study->options;
+    const nl_config *config = &item->config;
+    nl_run *run = nl_alloc(1, sizeof *run, "run");
+    run->study = study;
+    run->config = config;
+    run->progress = progress;
+    run->steps = nl_pass_steps(options, study->data->train.count, config->data.batch);
+    int code = nl_model_build(&run->model, config, 0, err);
+    if (!code) code = nl_unit_init(&run->unit, options->out, config->name, config->train.seed, err);
+    if (!code) code = nl_unit_enter(&run->unit, options->resume || options->overwrite, err);
+    if (code) {
+        free(run);
+        return code;
+    }
+    allocate(run);
+    code = work(run, item, err);
+    if (code)
+        progress->work -= (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps -
+                          run->at.step; /* what this run leaves undone */
+    if (code && run->metrics.file) {
+        /* Already failing: if this cannot be written either, the first error is the one to tell. */
+        const bool signal = nl_signals_caught() == code;
+        nl_run_write_record(run, signal ? "interrupted" : "failed", err->what, NULL);
+    }
+    item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;
+    close_run(run);
+    return code;
+}

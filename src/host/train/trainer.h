@@ -1,0 +1,139 @@
+/* One run, and what the files that make it up share: trainer.c opens and ends it, epoch_loop.c
+ * trains, run_state.c saves and resumes, run_record.c writes run.json, run_log.c prints. Private to
+ * core. */
+#pragma once
+
+#include "metrics.h"       // nl_metrics
+#include "base/progress.h" // nl_progress
+#include "run_folder.h"    // nl_unit
+
+#include "normlab/backend.h" // nl_backend, nl_state
+#include "normlab/model.h"   // nl_model
+#include "normlab/train.h"   // nl_study
+
+/* Where a run is: together with the weights, all that a resumed run has to know. */
+typedef struct nl_place {
+    uint32_t epoch; /* whole epochs done */
+    uint32_t step;  /* steps done of the epoch behind them */
+    /* Sums over the steps of this unfinished epoch. */
+    double loss_sum, seconds;
+    double last_loss; /* of the last batch, with L1; for the log */
+    uint64_t hits, images;
+    /* The same since the last progress record. */
+    double piece_loss;
+    uint64_t piece_hits, piece_images;
+    /* The best epoch so far; -1: none. */
+    int64_t best_epoch;
+    double best_accuracy, best_loss;
+    int64_t metrics_bytes; /* size of metrics.jsonl when the state was saved */
+} nl_place;
+
+/* Where the loss was no longer finite. */
+typedef struct nl_failure {
+    bool failed;
+    uint32_t epoch;
+    int64_t step; /* of the epoch; -1: in the test after it */
+    double loss;
+} nl_failure;
+
+typedef struct nl_run {
+    const nl_study *study; /* options, backend, data */
+    const nl_config *config;
+    nl_model model;
+    nl_unit unit;
+    nl_engine_spec spec;
+    nl_engine *engine;
+    nl_state state; /* host copy, elements of the backend's real_size */
+    nl_place at;
+    char *plan; /* of an earlier run, to be reused; or NULL */
+    char started[32];
+    nl_failure failure;
+    nl_metrics metrics;
+    nl_progress *progress;
+    /* One epoch's work, allocated once. */
+    uint32_t *order;         /* (train.count) */
+    nl_rotation *rotations;  /* (train.count) */
+    nl_step_record *records; /* (chunk) */
+    uint32_t steps;          /* of an epoch */
+} nl_run;
+
+/* Images of a split in one pass, and training steps of an epoch, under --limit-batches. */
+uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch);
+uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batch);
+
+/* Trains one run to its end in the folder of its unit; fills item->final. Errors: as those of
+ * nl_study_train. */
+int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progress, nl_error *err);
+
+/* The closing table: every run, and the mean over seeds where a config has several. */
+void nl_log_table(const nl_study *study);
+
+/* --- epoch_loop.c ---------------------------------------------------------------------------- */
+
+/* Trains the rest of epoch at.epoch. Errors: NL_ENONFINITE; a signal's code, with at.step telling
+ * how far it came. */
+int nl_run_train_epoch(nl_run *run, nl_error *err);
+
+/* One pass in evaluation mode. */
+typedef struct nl_evaluation {
+    const nl_split *split;
+    int64_t epoch;        /* whose angles rotate the images; -1: none */
+    uint8_t *predictions; /* (images), or NULL */
+    float *probs;         /* (images, 10), or NULL */
+    /* The results. */
+    double loss, accuracy; /* mean per image; per cent */
+    double batch_means;    /* sum of the batches' mean losses */
+    uint32_t images;
+} nl_evaluation;
+int nl_run_evaluate(nl_run *run, nl_evaluation *evaluation, nl_error *err);
+
+/* --- run_state.c ----------------------------------------------------------------------------- */
+
+/* Fills run->state with initial values, or those of --init. Errors: NL_EDATA. */
+int nl_run_init_state(nl_run *run, nl_error *err);
+/* Copies the engine's state to run->state. */
+int nl_run_fetch_state(nl_run *run, nl_error *err);
+/* Writes run->state and run->at to state.safetensors. */
+int nl_run_save_state(nl_run *run, nl_error *err);
+/* Reads it back, and run->plan. Errors: NL_EDATA if it does not fit. */
+int nl_run_load_state(nl_run *run, nl_error *err);
+/* Writes run->state as a checkpoint: init, last or best. */
+int nl_run_save_weights(nl_run *run, const char *file, nl_error *err);
+
+/* --- run_log.c: what a run prints on standard output, unless --quiet -------------------------- */
+
+void nl_log_epoch(const nl_run *run);                           /* before its first step */
+void nl_log_train(const nl_run *run);                           /* after its last step */
+void nl_log_test(const nl_run *run, const nl_evaluation *test); /* after the test */
+void nl_log_final(const nl_run *run, const nl_final *final);
+
+/* --- run_predictions.c ----------------------------------------------------------------------- */
+
+/* Writes predictions.csv from an evaluation of the test images. */
+int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_error *err);
+
+/* --- run_record.c ---------------------------------------------------------------------------- */
+
+/* Writes run.json with this status; error: why it failed, or NULL. */
+int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err);
+
+/* What run.json says of the data; the caller owns it. */
+struct json_t *nl_record_data(const nl_dataset *data);
+
+/* run.json of a unit; NULL without error where there is none. Errors: NL_EDATA. */
+int nl_record_read(struct json_t **record, const nl_unit *unit, nl_error *err);
+/* Whether a run with this config can go on with the old one: config and options, then device and
+ * data. Errors: NL_EUSAGE, NL_EDATA (other data). */
+int nl_record_match_config(const struct json_t *record, const nl_unit *unit,
+                           const nl_config *config, const nl_train_options *options, nl_error *err);
+int nl_record_match_data(const struct json_t *record, const nl_unit *unit, const nl_study *study,
+                         nl_error *err);
+/* Whether nothing is left to do up to this number of epochs. */
+bool nl_record_finished(const struct json_t *record, int epochs);
+
+/* --- siblings.c ------------------------------------------------------------------------------ */
+
+/* Refuses (NL_EUSAGE, with the keys) a run whose name's other runs in the folder are all of another
+ * config or, with_data, of other data. Keys that --set gave on this command line are a warning. */
+int nl_siblings_check(const nl_study *study, const nl_config *config, bool with_data,
+                      nl_error *err);
