@@ -5,6 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
+#include "normlab/model.h" // nl_model_check
 #include "config/config_keys.h"
 #include "support/config_text.h"
 #include "support/idx_set.h" // temp_dir_make
@@ -179,7 +180,7 @@ Test(config, wrong_set) {
 Test(config, a_group_size_that_does_not_divide_names_where_it_came_from) {
     load_good("gn");
     cr_assert_eq(nl_config_set(&config, "model.group_size=3", &err), NL_OK);
-    cr_expect_eq(nl_config_check(&config, &err), NL_EUSAGE);
+    cr_expect_eq(nl_model_check(&config, &err), NL_EUSAGE);
     cr_expect_str_eq(err.where, "--set");
     cr_expect_str_eq(err.what, "model.group_size: 3 does not divide the 16 channels of conv2");
 

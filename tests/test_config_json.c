@@ -5,6 +5,7 @@
 #include <stdlib.h>  // free
 #include <string.h>  // strstr
 
+#include "normlab/model.h" // nl_model_config_from_json
 #include "support/config_text.h"
 
 static nl_config config;
@@ -28,7 +29,7 @@ static int from_text(const char *text) {
     json_t *json = json_loads(text, 0, NULL);
     cr_assert(json, "%s", text);
     err = (nl_error){0};
-    const int code = nl_config_from_json(&config, json, "file", &err);
+    const int code = nl_model_config_from_json(&config, json, "file", &err);
     json_decref(json);
     return code;
 }
@@ -88,7 +89,8 @@ Test(config_json, json_of_strangers) {
                  at + strlen(edits[i].from));
         json_t *json = json_loads(edited, JSON_ALLOW_NUL, NULL);
         cr_assert(json, "%s", edited);
-        cr_expect_eq(nl_config_from_json(&config, json, "file", &err), NL_EDATA, "%s", edited);
+        cr_expect_eq(nl_model_config_from_json(&config, json, "file", &err), NL_EDATA, "%s",
+                     edited);
         cr_expect_str_eq(err.where, "file");
         cr_expect(strstr(err.what, edits[i].what), "%s: %s", edits[i].to, err.what);
         json_decref(json);

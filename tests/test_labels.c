@@ -3,7 +3,7 @@
 #include <stdio.h>  // snprintf
 #include <string.h> // strcmp
 
-#include "report/charts/labels.h"
+#include "report/runs/labels.h"
 
 static void expect(const char *const *names, int n) {
     nl_label labels[64];

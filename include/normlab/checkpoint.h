@@ -78,3 +78,6 @@ void nl_sha256_hex(char text[65], const void *bytes, size_t size);
 
 /* Writes a whole file atomically as above. */
 int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err);
+
+/* The path of folder and file; the caller frees. */
+char *nl_path(const char *folder, const char *file);

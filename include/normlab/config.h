@@ -84,7 +84,8 @@ int nl_config_read(nl_config *config, FILE *file, const char *path, nl_error *er
 /* Applies one KEY=VALUE; call nl_config_check after the last one. */
 int nl_config_set(nl_config *config, const char *assignment, nl_error *err);
 
-/* Checks what concerns more than one key. nl_config_load has done it already. */
+/* Checks what concerns more than one key but not the network (nl_model_check, model.h).
+ * nl_config_load has done it already. */
 int nl_config_check(const nl_config *config, nl_error *err);
 
 /* The resolved config as a JSON object (the caller owns it), and back (errors: NL_EDATA at

@@ -60,6 +60,15 @@ typedef struct nl_model {
  * 0 for evaluation only. */
 int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_error *err);
 
+/* nl_config_check, and whether the network can be built. Errors: NL_EUSAGE. */
+int nl_model_check(const nl_config *config, nl_error *err);
+
+/* nl_config_from_json and nl_model_check: a config from a file that anybody may have written.
+ * Errors: NL_EDATA at `where`. */
+struct json_t;
+int nl_model_config_from_json(nl_config *config, const struct json_t *json, const char *where,
+                              nl_error *err);
+
 /* Initial values: convolutions from the generator, gamma 1, beta 0, running mean 0, running
  * variance 1. */
 void nl_model_init(const nl_model *model, float *params, float *buffers, uint32_t seed);

@@ -88,27 +88,3 @@ int nl_study_check_data(const nl_study *study, nl_error *err);
  * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; after a signal its code
  * (signals.h), with everything saved. */
 int nl_study_train(nl_study *study, nl_error *err);
-
-/* --- comparing runs -------------------------------------------------------------------------- */
-
-#define NL_DIFFER_DATA "data"             /* the files' checksums */
-#define NL_DIFFER_LIMIT "--limit-batches" /* the part of them that was used */
-
-/* What two runs differ in, by name. */
-typedef struct nl_differences {
-    const char *names[NL_MAX_KEYS + 1 + 5]; /* static texts */
-    int n;
-    int n_apart; /* the first ones: runs that differ in them are not seeds of one variant */
-} nl_differences;
-
-/* Keys of the config but train.seed (nl_config_differences), NL_DIFFER_DATA, NL_DIFFER_LIMIT; then,
- * only worth a note, "init", "device" (its kind) and "version". What is NULL, or what a run.json
- * does not tell, is no difference. */
-void nl_runs_differ(nl_differences *differences, const nl_config *a, const nl_config *b,
-                    const struct json_t *record_a, const struct json_t *record_b);
-
-/* Adds a name that is not there yet. */
-void nl_differences_add(nl_differences *differences, const char *name);
-
-/* The first `count` names with commas between; the caller frees. */
-char *nl_differences_text(const nl_differences *differences, int count);

@@ -1,4 +1,5 @@
 /* Configs for tests; see config_text.h. */
+#include "normlab/model.h" // nl_model_check
 #include "support/config_text.h"
 
 #include <stdio.h>  // snprintf
@@ -12,7 +13,8 @@ int config_text_load(nl_config *config, const char *dir, const char *text, nl_er
     snprintf(path, sizeof path, "%s/x.yaml", dir);
     idx_set_save(path, text, strlen(text), false);
     *err = (nl_error){0};
-    return nl_config_load(config, path, err);
+    const int code = nl_config_load(config, path, err);
+    return code ? code : nl_model_check(config, err);
 }
 
 void config_text_variant(nl_config *config, const char *source, const char *name,
@@ -22,7 +24,7 @@ void config_text_variant(nl_config *config, const char *source, const char *name
     snprintf(path, sizeof path, "%s/configs/%s.yaml", source, name);
     int code = nl_config_load(config, path, &err);
     for (; !code && sets && *sets; sets++) code = nl_config_set(config, *sets, &err);
-    if (!code) code = nl_config_check(config, &err);
+    if (!code) code = nl_model_check(config, &err);
     if (!code) return;
     nl_error_print(&err);
     abort();

@@ -79,3 +79,9 @@ int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *er
     }
     return NL_OK;
 }
+
+char *nl_path(const char *folder, const char *file) {
+    char *path = NULL;
+    NL_ASSERT(asprintf(&path, "%s/%s", folder, file) >= 0);
+    return path;
+}

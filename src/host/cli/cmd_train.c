@@ -17,7 +17,7 @@ static int load_config(nl_config *config, const train_arguments *a, const char *
     int code = nl_config_load_named(config, path, err);
     for (int i = 0; i < a->n_assignments && !code; i++)
         code = nl_config_set(config, a->assignments[i], err);
-    return code ? code : nl_config_check(config, err);
+    return code ? code : nl_model_check(config, err);
 }
 
 static int plan(nl_study *study, train_arguments *a) {

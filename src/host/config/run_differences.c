@@ -3,7 +3,7 @@
 #include <stdio.h>   // open_memstream
 #include <string.h>  // strcmp
 
-#include "normlab/train.h"
+#include "normlab/differences.h"
 
 static void add(nl_differences *d, bool differ, const char *name) {
     if (differ) d->names[d->n++] = name;

@@ -156,7 +156,7 @@ int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err) {
     } else if (!json) {
         rc = nl_fail(err, NL_EDATA, path, "__metadata__.config: %.160s", error.text);
     } else {
-        rc = nl_config_from_json(config, json, path, err);
+        rc = nl_model_config_from_json(config, json, path, err);
     }
     if (rc) nl_hint(err, "--config CONFIG tells which network its weights are of");
     json_decref(json);

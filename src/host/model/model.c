@@ -8,6 +8,7 @@
 #include "normlab/model.h"
 
 #include <stdio.h>  // snprintf
+#include <stdlib.h> // free
 #include <string.h> // memset
 
 #include "config/config_keys.h" // nl_key_place
@@ -216,6 +217,23 @@ int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_
         FAIL(&b, last, "%s: the network ends with %d channels and needs %d, one a class", l->label,
              b.c, NL_CLASSES);
     return NL_OK;
+}
+
+int nl_model_check(const nl_config *config, nl_error *err) {
+    int code = nl_config_check(config, err);
+    if (code) return code;
+    nl_model *model = nl_alloc(1, sizeof *model, "model");
+    code = nl_model_build(model, config, 0, err);
+    free(model);
+    return code;
+}
+
+int nl_model_config_from_json(nl_config *config, const struct json_t *json, const char *where,
+                              nl_error *err) {
+    const int code = nl_config_from_json(config, json, where, err);
+    nl_error whole = {0};
+    if (code || nl_model_check(config, &whole) == NL_OK) return code;
+    return nl_fail(err, NL_EDATA, where, "config: %s: %s", whole.where, whole.what);
 }
 
 /* --- Use ------------------------------------------------------------------------------------- */

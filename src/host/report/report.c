@@ -1,4 +1,5 @@
 /* The report of a run folder: reads the runs, computes the figures once, writes every part. */
+#include "normlab/checkpoint.h" // nl_path
 #include "normlab/report.h"
 
 #include <errno.h>    // errno
@@ -11,6 +12,7 @@
 #include "report/text/findings.h"
 #include "report/charts/grids.h"
 #include "report/page/page.h"
+#include "report/runs/runs.h"
 
 static int make_folder(const char *path, nl_error *err) {
     struct stat info;

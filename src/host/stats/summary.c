@@ -190,19 +190,6 @@ static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
 
 /* ---- the whole ---- */
 
-static void make_labels(nl_summary *summary) {
-    const int n = summary->n_rows;
-    const char **names = nl_alloc((size_t)n, sizeof *names, "names");
-    nl_label *labels = nl_alloc((size_t)n, sizeof *labels, "labels");
-    for (int i = 0; i < n; i++) names[i] = summary->rows[i].variant->name;
-    nl_labels_make(labels, names, n);
-    for (int i = 0; i < n; i++) summary->rows[i].label = labels[i];
-    free(labels);
-    free(names);
-}
-
-/* Holm's p values, and the seeds that would settle each pair: at the level of all pairs that have a
- * spread to go by. */
 static void adjust(nl_summary *summary) {
     const int n = summary->n_pairs;
     double *p = nl_alloc((size_t)n, sizeof *p, "p values");
@@ -228,7 +215,6 @@ void nl_summary_make(nl_summary *summary, const nl_folder *study) {
     summary->n_pairs = n * (n - 1) / 2;
     summary->pairs = nl_alloc((size_t)summary->n_pairs, sizeof *summary->pairs, "summary");
     for (int i = 0; i < n; i++) make_row(&summary->rows[i], &study->variants[i]);
-    make_labels(summary);
     nl_pair *pair = summary->pairs;
     for (int i = 0; i < n; i++) {
         for (int j = i + 1; j < n; j++, pair++) {

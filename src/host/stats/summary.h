@@ -3,16 +3,14 @@
 
 #include <stdint.h> // int64_t
 
-#include "normlab/stats.h" // nl_sample
-#include "normlab/train.h" // nl_differences
+#include "normlab/stats.h"       // nl_sample
+#include "normlab/differences.h" // nl_differences
 
-#include "report/charts/labels.h" // nl_label
-#include "report/runs/runs.h"     // nl_folder
+#include "variants.h" // nl_folder
 
 /* One variant over its seeds. */
 typedef struct nl_row {
     const nl_variant *variant;
-    nl_label label;                                       /* its name, short */
     nl_sample accuracy, loss, train_accuracy, train_loss; /* at the end, evaluation mode */
     nl_sample first;                                      /* test accuracy after the first epoch */
     uint32_t best, worst;                                 /* seeds, by test accuracy */

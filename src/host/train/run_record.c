@@ -1,5 +1,6 @@
 /* run.json: what a run is and how it ended (its keys: normlab/train.h), and whether a run can go on
  * where an earlier one with that record stopped. */
+#include "normlab/differences.h" // nl_differences
 #include "trainer.h"
 
 #include <errno.h>   // errno
@@ -162,8 +163,8 @@ int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_c
                            const nl_train_options *options, nl_error *err) {
     char path[NL_PATH_SIZE];
     nl_config old;
-    int code = nl_config_from_json(&old, json_object_get(record, "config"),
-                                   nl_unit_file(unit, path, "run.json"), err);
+    int code = nl_model_config_from_json(&old, json_object_get(record, "config"),
+                                         nl_unit_file(unit, path, "run.json"), err);
     if (code) return nl_hint(err, "--overwrite starts the run anew");
     code = match_keys(&old, unit, config, err);
     if (code) return code;

@@ -2,6 +2,7 @@
  * and one data set. A run that is to join others is refused where it would be the odd one: a config
  * edited between two commands is the usual cause. A key given by --set on the command line is meant
  * and only a warning; the report keeps such runs apart. */
+#include "normlab/differences.h" // nl_differences
 #include "trainer.h"
 
 #include <dirent.h>   // scandir
@@ -64,7 +65,7 @@ static int compare(const nl_study *study, const nl_config *config, const nl_unit
     json_t *record = NULL;
     nl_config other;
     if (nl_record_read(&record, unit, NULL) || !record ||
-        nl_config_from_json(&other, json_object_get(record, "config"), unit->folder, NULL)) {
+        nl_model_config_from_json(&other, json_object_get(record, "config"), unit->folder, NULL)) {
         json_decref(record);
         return NL_OK;
     }

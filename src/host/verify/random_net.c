@@ -292,7 +292,7 @@ int nl_random_net_load(nl_config *config, nl_model *model, const nl_random_net *
     int code = nl_config_read(config, file, name, err);
     fclose(file);
     if (!code) code = apply_sets(config, sets, err);
-    if (!code) code = nl_config_check(config, err);
+    if (!code) code = nl_model_check(config, err);
     if (!code) {
         const uint32_t batch = (uint32_t)config->data.batch, left = net->images % batch;
         if ((uint64_t)(net->steps - 1) * batch >= net->images)

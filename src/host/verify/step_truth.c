@@ -8,7 +8,7 @@
 #include "normlab/philox.h" // nl_philox4x32
 #include "normlab/verify.h" // nl_verify_bound
 
-enum { SAMPLE_KEY = 102, SAMPLES = 24 };
+enum { SAMPLE_KEY = 102 };
 
 /* A tensor's largest value in double, as a share of float's error: its digits are rounding. */
 static const double VANISHED = 1e-4;
@@ -194,23 +194,4 @@ double nl_truth_bound(const nl_step_truth *t, int tensor) {
             scale = fmax(scale, t->largest[l->weight]);
     }
     return nl_verify_bound(t->error[tensor], scale);
-}
-
-nl_step_verdict nl_truth_check(const nl_engine_spec *spec, const float *params,
-                               const float *buffers, const nl_epoch *epoch, const double *left) {
-    nl_step_truth t;
-    nl_step_verdict v = {0};
-    int worst;
-    nl_truth_open(&t, spec, params, buffers, epoch);
-    v.share = nl_truth_distance(&t, left, &worst, &v.ties);
-    if (!(v.share <= 1)) nl_truth_scale(&t);
-    for (uint32_t i = 1; i <= SAMPLES && !(v.share <= 1); i++) {
-        nl_truth_sample(&t, params, buffers, epoch, i);
-        v.share = nl_truth_distance(&t, left, &worst, &v.ties);
-    }
-    v.tensor = spec->model->tensors[worst].name;
-    v.bound = nl_truth_bound(&t, worst);
-    v.plain = t.error[worst];
-    nl_truth_close(&t);
-    return v;
 }

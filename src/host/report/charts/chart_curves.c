@@ -10,7 +10,7 @@
 
 #include "curves.h" // nl_variant_bands
 #include "gnuplot.h"
-#include "labels.h" // nl_label_width
+#include "report/runs/labels.h" // nl_label_width
 #include "scales.h"
 #include "report/text/text.h" // nl_number
 
@@ -55,7 +55,7 @@ static int find_ends(nl_end *ends, const nl_summary *summary, const nl_scale *sc
             nl_end end = {i, b->epoch, scale->accuracy ? b->test_accuracy.mean : b->test_loss.mean,
                           0, 0,        ""};
             snprintf(end.text, sizeof end.text, scale->accuracy ? "%.2f %%  %s" : "%.4f  %s",
-                     end.value, summary->rows[i].label.text);
+                     end.value, summary->rows[i].variant->label.text);
             end.y = end.at = nl_scale_fraction(scale, end.value);
             ends[count++] = end;
         }

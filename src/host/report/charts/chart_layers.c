@@ -9,6 +9,7 @@
 #include <string.h> // strcmp
 
 #include "gnuplot.h"
+#include "report/runs/labels.h" // nl_text_width
 
 enum { MAX_COLUMNS = 32, row_height = 166, foot_height = 40, head_height = 70, key_height = 24 };
 
@@ -223,7 +224,7 @@ static int write_key(FILE *out, const grid *g) {
     int lines = 1;
     double x = 0.018 * g->width;
     for (int i = 0; i < g->summary->n_rows; i++) {
-        const char *name = g->summary->rows[i].label.text;
+        const char *name = g->summary->rows[i].variant->label.text;
         const double w = 44 + 8.4 * nl_text_width(name) + 18;
         if (x + w > g->width && i > 0) {
             lines++;

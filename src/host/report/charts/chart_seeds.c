@@ -6,6 +6,7 @@
 #include <math.h> // isfinite
 
 #include "gnuplot.h"
+#include "report/runs/labels.h" // nl_text_width
 
 enum { width = 920, row_height = 74, head_height = 84, foot_height = 62 };
 
@@ -62,7 +63,7 @@ static void write_rows(FILE *out, const nl_summary *summary) {
     for (int i = 0; i < summary->n_rows; i++) {
         double low, high;
         fputs("set label ", out);
-        nl_gnuplot_quote(out, summary->rows[i].label.text);
+        nl_gnuplot_quote(out, summary->rows[i].variant->label.text);
         fprintf(out, " at graph -0.012, first %d right tc rgb '%s'\n", -i,
                 nl_text_colours[i % NL_COLOURS]);
         if (nl_parity_range(summary->rows[i].variant, &low, &high))
@@ -117,7 +118,7 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir, const char *name
     write_data(summary, dir);
     if (!limits(summary, &low, &high)) return;
     for (int i = 0; i < n; i++) {
-        const int w = nl_text_width(summary->rows[i].label.text);
+        const int w = nl_text_width(summary->rows[i].variant->label.text);
         if (w > longest) longest = w;
         parity = parity || nl_parity_range(summary->rows[i].variant, &unused, &unused);
     }

@@ -47,7 +47,7 @@ static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, i
     else
         fputs("set xlabel 'epochs trained' offset 0,0.5 textcolor rgb '" NL_INK "'\n", out);
     fputs("set label 3 ", out);
-    nl_gnuplot_quote(out, summary->rows[i].label.text);
+    nl_gnuplot_quote(out, summary->rows[i].variant->label.text);
     fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[i % NL_COLOURS]);
     lines(out, summary->rows[i].variant, i, progress);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);

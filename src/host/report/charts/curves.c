@@ -7,7 +7,14 @@
 #include <stdlib.h> // free
 
 #include "gnuplot.h"
-#include "scales.h" // nl_scale_clip
+
+static const double least_error = 0.005;
+static const double most_loss = 1e250; /* above it the room at the axis' end would overflow */
+
+double nl_curve_value(bool accuracy, double value) {
+    if (accuracy) return fmin(value, 100 - least_error);
+    return fmin(fmax(value, 1e-6), most_loss);
+}
 
 /* ---- by epoch ---- */
 
@@ -136,7 +143,7 @@ static const char no_stretch[] = "0 NaN NaN\n";
 
 static void column(FILE *out, double value, bool accuracy) {
     if (isfinite(value))
-        fprintf(out, " %.6g", nl_scale_clip(accuracy, value));
+        fprintf(out, " %.6g", nl_curve_value(accuracy, value));
     else
         fputs(" NaN", out);
 }

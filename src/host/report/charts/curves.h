@@ -25,6 +25,10 @@ typedef struct nl_stretch {
  * *n = 0 where the runs recorded no progress. The caller frees. */
 nl_stretch *nl_variant_stretches(const nl_variant *variant, int most, int *n);
 
+/* As it is drawn: an accuracy of 100 % has no logarithm of its error, so half an image in 10,000
+ * stands for none; a loss of 0 likewise. */
+double nl_curve_value(bool accuracy, double value);
+
 /* How many stretches of each variant a picture of all of them takes. */
 int nl_stretches_most(const nl_summary *summary);
 

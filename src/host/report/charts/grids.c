@@ -11,8 +11,10 @@
 #include <unistd.h>  // unlink
 
 #include "gnuplot.h"
-#include "report/text/text.h" // nl_thousands
-#include "normlab/dataset.h"  // nl_dataset_load
+#include "report/text/text.h"   // nl_thousands
+#include "normlab/checkpoint.h" // nl_path
+#include "normlab/dataset.h"    // nl_dataset_load
+#include "report/runs/labels.h" // nl_text_width
 
 enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cell_height = 258 };
 
@@ -92,10 +94,10 @@ static void name_others(char *text, size_t size, const nl_summary *summary, cons
         const nl_guess *guess =
             bsearch(&image, run->guesses, run->n_guesses, sizeof *guess, by_image);
         if (!guess || guess->prediction == guess->label) continue;
-        const bool fits = used + (size_t)nl_text_width(row->label.text) < 20;
+        const bool fits = used + (size_t)nl_text_width(row->variant->label.text) < 20;
         if (fits || wrong == 0)
             used += (size_t)snprintf(text + used, size - used, "%s%s",
-                                     wrong ? ", " : "also: ", row->label.text);
+                                     wrong ? ", " : "also: ", row->variant->label.text);
         else
             left_out++;
         wrong++;
@@ -152,7 +154,7 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     char *pixels = nl_grid_path(variant, "plots", ".dat");
     char *name = nl_grid_path(variant, "plots", "");
     char title[400], subtitle[200];
-    snprintf(title, sizeof title, "Misclassified by %s", row->label.text);
+    snprintf(title, sizeof title, "Misclassified by %s", row->variant->label.text);
     snprintf(subtitle, sizeof subtitle,
              "seed %u: %d of %s test images; the %d it was surest of, and who errs on them too",
              run->seed, n, nl_thousands(run->n_guesses).text, shown);

@@ -9,16 +9,8 @@
 
 #include "curves.h" // nl_variant_bands
 
-static const double least_error = 0.005;
-static const double most_loss = 1e250; /* above it the room at the axis' end would overflow */
-
-double nl_scale_clip(bool accuracy, double value) {
-    if (accuracy) return fmin(value, 100 - least_error);
-    return fmin(fmax(value, 1e-6), most_loss);
-}
-
 static double forward(bool accuracy, double value) {
-    value = nl_scale_clip(accuracy, value);
+    value = nl_curve_value(accuracy, value);
     return accuracy ? -log10(100 - value) : log10(value);
 }
 

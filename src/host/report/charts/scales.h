@@ -19,5 +19,3 @@ void nl_scale_write(FILE *out, const nl_scale *scale, int pixels, bool labels);
 /* set xrange, xtics; for one of so many charts side by side. from_zero: there is progress to draw
  * before the first whole epoch. */
 void nl_epochs_write(FILE *out, const nl_summary *summary, int columns, bool from_zero);
-/* An accuracy of 100 % has no logarithm of its error: half an image in 10,000 stands for none. */
-double nl_scale_clip(bool accuracy, double value);

@@ -13,16 +13,12 @@
 
 #include <jansson.h> // json_object_get
 
+#include "normlab/checkpoint.h" // nl_path
+#include "labels.h"             // nl_labels_make
 #include "runs.h"
 
 #define RUN_FOLDER_HINT                                                                            \
     "a run folder is what `normlab train --out DIR` writes: DIR/<config>/seed-<S>/metrics.jsonl"
-
-char *nl_path(const char *folder, const char *file) {
-    char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/%s", folder, file) >= 0);
-    return path;
-}
 
 /* ---- all units ---- */
 
@@ -253,6 +249,17 @@ static int refuse_folder(const char *out, nl_error *err) {
     return nl_hint(err, RUN_FOLDER_HINT);
 }
 
+static void make_labels(nl_folder *study) {
+    const int n = study->n_variants;
+    const char **names = nl_alloc((size_t)n, sizeof *names, "names");
+    nl_label *labels = nl_alloc((size_t)n, sizeof *labels, "labels");
+    for (int i = 0; i < n; i++) names[i] = study->variants[i].name;
+    nl_labels_make(labels, names, n);
+    for (int i = 0; i < n; i++) study->variants[i].label = labels[i];
+    free(labels);
+    free(names);
+}
+
 int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
                    nl_error *err) {
     units all = {0};
@@ -264,6 +271,7 @@ int nl_folder_read(nl_folder *study, const char *out, const char *const *names, 
         for (int i = 0; i < all.n; i++) nl_seed_run_free(&all.list[i].run);
     } else {
         make_variants(study, &all, (order){names, n_names});
+        make_labels(study);
     }
     free(all.list);
     return code;

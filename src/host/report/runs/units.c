@@ -9,7 +9,8 @@
 
 #include <jansson.h> // json_load_file
 
-#include "base/claim.h" // nl_claim_is_held
+#include "normlab/checkpoint.h" // nl_path
+#include "base/claim.h"         // nl_claim_is_held
 #include "runs.h"
 
 /* run.json, and the config in it. */
@@ -26,7 +27,7 @@ static void read_info(nl_seed_run *run, const char *path) {
     const json_t *config = json_object_get(run->info, "config");
     nl_error err = {0};
     if (!config) return;
-    run->has_config = nl_config_from_json(&run->config, config, path, &err) == NL_OK;
+    run->has_config = nl_model_config_from_json(&run->config, config, path, &err) == NL_OK;
     if (!run->has_config) nl_warn(err.where, "%s", err.what);
 }
 

@@ -7,7 +7,7 @@
 
 #include <jansson.h> // json_object_get
 
-#include "normlab/train.h" // nl_runs_differ
+#include "normlab/differences.h"
 #include "runs.h"
 
 static void compare(nl_differences *d, const nl_seed_run *a, const nl_seed_run *b) {
@@ -103,16 +103,6 @@ void nl_variants_add(nl_folder *study, const char *name, nl_seed_run *runs, int 
 }
 
 /* ---- asking ---- */
-
-const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed) {
-    for (int i = 0; i < variant->n_runs; i++)
-        if (variant->runs[i].seed == seed) return &variant->runs[i];
-    return NULL;
-}
-
-bool nl_variant_counts(const nl_variant *variant, const nl_seed_run *run) {
-    return run->finished || variant->n_finished == 0;
-}
 
 bool nl_variant_limited(const nl_variant *variant) {
     for (int i = 0; i < variant->n_runs; i++) {

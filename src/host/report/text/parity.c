@@ -5,6 +5,7 @@
 #include <string.h> // strcmp
 
 #include "findings.h"
+#include "report/runs/runs.h"
 
 typedef struct nl_published {
     const char *name;  /* of the config */

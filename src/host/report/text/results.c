@@ -8,6 +8,7 @@
 
 #include "findings.h"
 #include "normlab/checkpoint.h" // nl_file_write
+#include "report/runs/runs.h"
 
 static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();

@@ -2,7 +2,9 @@
 #include <math.h>   // isnan, fabs
 #include <stdlib.h> // free
 
+#include "normlab/differences.h" // nl_differences
 #include "findings.h"
+#include "report/runs/runs.h"
 
 static const char *name_of(const nl_summary *s, int row) {
     return s->rows[row].variant->name;

@@ -6,7 +6,9 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
+#include "normlab/differences.h" // nl_differences
 #include "findings.h"
+#include "report/runs/runs.h"
 
 enum { most_pairs = 15 }; /* of more, only the settled ones get a sentence each */
 

@@ -2,7 +2,9 @@
 #include <stdio.h>  // open_memstream
 #include <stdlib.h> // free
 
+#include "normlab/differences.h" // nl_differences
 #include "findings.h"
+#include "report/runs/runs.h"
 
 /* "1 of 3 seeds finished, and its figures are of that one; seed 2 failed ..." */
 static void endings(nl_lines *words, const nl_variant *v) {

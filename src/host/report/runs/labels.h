@@ -3,11 +3,7 @@
  */
 #pragma once
 
-enum { NL_LABEL_WIDTH = 28 }; /* characters */
-
-typedef struct nl_label {
-    char text[NL_LABEL_WIDTH * 4 + 1]; /* UTF-8 */
-} nl_label;
+#include "stats/variants.h" // nl_label
 
 /* labels[i] stands for names[i] (UTF-8, all different): the name itself where it fits, else without
  * its middle; where that is another's label too, its beginning and the part that differs, and with
