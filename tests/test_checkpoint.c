@@ -177,6 +177,23 @@ Test(checkpoint, asks_for_a_config_that_is_missing) {
     tear_down(&f);
 }
 
+Test(checkpoint, refuses_another_type) {
+    fixture f;
+    set_up(&f, "none");
+    nl_archive archive;
+    cr_assert(nl_archive_read(&archive, f.path, NULL) == NL_OK);
+    nl_blob *first = (nl_blob *)nl_archive_find(&archive, "conv1.weight");
+    first->dtype = NL_I32; /* of the same size as F32 */
+    cr_assert(nl_archive_write(f.path, archive.blobs, archive.n_blobs, NULL, NULL) == NL_OK);
+    float *params, *buffers;
+    nl_error err = {0};
+    cr_assert(read_into(&f, &params, &buffers, &err) == NL_EDATA);
+    cr_assert(strstr(err.what, "conv1.weight") && strstr(err.what, "I32"), "%s", err.what);
+    free(params), free(buffers);
+    nl_archive_free(&archive);
+    tear_down(&f);
+}
+
 Test(checkpoint, refuses_a_config_that_is_none) {
     static const char *const texts[] = {"",
                                         "{",
