@@ -21,6 +21,7 @@ import subprocess
 import sys
 
 BOUNDS = ((1, 1e-5), (5, 1e-3), (None, 3e-2))  # so many first losses, relative difference
+QUIET = 5  # per cent of the cores that may be busy with other work
 STEP_BYTES = 4.6e6  # an image's least traffic with norms in two passes, stage by stage
 
 
@@ -107,8 +108,22 @@ def step_rows(records, floors):
     return rows
 
 
+def machines(records):
+    """One row for each number of threads: the best that was reached, since these are limits."""
+    rows = {}
+    for record in of(records, "machine"):
+        row = {key: value for key, value in record.items() if key != "what"}
+        best = rows.setdefault(row["threads"], row)
+        if (row["sgemm_gflops"] or 0) > (best["sgemm_gflops"] or 0):
+            best.update(sgemm_gflops=row["sgemm_gflops"], sgemm_library=row["sgemm_library"])
+        if row.get("copy_gb_s", 0) > best.get("copy_gb_s", 0):
+            best["copy_gb_s"] = row["copy_gb_s"]
+    return list(rows.values())
+
+
 def cpu_floors(records):
-    peaks = {r["threads"]: r["sgemm_gflops"] for r in of(records, "machine") if r["sgemm_gflops"]}
+    peaks = {row["threads"]: row["sgemm_gflops"] for row in machines(records)
+             if row["sgemm_gflops"]}
     return lambda threads, batch, flops: \
         batch * flops / peaks[threads] / 1e6 if flops and threads in peaks else None
 
@@ -175,7 +190,8 @@ def result(args):
         "commit": args.commit,
         "versions": versions(records, args.device),
         "clocks": clocks(args.device),
-        "machine": [{k: v for k, v in r.items() if k != "what"} for r in of(records, "machine")],
+        "busy_percent": max((r["percent"] for r in of(records, "busy")), default=None),
+        "machine": machines(records),
         "missing": [dict(pair) for pair in sorted({(("program", r["program"]), ("why", r["why"]))
                                                    for r in of(records, "missing")})],
         "losses": compare_losses(records),

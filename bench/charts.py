@@ -4,7 +4,8 @@
     charts.py [--out DIR] RESULT...
 
 speed: milliseconds a step at batch 64 beside the peers' modes that took all turns, and where
-normlab's time goes. scaling: time against batch, width and threads. White background, so that they read in light and dark pages.
+normlab's time goes. scaling: time against batch, width and threads. White background, so that they
+read in light and dark pages.
 """
 import argparse
 import os
@@ -81,7 +82,8 @@ def bars(script, result):
             if found:
                 row = found[0]
                 place = at + (i - (len(pairs) - 1) / 2) * width
-                rows.append((place, row["ms"], row["ms_low"], row["ms_high"], label(row["ms"], digits)))
+                rows.append((place, row["ms"], row["ms_low"], row["ms_high"],
+                             label(row["ms"], digits)))
                 highest = max(highest, row["ms_high"])
         name = script.data(rows)
         plots.append((f"{name} using 1:2:({0.9 * width}) with boxes fs solid 1 noborder "

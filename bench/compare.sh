@@ -160,6 +160,7 @@ machine
 ! wants norms || norms
 ! wants profile || [ "$device" = cuda ] || profile
 ! wants scaling || in_turns scaling
+machine # again: a limit is the best that was reached
 commit=${NORMLAB_COMMIT:-$(git -C "$top" rev-parse --short HEAD 2>/dev/null || echo unknown)}
 result=$(python3 "$top/bench/aggregate.py" --device "$device" --threads "$threads" \
   --commit "$commit" --out "$out" "$raw")

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 
+from aggregate import QUIET
 from contender import name_of
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -123,6 +124,8 @@ def tables(result):
             or [contenders(result)[0]]:
         lines += ["", *step_table(result, threads)]
     lines += ["", *more_table(result), "", limits(result)]
+    if (result.get("busy_percent") or 0) > QUIET:
+        lines.append(f"Other work took {result['busy_percent']:.0f} % of the machine meanwhile.")
     for missing in result["missing"]:
         lines.append(f"Not measured: {missing['program']} ({missing['why']}).")
     for kind, text in (("speed", "Training steps and where their time goes"),

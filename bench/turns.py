@@ -10,16 +10,17 @@ other numbers of threads). A contender is a program in one mode on so many threa
 or whose losses are not normlab's, is named and left out; the others go on.
 
 All take turns, so that a machine that slows down slows all alike. On the CPU the peers stay from
-turn to turn, since they are slow to start; after two turns those that need more than 1.5 times as
-long as the fastest peer, everywhere, sit out.
+turn to turn, since they are slow to start; after two turns those whose better one needed more than
+1.5 times as long as the fastest peer's, everywhere, sit out. What else the machine was doing is
+measured before and after the turns at batch 64: threads that wait for one another suffer most.
 """
 import argparse
 import concurrent.futures
 import json
 import os
-import statistics
 import sys
 import tempfile
+import time
 
 import aggregate
 from contender import Contender, Failed
@@ -155,11 +156,11 @@ def refuse(race):
 # ---- turns ----------------------------------------------------------------------------------
 
 def slow(times, peer):
-    """Whether every network's median is far above the fastest peer's on as many threads."""
+    """Whether every network's best is far above the fastest peer's on as many threads."""
     def beaten(variant):
-        fastest = min(statistics.median(ms[variant]) for other, ms in times.items()
+        fastest = min(min(ms[variant]) for other, ms in times.items()
                       if other.threads == peer.threads and variant in ms)
-        return statistics.median(times[peer][variant]) > SLOW * fastest
+        return min(times[peer][variant]) > SLOW * fastest
     return all(beaten(variant) for variant in times[peer])
 
 
@@ -211,9 +212,31 @@ def measure(race, contenders, turns, batch, width=1, steps=None):
     take_turns(race, contenders, turns, options)
 
 
+def busy(seconds=2):
+    """Per cent of the cores' time that others take while this program sleeps."""
+    def ticks():
+        with open("/proc/stat", encoding="ascii") as file:
+            fields = [int(value) for value in file.readline().split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+    before = ticks()
+    time.sleep(seconds)
+    spent, idle = (after - start for after, start in zip(ticks(), before))
+    return 100 * (1 - idle / max(1, spent))
+
+
+def note_others(race):
+    percent = busy()
+    race.record([{"what": "busy", "percent": percent}])
+    if percent > aggregate.QUIET:
+        print(f"compare.sh: other work takes {percent:.0f} % of this machine: figures will be off",
+              file=sys.stderr)
+
+
 def steps(race):
     if 64 in race.args.batches:
+        note_others(race)
         measure(race, [*race.ours, *race.peers], race.args.turns, 64)
+        note_others(race)
     for batch in race.args.batches:
         if batch != 64:
             measure(race, [race.ours[0], *race.fastest(race.counts[0])],

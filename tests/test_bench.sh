@@ -223,6 +223,22 @@ test_table_compares_with_the_best_mode() {
   has '| fastest peer / normlab |  | 3.0 |  |  |'
 }
 
+# A limit is the best that was reached, and other work on the machine is named.
+test_table_tells_of_a_busy_machine() {
+  {
+    machine 25.0 L && machine 200.0 L && machine null none
+    step normlab cpu ln 2 8
+    printf '{"what":"busy","percent":%s}\n' 1.5 62.4
+  } >"$tmp/records"
+  printf '<!-- speed:begin -->\n<!-- speed:end -->\n' >"$tmp/README.md"
+  make_table
+  has 'Other work took 62 % of the machine meanwhile.'
+  grep -q 'here, 200 GFLOP' "$tmp/README.md" || fail "$(cat "$tmp/README.md")"
+  grep -v '62.4' "$tmp/records" >"$tmp/quiet" && mv "$tmp/quiet" "$tmp/records"
+  make_table
+  ! grep -q 'Other work' "$tmp/README.md" || fail 'a quiet machine is called busy'
+}
+
 test_without_openblas_the_limit_is_none() {
   "$programs/bench_machine" --threads 2 --rounds 1 --openblas "$tmp/none.so" >"$tmp/records" ||
     fail 'bench_machine fails'
