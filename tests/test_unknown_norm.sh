@@ -12,14 +12,14 @@ cp -r "$top/include" "$tmp/include"
 sed -i 's/NL_STATS_GROUP } nl_stats/NL_STATS_GROUP, NL_STATS_OTHER } nl_stats/' "$tmp/include/normlab/model.h"
 
 # compiles INCLUDE FILE
-compiles() { "${CC:-cc}" -std=c17 -D_GNU_SOURCE -Wall -Werror -march=x86-64-v3 -fsyntax-only -I "$1" -I "$top/tests/simt" "$2" >"$tmp/said" 2>&1; }
+compiles() { "${CC:-cc}" -std=c17 -D_GNU_SOURCE -Wall -Werror -march=x86-64-v3 -fsyntax-only -I "$1" -I "$top/src/host" -I "$top/tests/simt" "$2" >"$tmp/said" 2>&1; }
 is_named() {
   local file=$top/src/host/$1.c
   compiles "$top/include" "$file" || return 1
   ! compiles "$tmp/include" "$file" && grep -q NL_STATS_OTHER "$tmp/said"
 }
 
-cases=(cpu/{net_plain,verify_plain,program_fast,ops_fast,verify_fast} cuda/{cuda_step,verify_cuda})
+cases=(cpu/plain/{net_plain,verify_plain} cpu/fast/{program_fast,ops_fast,verify_fast} cuda/{cuda_step,verify_cuda})
 failed=0
 {
   echo "1..${#cases[@]}"
