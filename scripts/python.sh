@@ -46,7 +46,7 @@ install_list() {
       need torch
       return
     fi
-    say "set-up: fetching PyTorch $version with CUDA's libraries (2.5 GB, 6 GB on disk)"
+    say "set-up: fetching PyTorch $version with CUDA's libraries (2.8 GB, 5 GB on disk)"
     room_for "$folder" 9000
   else
     say "set-up: fetching what ${list#"$top"/} lists"

@@ -331,7 +331,7 @@ test_venv_without_a_cpu_build() {
   CANDIDATE=2.6.0+dfsg-7 FREE_KB=8000000 venv 6
   says "8192 MB free, 9000 MB needed"
   CANDIDATE=2.6.0+dfsg-7 venv 0
-  says "with CUDA's libraries (2.5 GB, 6 GB on disk)"
+  says "with CUDA's libraries (2.8 GB, 5 GB on disk)"
   has torch 9.9.9 || fail "no PyTorch"
   MACHINE=aarch64 venv 0 # there the index has one build
 }
