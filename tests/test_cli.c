@@ -7,7 +7,7 @@
 #include <string.h> // strstr
 #include <unistd.h> // chdir, rmdir
 
-#include "../src/host/cli/options.h"
+#include "cli/options.h"
 #include "normlab/backend.h" // nl_backend_select
 #include "support/idx_set.h" // temp_dir_make
 #include "support/program.h"

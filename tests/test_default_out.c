@@ -4,7 +4,7 @@
 #include <time.h>   // time_t
 #include <unistd.h> // chdir, access
 
-#include "../src/host/cli/train_options.h"
+#include "cli/train_options.h"
 #include "support/idx_set.h" // temp_dir_make
 
 /* In place of the C library's: the clock stands still. */
