@@ -72,20 +72,20 @@ Test(model, groups_of_each_norm) {
     for (int i = 0; i < 5; i++) {
         const nl_layer *l = &model.layers[convs[i]];
         build("gn", NULL);
-        cr_expect_eq(l->stats, NL_STATS_GROUP);
+        cr_expect_eq(l->norm->sets, NL_SETS_GROUPS);
         cr_expect_eq(l->groups, quarters[i]);
         build("ln", NULL);
-        cr_expect_eq(l->stats, NL_STATS_GROUP);
+        cr_expect_eq(l->norm->sets, NL_SETS_GROUPS);
         cr_expect_eq(l->groups, 1);
         build("ln", (const char *const[]){"model.norm=instance", NULL});
-        cr_expect_eq(l->stats, NL_STATS_GROUP);
+        cr_expect_eq(l->norm->sets, NL_SETS_GROUPS);
         cr_expect_eq(l->groups, channels[i]);
         build("bn", NULL);
-        cr_expect_eq(l->stats, NL_STATS_BATCH);
+        cr_expect_eq(l->norm->sets, NL_SETS_BATCH);
         build("none", NULL);
-        cr_expect_eq(l->stats, NL_STATS_NONE);
+        cr_expect_null(l->norm);
     }
-    cr_expect_eq(model.layers[7].stats, NL_STATS_NONE); /* conv6 has none in any variant */
+    cr_expect_null(model.layers[7].norm); /* conv6 has none in any variant */
 }
 
 /* --- Tensors --------------------------------------------------------------------------------- */
@@ -215,7 +215,7 @@ Test(model, initial_values) {
         expect_uniform(a.params, l->bias, limit);
         expect_drawn(a.params, l, false);
         expect_drawn(a.params, l, true);
-        if (l->stats == NL_STATS_NONE) continue;
+        if (!l->norm) continue;
         expect_all(a.params, l->gamma, 1);
         expect_all(a.params, l->beta, 0);
         expect_all(a.buffers, l->r_mean, 0);

@@ -22,7 +22,8 @@ typedef enum nl_norm {
     NL_NORM_BATCH,
     NL_NORM_LAYER,
     NL_NORM_GROUP,
-    NL_NORM_INSTANCE
+    NL_NORM_INSTANCE,
+    NL_NORMS
 } nl_norm;
 typedef enum nl_schedule { NL_SCHEDULE_CONSTANT, NL_SCHEDULE_STEP, NL_SCHEDULE_COSINE } nl_schedule;
 typedef enum nl_math { NL_MATH_FP32, NL_MATH_TF32 } nl_math;

@@ -10,8 +10,22 @@
 
 enum { NL_MAX_TENSORS = 6 * NL_MAX_LAYERS, NL_CLASSES = 10 };
 
-/* How a norm's statistics are taken: the whole batch, or groups of channels of each image. */
-typedef enum nl_stats { NL_STATS_NONE, NL_STATS_BATCH, NL_STATS_GROUP } nl_stats;
+/* What shares mean and deviation in a norm: a channel over the batch, or a group of channels of one
+ * image. Engines choose by this alone, each from one table of NL_SETS rows. */
+typedef enum nl_sets { NL_SETS_BATCH, NL_SETS_GROUPS, NL_SETS } nl_sets;
+
+/* A norm, as model.norm names it: one row of the table in src/host/model/norms.c. */
+typedef struct nl_norm_row {
+    const char *name;
+    nl_sets sets;
+    int (*groups)(int channels, int group_size); /* 0: the size does not divide; NULL: no groups */
+    bool centres;                                /* takes the mean off */
+    bool runs;                                   /* keeps running values, which evaluation takes */
+    const char *paper;
+} nl_norm_row;
+
+/* NULL for NL_NORM_NONE. */
+const nl_norm_row *nl_norm_find(nl_norm norm);
 
 /* One layer: convolution + norm + ReLU, or max pool + dropout, or the global average pool. An index
  * into the table of tensors is -1 where the layer has no such tensor. */
@@ -21,8 +35,8 @@ typedef struct nl_layer {
     int out_c, out_h, out_w;
     int kernel, pad, stride; /* of convolution or pool */
     int conv;                /* ordinal of the convolution, from 1; 0: none */
-    nl_stats stats;
-    int groups; /* NL_STATS_GROUP: a layer norm has 1, an instance norm out_c; else 0 */
+    const nl_norm_row *norm; /* NULL: none */
+    int groups;              /* of NL_SETS_GROUPS; else 0 */
     bool relu;
     int dropout;       /* ordinal of the dropout, from 1; 0: none */
     int rf, jump;      /* receptive field and distance of neighbours, in input pixels */
@@ -72,6 +86,11 @@ int nl_model_config_from_json(nl_config *config, const struct json_t *json, cons
 /* Initial values: convolutions from the generator, gamma 1, beta 0, running mean 0, running
  * variance 1. */
 void nl_model_init(const nl_model *model, float *params, float *buffers, uint32_t seed);
+
+/* How many sets the norm of a layer has in that many images, and which of them a channel of an
+ * image belongs to. */
+int64_t nl_norm_sets(const nl_layer *layer, int images);
+int64_t nl_norm_set_of(const nl_layer *layer, int64_t image, int channel);
 
 /* The tensor of that name, or NULL. */
 const nl_tensor *nl_model_find(const nl_model *model, const char *name);

@@ -8,7 +8,7 @@
 #include <stdint.h>  // int64_t
 
 #include "normlab/error.h" // nl_error
-#include "normlab/model.h" // nl_stats
+#include "normlab/model.h" // nl_norm_row
 #include "normlab/ops.h"   // nl_conv_shape
 
 #ifdef __cplusplus
@@ -27,7 +27,7 @@ enum { NL_V_INPUTS = 5, NL_V_OUTPUTS = 7, NL_V_SEED = 3, NL_V_EPOCH = 7, NL_V_LA
 /* One case. A block is what stands behind a convolution: bias, norm, ReLU, max pool, dropout. */
 typedef struct nl_verify_case {
     nl_verify_op op;
-    nl_stats stats;
+    const nl_norm_row *norm; /* of a block; NULL: none */
     int n, c, h, w, groups;
     int pool, relu; /* pool 0: none */
     double dropout;

@@ -403,19 +403,6 @@ Test(engine_cuda, a_batch_that_the_kernels_cannot_count_is_refused) {
     free_run(r);
 }
 
-Test(engine_cuda, a_norm_that_is_not_known_runs_as_no_other) {
-    NEED_DEVICE();
-    run *r = make_run("batch", NULL);
-    nl_engine *engine;
-    nl_error err = {0};
-    int odd = NL_STATS_GROUP + 5;
-    memcpy(&r->model.layers[0].stats, &odd, sizeof odd);
-    cr_assert(nl_backend_cuda.open(&engine, &r->spec, &err) == NL_EDEVICE);
-    cr_assert(!strcmp(err.where, "cuda") && strstr(err.what, r->model.layers[0].label), "%s: %s",
-              err.where, err.what);
-    free_run(r);
-}
-
 /* ---- evaluation --------------------------------------------------------------------------------
  */
 

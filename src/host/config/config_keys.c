@@ -20,7 +20,8 @@ static const char *const norm_words[] = {"none", "batch", "layer", "group", "ins
 static const char *const schedule_words[] = {"constant", "step", "cosine", NULL};
 static const char *const math_words[] = {"fp32", "tf32", NULL};
 static const char *const pool_words[] = {"max", "average", NULL};
-static_assert(NL_NORM_INSTANCE == 4 && NL_SCHEDULE_COSINE == 2 && NL_MATH_TF32 == 1,
+static_assert(sizeof norm_words / sizeof *norm_words == NL_NORMS + 1 && NL_SCHEDULE_COSINE == 2 &&
+                  NL_MATH_TF32 == 1,
               "words are listed by the value of their enum");
 static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int");
 

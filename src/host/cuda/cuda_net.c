@@ -74,8 +74,7 @@ static void find_blocks(nl_cuda_net *net) {
     }
     NL_ASSERT(net->n_blocks > 0);
     nl_cuda_block *last = &net->blocks[net->n_blocks - 1];
-    last->to_loss =
-        last->conv && last->conv->stats == NL_STATS_NONE && !last->conv->relu && !last->pool;
+    last->to_loss = last->conv && !last->conv->norm && !last->conv->relu && !last->pool;
 }
 
 static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_error *err) {
@@ -91,9 +90,8 @@ static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_e
         code = alloc_tensor(&b->y, net, label, "normalised output", s->c, s->h / pool, s->w / pool,
                             err);
     }
-    if (code || !b->conv || b->conv->stats == NL_STATS_NONE) return code;
-    const int64_t sets = b->conv->stats == NL_STATS_BATCH ? s->c : (int64_t)net->batch * s->groups;
-    ALLOC(b->saved, sets, "moments");
+    if (code || !b->conv || !b->conv->norm) return code;
+    ALLOC(b->saved, nl_norm_sets(b->conv, net->batch), "moments");
     return NL_OK;
 }
 
@@ -216,12 +214,13 @@ void nl_cuda_net_close(nl_cuda_net *net) {
     *net = (nl_cuda_net){0};
 }
 
-/* Whether every batch norm sees more than one value a channel. */
+/* Whether no norm that centres sees one value a set. */
 static bool trains(const nl_cuda_net *net, int n) {
     for (int i = 0; i < net->n_blocks; i++) {
         const nl_cuda_block *b = &net->blocks[i];
-        if (!b->conv || b->conv->stats != NL_STATS_BATCH) continue;
-        if ((int64_t)n * b->shape.h * b->shape.w == 1) return false;
+        if (!b->conv || !b->conv->norm || !b->conv->norm->centres) continue;
+        const int64_t values = (int64_t)n * b->shape.c * b->shape.h * b->shape.w;
+        if (values == nl_norm_sets(b->conv, n)) return false;
     }
     return true;
 }

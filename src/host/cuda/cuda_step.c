@@ -8,6 +8,8 @@
  */
 #include "cuda_net.h"
 
+#include <assert.h> // static_assert
+
 #include "cuda/runtime/device.h" // nl_cuda_check
 #include "normlab/rng.h"         // nl_dropout_threshold
 
@@ -77,36 +79,90 @@ static void convolve(step *s, int index, nl_conv_dir dir, int lane, float *out, 
                            lane ? net->branch : net->stream, out, a, b, s->err);
 }
 
-static void normalise(step *s, const nl_cuda_block *b) {
-    nl_cuda_net *net = s->net;
-    const nl_layer *l = b->conv;
-    const nl_k_shape shape = shape_of(s, b);
+/* One block's launches; each of them returns what its launcher does. */
+typedef struct place {
+    const nl_cuda_block *block;
+    nl_k_shape shape;
+    const nl_k_dropout *drop; /* NULL: none */
     nl_k_dropout storage;
-    const nl_k_dropout *drop = dropout_of(&storage, s, b);
-    const nl_stats stats = l ? l->stats : NL_STATS_NONE;
-    const float *bias = l ? param(s, l->bias) : NULL;
-    int status = cudaErrorInvalidValue;
-    switch (stats) {
-    case NL_STATS_NONE:
-        status = nl_k_relu_forward(b->y, l ? b->z : b->in, bias, &shape, drop, net->stream);
-        break;
-    case NL_STATS_GROUP:
-        status = nl_k_norm_group_forward(b->y, b->saved, b->z, bias, param(s, l->gamma),
-                                         param(s, l->beta), &shape, net->eps, drop, net->scratch,
-                                         net->stream);
-        break;
-    case NL_STATS_BATCH:
-        status = s->train
-                     ? nl_k_norm_batch_forward(b->y, b->saved, at(net->fresh, s, l->r_mean),
-                                               at(net->fresh, s, l->r_var), b->z, bias,
-                                               param(s, l->gamma), param(s, l->beta), &shape,
-                                               net->eps, drop, net->scratch, net->stream)
-                     : nl_k_norm_batch_eval(b->y, b->z, bias, param(s, l->gamma), param(s, l->beta),
-                                            at(net->arenas.buffers, s, l->r_mean),
-                                            at(net->arenas.buffers, s, l->r_var), &shape, net->eps,
-                                            net->stream);
-        break;
-    }
+    const float *bias, *gamma, *beta; /* NULL: none */
+} place;
+
+static void place_init(place *p, const step *s, const nl_cuda_block *b) {
+    const nl_layer *l = b->conv;
+    *p = (place){.block = b, .shape = shape_of(s, b)};
+    p->drop = dropout_of(&p->storage, s, b);
+    if (!l) return;
+    p->bias = param(s, l->bias);
+    p->gamma = param(s, l->gamma);
+    p->beta = param(s, l->beta);
+}
+
+typedef struct norm_over {
+    int (*forward)(const step *s, const place *p);
+    int (*backward)(const step *s, const place *p, const float *dy);
+    int (*evaluate)(const step *s, const place *p);
+} norm_over;
+
+static int batch_forward(const step *s, const place *p) {
+    const nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = p->block;
+    return nl_k_norm_batch_forward(
+        b->y, b->saved, at(net->fresh, s, b->conv->r_mean), at(net->fresh, s, b->conv->r_var), b->z,
+        p->bias, p->gamma, p->beta, &p->shape, net->eps, p->drop, net->scratch, net->stream);
+}
+
+static int batch_evaluate(const step *s, const place *p) {
+    const nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = p->block;
+    return nl_k_norm_batch_eval(
+        b->y, b->z, p->bias, p->gamma, p->beta, at(net->arenas.buffers, s, b->conv->r_mean),
+        at(net->arenas.buffers, s, b->conv->r_var), &p->shape, net->eps, net->stream);
+}
+
+static int batch_backward(const step *s, const place *p, const float *dy) {
+    const nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = p->block;
+    const nl_layer *l = b->conv;
+    return nl_k_norm_batch_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), grad(s, l->bias),
+                                    dy, b->z, p->bias, p->gamma, p->beta, b->saved, &p->shape,
+                                    p->drop, net->scratch, net->stream);
+}
+
+static int group_forward(const step *s, const place *p) {
+    const nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = p->block;
+    return nl_k_norm_group_forward(b->y, b->saved, b->z, p->bias, p->gamma, p->beta, &p->shape,
+                                   net->eps, p->drop, net->scratch, net->stream);
+}
+
+static int group_backward(const step *s, const place *p, const float *dy) {
+    const nl_cuda_net *net = s->net;
+    const nl_cuda_block *b = p->block;
+    const nl_layer *l = b->conv;
+    return nl_k_norm_group_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), grad(s, l->bias),
+                                    dy, b->z, p->bias, p->gamma, p->beta, b->saved, &p->shape,
+                                    p->drop, net->scratch, net->counters, net->stream);
+}
+
+static const norm_over norms[] = {
+    [NL_SETS_BATCH] = {batch_forward, batch_backward, batch_evaluate},
+    [NL_SETS_GROUPS] = {group_forward, group_backward, group_forward},
+};
+static_assert(sizeof norms / sizeof *norms == NL_SETS, "a row for each kind of sets");
+
+static const norm_over *norm_of(const nl_layer *l) {
+    return l && l->norm ? &norms[l->norm->sets] : NULL;
+}
+
+static void normalise(step *s, const nl_cuda_block *b) {
+    const nl_layer *l = b->conv;
+    const norm_over *over = norm_of(l);
+    place p;
+    place_init(&p, s, b);
+    const int status =
+        over ? (s->train ? over->forward : over->evaluate)(s, &p)
+             : nl_k_relu_forward(b->y, l ? b->z : b->in, p.bias, &p.shape, p.drop, s->net->stream);
     launched(s, status, l ? l->label : b->pool->label);
 }
 
@@ -145,29 +201,13 @@ static const float *loss(step *s, const nl_k_outputs *out) {
 static void denormalise(step *s, const nl_cuda_block *b, const float *dy) {
     nl_cuda_net *net = s->net;
     const nl_layer *l = b->conv;
-    const nl_k_shape shape = shape_of(s, b);
-    nl_k_dropout storage;
-    const nl_k_dropout *drop = dropout_of(&storage, s, b);
-    const nl_stats stats = l ? l->stats : NL_STATS_NONE;
-    const float *bias = l ? param(s, l->bias) : NULL;
-    float *dbias = l ? grad(s, l->bias) : NULL;
-    int status = cudaErrorInvalidValue;
-    switch (stats) {
-    case NL_STATS_NONE:
-        status = nl_k_relu_backward(b->dz, dbias, dy, l ? b->z : b->in, bias, &shape, drop,
-                                    net->scratch, net->counters, net->stream);
-        break;
-    case NL_STATS_GROUP:
-        status = nl_k_norm_group_backward(
-            b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy, b->z, bias, param(s, l->gamma),
-            param(s, l->beta), b->saved, &shape, drop, net->scratch, net->counters, net->stream);
-        break;
-    case NL_STATS_BATCH:
-        status = nl_k_norm_batch_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), dbias, dy,
-                                          b->z, bias, param(s, l->gamma), param(s, l->beta),
-                                          b->saved, &shape, drop, net->scratch, net->stream);
-        break;
-    }
+    const norm_over *over = norm_of(l);
+    place p;
+    place_init(&p, s, b);
+    const int status =
+        over ? over->backward(s, &p, dy)
+             : nl_k_relu_backward(b->dz, l ? grad(s, l->bias) : NULL, dy, l ? b->z : b->in, p.bias,
+                                  &p.shape, p.drop, net->scratch, net->counters, net->stream);
     launched(s, status, l ? l->label : b->pool->label);
 }
 

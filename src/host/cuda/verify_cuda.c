@@ -3,6 +3,7 @@
  */
 #include "normlab/verify.h"
 
+#include <assert.h> // static_assert
 #include <stdlib.h> // free
 
 #include "cuda/conv/conv_plan.h" // nl_convs
@@ -87,49 +88,53 @@ static void take_dropout(arena *a, block *b, const nl_verify_case *c) {
     free(images);
 }
 
-static void forward(arena *a, const block *b, nl_stats stats) {
-    const float eps = 1.0F / NL_V_EPS_INVERSE;
+#define EPS (1.0F / NL_V_EPS_INVERSE)
+
+static int batch_forward(const block *b, void *stream) {
     float *const *in = b->in, *const *out = b->out;
-    int status = cudaErrorInvalidValue;
-    if (a->code) return;
-    switch (stats) {
-    case NL_STATS_BATCH:
-        status = nl_k_norm_batch_forward(out[0], b->saved, out[5], out[6], in[0], in[1], in[2],
-                                         in[3], &b->s, eps, b->drops, b->scratch, a->stream);
-        break;
-    case NL_STATS_GROUP:
-        status = nl_k_norm_group_forward(out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, eps,
-                                         b->drops, b->scratch, a->stream);
-        break;
-    case NL_STATS_NONE:
-        status = nl_k_relu_forward(out[0], in[0], in[1], &b->s, b->drops, a->stream);
-        break;
-    }
-    launched(a, status, "forward");
+    return nl_k_norm_batch_forward(out[0], b->saved, out[5], out[6], in[0], in[1], in[2], in[3],
+                                   &b->s, EPS, b->drops, b->scratch, stream);
 }
 
-static void backward(arena *a, const block *b, nl_stats stats) {
+static int batch_backward(const block *b, void *stream) {
     float *const *in = b->in, *const *out = b->out;
-    int status = cudaErrorInvalidValue;
-    if (a->code) return;
-    switch (stats) {
-    case NL_STATS_BATCH:
-        status =
-            nl_k_norm_batch_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
-                                     in[3], b->saved, &b->s, b->drops, b->scratch, a->stream);
-        break;
-    case NL_STATS_GROUP:
-        status = nl_k_norm_group_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1],
-                                          in[2], in[3], b->saved, &b->s, b->drops, b->scratch,
-                                          b->counters, a->stream);
-        break;
-    case NL_STATS_NONE:
-        status = nl_k_relu_backward(out[1], out[4], in[4], in[0], in[1], &b->s, b->drops,
-                                    b->scratch, b->counters, a->stream);
-        break;
-    }
-    launched(a, status, "backward");
+    return nl_k_norm_batch_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
+                                    in[3], b->saved, &b->s, b->drops, b->scratch, stream);
 }
+
+static int group_forward(const block *b, void *stream) {
+    float *const *in = b->in, *const *out = b->out;
+    return nl_k_norm_group_forward(out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, EPS,
+                                   b->drops, b->scratch, stream);
+}
+
+static int group_backward(const block *b, void *stream) {
+    float *const *in = b->in, *const *out = b->out;
+    return nl_k_norm_group_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
+                                    in[3], b->saved, &b->s, b->drops, b->scratch, b->counters,
+                                    stream);
+}
+
+static int relu_forward(const block *b, void *stream) {
+    return nl_k_relu_forward(b->out[0], b->in[0], b->in[1], &b->s, b->drops, stream);
+}
+
+static int relu_backward(const block *b, void *stream) {
+    return nl_k_relu_backward(b->out[1], b->out[4], b->in[4], b->in[0], b->in[1], &b->s, b->drops,
+                              b->scratch, b->counters, stream);
+}
+
+typedef struct launches {
+    int (*forward)(const block *b, void *stream);
+    int (*backward)(const block *b, void *stream);
+} launches;
+
+static const launches without_norm = {relu_forward, relu_backward};
+static const launches with_norm[] = {
+    [NL_SETS_BATCH] = {batch_forward, batch_backward},
+    [NL_SETS_GROUPS] = {group_forward, group_backward},
+};
+static_assert(sizeof with_norm / sizeof *with_norm == NL_SETS, "a row for each kind of sets");
 
 static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
     block b = {.s = {.n = c->n,
@@ -145,8 +150,9 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
     b.scratch = take(a, nl_k_scratch_size(&b.s), NULL);
     b.counters = take(a, (size_t)nl_k_counters(&b.s) * sizeof *b.counters, NULL);
     take_dropout(a, &b, c);
-    forward(a, &b, c->stats);
-    backward(a, &b, c->stats);
+    const launches *l = c->norm ? &with_norm[c->norm->sets] : &without_norm;
+    if (!a->code) launched(a, l->forward(&b, a->stream), "forward");
+    if (!a->code) launched(a, l->backward(&b, a->stream), "backward");
     for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], b.out[i], c->out_count[i]);
 }
 

@@ -70,10 +70,10 @@ static void add_tensors(nl_model *m, nl_layer *l) {
     const int64_t filter[4] = {l->out_c, l->in_c, l->kernel, l->kernel}, channels[1] = {l->out_c};
     l->weight = add_tensor(m, "conv", l->conv, "weight", false, 4, filter);
     l->bias = add_tensor(m, "conv", l->conv, "bias", false, 1, channels);
-    if (l->stats == NL_STATS_NONE) return;
+    if (!l->norm) return;
     l->gamma = add_tensor(m, "norm", l->conv, "weight", false, 1, channels);
     l->beta = add_tensor(m, "norm", l->conv, "bias", false, 1, channels);
-    if (l->stats != NL_STATS_BATCH) return;
+    if (!l->norm->runs) return;
     l->r_mean = add_tensor(m, "norm", l->conv, "running_mean", true, 1, channels);
     l->r_var = add_tensor(m, "norm", l->conv, "running_var", true, 1, channels);
 }
@@ -91,11 +91,11 @@ static int fail_group_size(builder *b, int index, const nl_layer *l) {
 }
 
 static int build_norm(builder *b, int index, nl_layer *l) {
-    const nl_norm norm = b->config->model.norm;
-    if (!b->config->model.layers[index].norm || norm == NL_NORM_NONE) return NL_OK;
+    if (!b->config->model.layers[index].norm) return NL_OK;
+    l->norm = nl_norm_find(b->config->model.norm);
+    if (!l->norm) return NL_OK;
     const int64_t map = (int64_t)l->out_h * l->out_w;
-    if (norm == NL_NORM_BATCH) {
-        l->stats = NL_STATS_BATCH;
+    if (!l->norm->groups) {
         if (b->last_batch * map == 1)
             FAIL(b, index,
                  "%s: batch norm would see one value a channel: a map of 1 x 1 and a training "
@@ -103,15 +103,9 @@ static int build_norm(builder *b, int index, nl_layer *l) {
                  l->label);
         return NL_OK;
     }
-    l->stats = NL_STATS_GROUP;
-    if (norm == NL_NORM_GROUP) {
-        const int size = b->config->model.group_size;
-        if (l->out_c % size != 0) return fail_group_size(b, index, l);
-        l->groups = l->out_c / size;
-    } else {
-        l->groups = norm == NL_NORM_LAYER ? 1 : l->out_c;
-    }
-    if (l->out_c / l->groups * map == 1)
+    l->groups = l->norm->groups(l->out_c, b->config->model.group_size);
+    if (l->groups == 0) return fail_group_size(b, index, l);
+    if (l->norm->centres && l->out_c / l->groups * map == 1)
         FAIL(b, index, "%s: its norm would see one value a group (model.norm, model.group_size)",
              l->label);
     return NL_OK;

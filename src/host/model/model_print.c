@@ -42,7 +42,7 @@ static void kernel_text(char *text, size_t size, const nl_layer *l) {
 static const char *then_text(const nl_layer *l) {
     if (l->kind == NL_LAYER_AVG_POOL) return "average";
     if (l->kind == NL_LAYER_MAX_POOL) return l->dropout ? "max, dropout" : "max";
-    if (l->stats != NL_STATS_NONE) return l->relu ? "norm, ReLU" : "norm";
+    if (l->norm) return l->relu ? "norm, ReLU" : "norm";
     return l->relu ? "ReLU" : "";
 }
 
@@ -83,11 +83,9 @@ static void print_statistics(const nl_model *model, int batch) {
     int64_t total = 0;
     for (int i = 0; i < model->n_layers; i++) {
         const nl_layer *l = &model->layers[i];
-        if (l->stats == NL_STATS_NONE) continue;
-        const bool whole = l->stats == NL_STATS_BATCH;
-        const int64_t map = (int64_t)l->out_h * l->out_w;
-        const int64_t pairs = whole ? l->out_c : (int64_t)batch * l->groups;
-        const int64_t values = whole ? batch * map : l->out_c / l->groups * map;
+        if (!l->norm) continue;
+        const int64_t pairs = nl_norm_sets(l, batch);
+        const int64_t values = (int64_t)batch * l->out_c * l->out_h * l->out_w / pairs;
         if (!total) printf("\nNorm statistics of a training batch of %d images:\n", batch);
         printf("    norm%-3d %9s pairs of mean and variance, each over %s values\n", l->conv,
                grouped(pairs_text, pairs), grouped(values_text, values));

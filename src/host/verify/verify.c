@@ -194,12 +194,12 @@ static void dodge(nl_verify_case *c) {
     free(bare.in[4]);
 }
 
-static nl_verify_case make_block(int shape, int input, nl_stats stats, int groups) {
+static nl_verify_case make_block(int shape, int input, nl_norm norm, int groups) {
     const int c = shapes[shape].c, h = shapes[shape].h, w = shapes[shape].w;
     const int pool = shapes[shape].pool, k = pool ? pool : 1;
     const bool plain_bias = inputs[input].sigma > 0.5 && inputs[input].mean < 100;
     nl_verify_case v = {.op = NL_V_BLOCK,
-                        .stats = stats,
+                        .norm = nl_norm_find(norm),
                         .n = shapes[shape].n,
                         .c = c,
                         .h = h,
@@ -217,8 +217,8 @@ static nl_verify_case make_block(int shape, int input, nl_stats stats, int group
     v.out_count[0] = out;
     v.out_count[1] = in;
     v.out_count[4] = c;
-    if (stats != NL_STATS_NONE) v.out_count[2] = v.out_count[3] = c;
-    if (stats == NL_STATS_BATCH) v.out_count[5] = v.out_count[6] = c;
+    if (v.norm) v.out_count[2] = v.out_count[3] = c;
+    if (v.norm && v.norm->runs) v.out_count[5] = v.out_count[6] = c;
     dodge(&v);
     return v;
 }
@@ -227,16 +227,16 @@ static int check_blocks(table *t, nl_error *err) {
     int code = NL_OK;
     for (int i = 0; i < COUNT(shapes) * COUNT(inputs) && !code; i++) {
         const int shape = i / COUNT(inputs), input = i % COUNT(inputs), c = shapes[shape].c;
-        nl_verify_case v = make_block(shape, input, NL_STATS_BATCH, 0);
+        nl_verify_case v = make_block(shape, input, NL_NORM_BATCH, 0);
         code = check(t, "norm_batch", &v, err);
         const int groups[3] = {1, c % 4 == 0 && c > 4 ? c / 4 : 0, c};
         for (int k = 0; k < 3 && !code; k++) {
             if (groups[k] == 0) continue;
-            v = make_block(shape, input, NL_STATS_GROUP, groups[k]);
+            v = make_block(shape, input, NL_NORM_GROUP, groups[k]);
             code = check(t, "norm_group", &v, err);
         }
         if (code || input > 0) continue;
-        v = make_block(shape, input, NL_STATS_NONE, 0);
+        v = make_block(shape, input, NL_NORM_NONE, 0);
         code = check(t, "relu", &v, err);
     }
     return code;

@@ -36,7 +36,7 @@ static void put_layer(nl_engine *e, int i) {
     switch (f->layer->kind) {
     case NL_LAYER_CONV:
         put_conv(e, f, i == 0);
-        if (f->layer->stats != NL_STATS_NONE) put(e, &places[NL_Z], size);
+        if (f->layer->norm) put(e, &places[NL_Z], size);
         if (f->in_place)
             places[NL_DZ].at = places[NL_G].at;
         else
@@ -68,8 +68,8 @@ static void lay_out(nl_engine *e) {
 /* ---- Cells and maps ---- */
 
 static void place_cells(nl_engine *e, nl_layer_fast *f, int64_t *used) {
-    if (f->layer->kind != NL_LAYER_CONV || f->layer->stats == NL_STATS_NONE) return;
-    f->map_stride = nl_over_batch(f->layer) ? 0 : 1;
+    if (f->layer->kind != NL_LAYER_CONV || !f->layer->norm) return;
+    f->map_stride = nl_cuts(f->layer) ? 0 : 1;
     const int maps = f->map_stride ? e->rows : 1;
     if (e->cell_memory && !f->cells) {
         f->cells = nl_alloc((size_t)e->rows, sizeof *f->cells, "norm cells");
@@ -98,6 +98,21 @@ static void allocate_cells(nl_engine *e) {
         for (int i = 0; i < e->model->n_layers; i++) place_cells(e, &e->layers[i], &used);
         if (pass == 0) e->cell_memory = nl_alloc((size_t)used, sizeof(float), "norm statistics");
     }
+}
+
+nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *f, float *buffers, int images) {
+    const nl_layer *l = f->layer;
+    const nl_tensor *t = e->model->tensors;
+    return (nl_norm_job){.gamma = e->params + t[l->gamma].offset,
+                         .beta = e->params + t[l->beta].offset,
+                         .mean = l->norm->runs ? buffers + t[l->r_mean].offset : NULL,
+                         .var = l->norm->runs ? buffers + t[l->r_var].offset : NULL,
+                         .n = images,
+                         .c = l->out_c,
+                         .groups = l->groups,
+                         .hw = f->hw,
+                         .eps = e->model->eps,
+                         .momentum = e->model->norm_momentum};
 }
 
 /* ---- Whole ---- */

@@ -17,8 +17,8 @@
  *     tensors (nl_value)    see below
  *     scratch               thread    within one operation
  *     cells                 image     CONV, CELLS_BACK (training)       to the end of the step
- *     map, group norm       image     CONV, CELLS_BACK                  to the end of the step
- *     map, batch norm       engine    the cut behind CONV, CELLS_BACK;  to the end of the step,
+ *     map, of an image      image     CONV, CELLS_BACK                  to the end of the step
+ *     map, of a batch       engine    the cut behind CONV, CELLS_BACK;  to the end of the step,
  *                                     the start of an evaluation        or of the evaluation
  *     partials              chunk     DZ_BACK                           to the end of the step
  *     losses, hits          image     LOSS                              to the end of the step
@@ -33,6 +33,7 @@
 #pragma once
 
 #include "fast.h"            // the operations
+#include "norms_fast.h"      // nl_norm_job
 #include "normlab/backend.h" // nl_engine_spec, nl_step_record
 #include "threads.h"         // nl_threads
 
@@ -87,8 +88,8 @@ typedef struct nl_layer_fast {
     bool in_place;     /* dz lies where g lay */
     int64_t dw, dbias; /* in a chunk's partial gradients */
     nl_cells *cells;   /* (rows) */
-    nl_norm_map *map;  /* (rows), or one for a batch norm */
-    int map_stride;    /* 0 for a batch norm */
+    nl_norm_map *map;  /* (rows), or one where all images meet */
+    int map_stride;    /* 0 where all share one map */
 } nl_layer_fast;
 
 struct nl_engine {
@@ -123,8 +124,11 @@ struct nl_engine {
     uint8_t *hits;           /* (the same) */
 };
 
-/* Whether the layer's norm pools all images of a batch. */
-bool nl_over_batch(const nl_layer *layer);
+/* Whether all images meet at the layer's norm. */
+bool nl_cuts(const nl_layer *layer);
+
+/* What the pooling of a layer's cells is told; buffers: where its running values lie. */
+nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *layer, float *buffers, int images);
 
 /* From the model: both programs, and which tensors are kept. The places follow in net_fast.c. */
 void nl_program_fast_init(nl_engine *e);

@@ -41,26 +41,20 @@ static void op_conv(const nl_pass *p, const nl_desk *d, int i) {
     nl_engine *e = p->e;
     nl_layer_fast *f = &e->layers[i];
     const nl_layer *l = f->layer;
-    float *z = out(p, d, NL_HERE(l->stats == NL_STATS_NONE ? NL_Y : NL_Z));
+    float *z = out(p, d, NL_HERE(l->norm ? NL_Z : NL_Y));
     nl_conv_fast_forward(z, in(p, d, NL_BELOW(NL_Y)), &f->conv, d->scratch);
-    switch (l->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH: /* an evaluation takes the running values */
-        if (p->training) nl_cells_forward(&f->cells[d->row], z, f->hw, f->cp);
-        break;
-    case NL_STATS_GROUP:
-        nl_cells_forward(&f->cells[d->row], z, f->hw, f->cp);
-        nl_norm_group_fast_forward(map_of(f, d), &f->cells[d->row], nl_param(e, l->gamma),
-                                   nl_param(e, l->beta), l->out_c, l->groups, f->hw, e->model->eps);
-        break;
-    }
+    if (!l->norm || (!p->training && nl_cuts(l))) return; /* that map stands already */
+    nl_cells *cells = &f->cells[d->row];
+    nl_cells_forward(cells, z, f->hw, f->cp);
+    if (nl_cuts(l)) return;
+    const nl_norm_job job = nl_norm_job_of(e, f, NULL, 1);
+    nl_norms_fast[l->norm->sets].forward(map_of(f, d), cells, &job);
 }
 
 static void op_apply(const nl_pass *p, const nl_desk *d, int i) {
     nl_layer_fast *f = &p->e->layers[i];
     float *y = out(p, d, NL_HERE(NL_Y));
-    if (f->layer->stats != NL_STATS_NONE)
+    if (f->layer->norm)
         nl_norm_apply(y, in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw, f->cp, f->layer->relu);
     else
         nl_relu_forward_f32(y, in(p, d, NL_HERE(NL_Y)), (int64_t)f->hw * f->cp);
@@ -130,15 +124,9 @@ static void op_cells_back(const nl_pass *p, const nl_desk *d, int i) {
     nl_cells *cells = &f->cells[d->row];
     nl_cells_backward(cells, in(p, d, NL_HERE(NL_G)), in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw,
                       f->cp, l->relu);
-    switch (l->stats) {
-    case NL_STATS_NONE:
-    case NL_STATS_BATCH: /* pooled at the cut */
-        break;
-    case NL_STATS_GROUP:
-        nl_norm_group_fast_backward(map_of(f, d), cells, nl_param(e, l->gamma), l->out_c, l->groups,
-                                    f->hw);
-        break;
-    }
+    if (nl_cuts(l)) return; /* pooled at the cut */
+    const nl_norm_job job = nl_norm_job_of(e, f, NULL, 1);
+    nl_norms_fast[l->norm->sets].backward(map_of(f, d), cells, &job);
 }
 
 static void op_dz_back(const nl_pass *p, const nl_desk *d, int i) {
@@ -147,7 +135,7 @@ static void op_dz_back(const nl_pass *p, const nl_desk *d, int i) {
     const float *g = in(p, d, NL_HERE(NL_G));
     float *dz = out(p, d, NL_HERE(NL_DZ)), *dw = d->partial + f->dw, *dbias = d->partial + f->dbias;
     if (d->fresh_chunk) memset(dw, 0, sizeof *dw * (size_t)(f->dbias + f->cp - f->dw));
-    if (f->layer->stats != NL_STATS_NONE) {
+    if (f->layer->norm) {
         nl_norm_apply_backward(dz, dbias, g, in(p, d, NL_HERE(NL_Z)), map_of(f, d), f->hw, f->cp,
                                relu);
     } else {

@@ -5,22 +5,15 @@
 #include "net_fast.h"
 #include "normlab/error.h" // NL_ASSERT
 
-bool nl_over_batch(const nl_layer *l) {
-    switch (l->stats) {
-    case NL_STATS_BATCH:
-        return true;
-    case NL_STATS_GROUP:
-    case NL_STATS_NONE:
-        break;
-    }
-    return false;
+bool nl_cuts(const nl_layer *l) {
+    return l->norm && nl_norms_fast[l->norm->sets].cuts;
 }
 
 /* ---- What an operation reads and writes ---- */
 
 static void state_uses(nl_program_step *s, const nl_model *model, bool training) {
     const nl_layer *l = &model->layers[s->layer];
-    const uint32_t z = NL_HERE(l->stats == NL_STATS_NONE ? NL_Y : NL_Z);
+    const uint32_t z = NL_HERE(l->norm ? NL_Z : NL_Y);
     const bool drops = training && l->dropout && model->dropout > 0;
     const uint32_t choice = NL_HERE(NL_ARG) | (drops ? NL_HERE(NL_FACTOR) : 0);
     switch (s->op) {
@@ -83,8 +76,8 @@ static void add_forward(list *p) {
         const nl_layer *l = &p->model->layers[i];
         switch (l->kind) {
         case NL_LAYER_CONV:
-            add(p, NL_OP_CONV, i, nl_over_batch(l) && p->training);
-            if (l->stats != NL_STATS_NONE || l->relu) add(p, NL_OP_APPLY, i, false);
+            add(p, NL_OP_CONV, i, nl_cuts(l) && p->training);
+            if (l->norm || l->relu) add(p, NL_OP_APPLY, i, false);
             break;
         case NL_LAYER_MAX_POOL:
             add(p, NL_OP_POOL, i, false);
@@ -119,9 +112,9 @@ static void add_backward(list *p) {
         const nl_layer *l = &p->model->layers[i];
         add_gradient(p, i);
         if (l->kind != NL_LAYER_CONV) continue;
-        if (l->stats != NL_STATS_NONE) add(p, NL_OP_CELLS_BACK, i, nl_over_batch(l));
-        if (nl_over_batch(l)) add_gradient(p, i);
-        if (i > 0 && nl_over_batch(l - 1)) add(p, NL_OP_APPLY, i - 1, false);
+        if (l->norm) add(p, NL_OP_CELLS_BACK, i, nl_cuts(l));
+        if (nl_cuts(l)) add_gradient(p, i);
+        if (i > 0 && nl_cuts(l - 1)) add(p, NL_OP_APPLY, i - 1, false);
         add(p, NL_OP_DZ_BACK, i, false);
     }
 }
@@ -171,7 +164,7 @@ static void follow(nl_engine *e, const nl_program_step *steps, int count, on_rea
  * drive other tensors out of the cache. Without a norm dz is made in place. */
 static void share_gradients(nl_layer_fast *f) {
     nl_place *g = &f->places[NL_G], *dz = &f->places[NL_DZ];
-    f->in_place = f->layer->stats == NL_STATS_NONE || g->kept || !dz->kept;
+    f->in_place = !f->layer->norm || g->kept || !dz->kept;
     if (f->in_place) g->kept = dz->kept = g->kept || dz->kept;
 }
 

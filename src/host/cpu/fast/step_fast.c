@@ -39,20 +39,12 @@ static void run_chunk(void *context, int item, int worker) {
     }
 }
 
-/* All images have reached the end of a segment: batch norm pools their cells. */
+/* All images have reached the end of a segment: a norm pools their cells. */
 static void pool_cells(nl_engine *e, nl_program_step s, int count) {
     nl_layer_fast *f = &e->layers[s.layer];
-    const nl_layer *l = f->layer;
-    if (s.op == NL_OP_CONV) {
-        float *mean = e->fresh + e->model->tensors[l->r_mean].offset;
-        float *var = e->fresh + e->model->tensors[l->r_var].offset;
-        nl_norm_batch_fast_forward(f->map, mean, var, f->cells, nl_param(e, l->gamma),
-                                   nl_param(e, l->beta), count, l->out_c, f->hw, e->model->eps,
-                                   e->model->norm_momentum);
-    } else {
-        nl_norm_batch_fast_backward(f->map, f->cells, nl_param(e, l->gamma), count, l->out_c,
-                                    f->hw);
-    }
+    const nl_norm_over *over = &nl_norms_fast[f->layer->norm->sets];
+    const nl_norm_job job = nl_norm_job_of(e, f, e->fresh, count);
+    (s.op == NL_OP_CONV ? over->forward : over->backward)(f->map, f->cells, &job);
 }
 
 static void run_program(nl_pass *p, int steps) {
@@ -90,7 +82,7 @@ static void sum_gradients(nl_engine *e, int count) {
             for (int k = 0; k < chunks; k++)
                 dbias[c] += e->partials[k * e->partial_floats + f->dbias + c];
         }
-        if (l->stats != NL_STATS_NONE)
+        if (l->norm)
             nl_norm_fast_affine(e->gradient + t[l->gamma].offset, e->gradient + t[l->beta].offset,
                                 f->cells, f->map, count, f->map_stride, l->out_c);
     }
@@ -148,12 +140,10 @@ void nl_step_fast_evaluate(nl_engine *e, const nl_eval_pass *wanted, nl_eval_res
                  .wanted = wanted};
     pack_weights(e);
     for (int i = 0; i < e->model->n_layers; i++) {
-        const nl_layer *l = &e->model->layers[i];
-        if (!nl_over_batch(l)) continue;
-        const nl_tensor *t = e->model->tensors;
-        nl_norm_batch_fast_eval(e->layers[i].map, nl_param(e, l->gamma), nl_param(e, l->beta),
-                                e->buffers + t[l->r_mean].offset, e->buffers + t[l->r_var].offset,
-                                l->out_c, e->model->eps);
+        nl_layer_fast *f = &e->layers[i];
+        if (!nl_cuts(f->layer)) continue;
+        const nl_norm_job job = nl_norm_job_of(e, f, e->buffers, 0);
+        nl_norms_fast[f->layer->norm->sets].evaluate(f->map, NULL, &job);
     }
     run_program(&p, e->n_forward);
     sum_losses(e, p.count, &result->loss, &result->hits);

@@ -43,8 +43,12 @@ typedef struct work {
     float *dbias;      /* (cp) */
 } work;
 
+static bool cuts(const nl_verify_case *c) {
+    return nl_norms_fast[c->norm->sets].cuts;
+}
+
 static nl_norm_map *map_of(const work *w, int image) {
-    return &w->maps[w->c->stats == NL_STATS_BATCH ? 0 : image];
+    return &w->maps[cuts(w->c) ? 0 : image];
 }
 
 static work open_work(const nl_verify_case *c, double *const *out) {
@@ -74,33 +78,29 @@ static float *pixels(float *base, const work *w, int image) {
     return base + (int64_t)image * w->hw * w->cp;
 }
 
-static void pool_batch(work *w) {
+/* The maps of all images, from their cells. */
+static void pool_all(work *w, bool backward) {
     const nl_verify_case *c = w->c;
+    const int together = cuts(c) ? c->n : 1;
     float *mean = buffer(c->c), *var = buffer(c->c);
-    nl_norm_batch_fast_forward(w->maps, mean, var, w->cells, c->in[2], c->in[3], c->n, c->c, w->hw,
-                               EPS, 1);
-    for (int k = 0; k < c->c; k++) {
+    const nl_norm_job job = {.gamma = c->in[2],
+                             .beta = c->in[3],
+                             .mean = mean,
+                             .var = var,
+                             .n = together,
+                             .c = c->c,
+                             .groups = c->groups,
+                             .hw = w->hw,
+                             .eps = EPS,
+                             .momentum = 1};
+    const nl_norm_over *over = &nl_norms_fast[c->norm->sets];
+    for (int i = 0; i < c->n; i += together)
+        (backward ? over->backward : over->forward)(map_of(w, i), &w->cells[i], &job);
+    for (int k = 0; k < c->c && c->norm->runs && !backward; k++) {
         w->out[5][k] = (double)mean[k];
         w->out[6][k] = (double)var[k];
     }
     free(mean), free(var);
-}
-
-/* The maps of all images, from their cells. */
-static void pool_forward(work *w) {
-    const nl_verify_case *c = w->c;
-    switch (c->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH:
-        pool_batch(w);
-        break;
-    case NL_STATS_GROUP:
-        for (int i = 0; i < c->n; i++)
-            nl_norm_group_fast_forward(map_of(w, i), &w->cells[i], c->in[2], c->in[3], c->c,
-                                       c->groups, w->hw, EPS);
-        break;
-    }
 }
 
 static void norm_all(work *w) {
@@ -110,12 +110,12 @@ static void norm_all(work *w) {
         to_pixels(x, c->in[0] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
         for (int q = 0; q < w->hw; q++)
             for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[1][k];
-        if (c->stats != NL_STATS_NONE) nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
+        if (c->norm) nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
     }
-    pool_forward(w);
+    if (c->norm) pool_all(w, false);
     for (int i = 0; i < c->n; i++) {
         float *x = pixels(w->x, w, i), *y = pixels(w->y, w, i);
-        if (c->stats != NL_STATS_NONE)
+        if (c->norm)
             nl_norm_apply(y, x, map_of(w, i), w->hw, w->cp, c->relu);
         else if (c->relu)
             nl_relu_forward_f32(y, x, (int64_t)w->hw * w->cp);
@@ -154,29 +154,13 @@ static void give_channels(double *out, const float *values, int count) {
     for (int k = 0; k < count; k++) out[k] = (double)values[k];
 }
 
-static void pool_backward(work *w) {
-    const nl_verify_case *c = w->c;
-    switch (c->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH:
-        nl_norm_batch_fast_backward(w->maps, w->cells, c->in[2], c->n, c->c, w->hw);
-        break;
-    case NL_STATS_GROUP:
-        for (int i = 0; i < c->n; i++)
-            nl_norm_group_fast_backward(map_of(w, i), &w->cells[i], c->in[2], c->c, c->groups,
-                                        w->hw);
-        break;
-    }
-}
-
 static void backward_all(work *w, float *g) {
     const nl_verify_case *c = w->c;
-    const bool relu = c->relu, norm = c->stats != NL_STATS_NONE;
+    const bool relu = c->relu, norm = c->norm != NULL;
     for (int i = 0; i < c->n && norm; i++)
         nl_cells_backward(&w->cells[i], pixels(g, w, i), pixels(w->x, w, i), map_of(w, i), w->hw,
                           w->cp, relu);
-    pool_backward(w);
+    if (norm) pool_all(w, true);
     for (int i = 0; i < c->n; i++) {
         float *dz = pixels(g, w, i);
         if (norm)
@@ -189,7 +173,7 @@ static void backward_all(work *w, float *g) {
     give_channels(w->out[4], w->dbias, c->c);
     if (!norm) return;
     float *dgamma = buffer(c->c), *dbeta = buffer(c->c);
-    nl_norm_fast_affine(dgamma, dbeta, w->cells, w->maps, c->n, c->stats == NL_STATS_GROUP, c->c);
+    nl_norm_fast_affine(dgamma, dbeta, w->cells, w->maps, c->n, !cuts(c), c->c);
     give_channels(w->out[2], dgamma, c->c);
     give_channels(w->out[3], dbeta, c->c);
     free(dgamma), free(dbeta);

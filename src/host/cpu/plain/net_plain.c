@@ -5,6 +5,7 @@
 
 #include "normlab/error.h" // nl_alloc, NL_ASSERT
 #include "net_plain.h"
+#include "norms.h"
 
 // --- sizes ------------------------------------------------------------------------------------
 
@@ -36,18 +37,6 @@ static nl_pool_shape pool_shape(const nl_layer *layer, int n) {
         .n = n, .c = layer->in_c, .h = layer->in_h, .w = layer->in_w, .k = layer->kernel};
 }
 
-static int64_t stats_count(const nl_layer *layer, int n) {
-    switch (layer->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH:
-        return layer->out_c;
-    case NL_STATS_GROUP:
-        return (int64_t)layer->groups * n;
-    }
-    return 0;
-}
-
 /* The place of a tensor of the model in its arena. */
 #define AT(arena, net, index) ((arena) + (net)->model->tensors[index].offset)
 
@@ -70,10 +59,10 @@ void OP(net_open)(plain_net *net, const nl_model *model, int capacity) {
         store->y = numbers(capacity * count, sizeof(real));
         if (layer->kind == NL_LAYER_MAX_POOL)
             store->arg = numbers(capacity * count, sizeof(int32_t));
-        if (layer->stats == NL_STATS_NONE) continue;
+        if (!layer->norm) continue;
         store->z = numbers(capacity * count, sizeof(real));
-        store->mean = numbers(stats_count(layer, capacity), sizeof(real));
-        store->rstd = numbers(stats_count(layer, capacity), sizeof(real));
+        store->mean = numbers(nl_norm_sets(layer, capacity), sizeof(real));
+        store->rstd = numbers(nl_norm_sets(layer, capacity), sizeof(real));
     }
     for (int i = 0; i < 2; i++) net->work[i] = numbers(capacity * largest, sizeof(real));
 }
@@ -94,40 +83,33 @@ void OP(net_close)(plain_net *net) {
 
 // --- forward ------------------------------------------------------------------------------------
 
-static void forward_norm_batch(plain_net *net, const nl_layer *layer, net_store *store,
-                               const real *params, real *buffers, net_batch b) {
-    const nl_norm_shape s = norm_shape(layer, b.n);
-    const double eps = net->model->eps;
-    const real *gamma = AT(params, net, layer->gamma), *beta = AT(params, net, layer->beta);
-    real *mean = AT(buffers, net, layer->r_mean), *var = AT(buffers, net, layer->r_var);
-    if (b.train) {
-        OP(norm_batch_forward)
-        (store->y, store->mean, store->rstd, mean, var, store->z, gamma, beta, s, eps,
-         net->model->norm_momentum);
-    } else {
-        OP(norm_batch_eval)(store->y, store->z, gamma, beta, mean, var, s, eps);
-    }
+static norm_job job_of(const plain_net *net, const nl_layer *layer, const net_store *store,
+                       const real *params, real *buffers, int n) {
+    return (norm_job){
+        .y = store->y,
+        .mean = store->mean,
+        .rstd = store->rstd,
+        .x = store->z,
+        .gamma = AT(params, net, layer->gamma),
+        .beta = AT(params, net, layer->beta),
+        .running_mean = layer->norm->runs && buffers ? AT(buffers, net, layer->r_mean) : NULL,
+        .running_var = layer->norm->runs && buffers ? AT(buffers, net, layer->r_var) : NULL,
+        .s = norm_shape(layer, n),
+        .eps = net->model->eps,
+        .momentum = net->model->norm_momentum};
 }
 
 static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store,
                          const real *params, real *buffers, net_batch b) {
-    switch (layer->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH:
-        forward_norm_batch(net, layer, store, params, buffers, b);
-        break;
-    case NL_STATS_GROUP:
-        OP(norm_group_forward)
-        (store->y, store->mean, store->rstd, store->z, AT(params, net, layer->gamma),
-         AT(params, net, layer->beta), norm_shape(layer, b.n), net->model->eps);
-        break;
-    }
+    if (!layer->norm) return;
+    const norm_job j = job_of(net, layer, store, params, buffers, b.n);
+    const norm_over *over = &OP(norms)[layer->norm->sets];
+    (b.train ? over->forward : over->evaluate)(&j);
 }
 
 static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store, const real *x,
                          const real *params, real *buffers, net_batch b) {
-    const bool norm = layer->stats != NL_STATS_NONE;
+    const bool norm = layer->norm != NULL;
     real *z = store->z ? store->z : store->y;
     OP(conv_forward)
     (z, x, AT(params, net, layer->weight), AT(params, net, layer->bias), conv_shape(layer, b.n));
@@ -176,23 +158,11 @@ const real *OP(net_forward)(plain_net *net, const real *params, real *buffers, n
 /* Takes the gradient of the norm's output in work[0]; leaves that of its input there. */
 static void backward_norm(plain_net *net, const nl_layer *layer, const net_store *store,
                           real *grads, const real *params, net_batch b) {
-    if (layer->stats == NL_STATS_NONE) return;
-    const nl_norm_shape s = norm_shape(layer, b.n);
-    const real *gamma = AT(params, net, layer->gamma);
+    if (!layer->norm) return;
+    const norm_job j = job_of(net, layer, store, params, NULL, b.n);
     real *dgamma = AT(grads, net, layer->gamma), *dbeta = AT(grads, net, layer->beta);
     real *const dy = net->work[0], *const dz = net->work[1];
-    switch (layer->stats) {
-    case NL_STATS_NONE:
-        break;
-    case NL_STATS_BATCH:
-        OP(norm_batch_backward)
-        (dz, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
-        break;
-    case NL_STATS_GROUP:
-        OP(norm_group_backward)
-        (dz, dgamma, dbeta, dy, store->z, store->mean, store->rstd, gamma, s);
-        break;
-    }
+    OP(norms)[layer->norm->sets].backward(&j, dz, dgamma, dbeta, dy);
     net->work[0] = dz;
     net->work[1] = dy;
 }

@@ -34,7 +34,7 @@ static void keep_more(plain_net *net) {
         const nl_layer *l = &net->model->layers[i];
         const int64_t count = net->capacity * (int64_t)l->out_c * l->out_h * l->out_w;
         if (l->kind != NL_LAYER_CONV) continue;
-        if (l->stats != NL_STATS_NONE)
+        if (l->norm)
             net->stores[i].dy = numbers(count);
         else if (l->relu)
             net->stores[i].z = numbers(count);
@@ -90,9 +90,8 @@ const int32_t *OP(probe_args)(const probe *p, int layer) {
 
 /* Where the statistics lie that element i of a convolution's output shares. */
 static int64_t statistics_of(const nl_layer *l, int64_t i) {
-    const int64_t hw = (int64_t)l->out_h * l->out_w, c = i / hw % l->out_c;
-    if (l->stats == NL_STATS_BATCH) return c;
-    return i / hw / l->out_c * l->groups + c * l->groups / l->out_c;
+    const int64_t plane = i / ((int64_t)l->out_h * l->out_w);
+    return nl_norm_set_of(l, plane / l->out_c, (int)(plane % l->out_c));
 }
 
 /* The norm of a convolution once more: its output lies under the ReLU's. */
@@ -131,7 +130,7 @@ void OP(probe_output)(double *u, const probe *p, int layer) {
     const net_store *store = &p->net.stores[layer];
     const int64_t count = (int64_t)p->batch.n * l->out_c * l->out_h * l->out_w;
     const bool relu = l->kind == NL_LAYER_CONV && l->relu;
-    if (relu && l->stats != NL_STATS_NONE) {
+    if (relu && l->norm) {
         normed(u, p, layer);
         return;
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "norms.h"
 #include "normlab/verify.h"
 #include "real.h"
 
@@ -28,54 +29,38 @@ static void give(double *const out[], const nl_verify_case *c, int index, real *
 /* ---- block -------------------------------------------------------------------------------------
  */
 
-/* x = z + bias, its norm u, and what backward needs. */
-typedef struct normed {
-    real *x, *u, *mean, *rstd, *gamma, *beta, *fresh_mean, *fresh_var;
-    nl_norm_shape s;
-} normed;
-
-static normed norm_forward(const nl_verify_case *c) {
+/* Of x = z + bias. */
+static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
     const int64_t count = c->in_count[0], pairs = (int64_t)c->n * c->c;
-    normed f = {.x = input(c, 0),
-                .u = buffer(count),
-                .mean = buffer(pairs),
-                .rstd = buffer(pairs),
-                .gamma = input(c, 2),
-                .beta = input(c, 3),
-                .fresh_mean = buffer(c->c),
-                .fresh_var = buffer(c->c),
-                .s = {c->n, c->c, c->h * c->w, c->groups}};
-    for (int64_t i = 0; i < count; i++) f.x[i] += (real)c->in[1][i / f.s.hw % c->c];
-    switch (c->stats) {
-    case NL_STATS_BATCH:
-        OP(norm_batch_forward)
-        (f.u, f.mean, f.rstd, f.fresh_mean, f.fresh_var, f.x, f.gamma, f.beta, f.s, EPS, 1);
-        break;
-    case NL_STATS_GROUP:
-        OP(norm_group_forward)(f.u, f.mean, f.rstd, f.x, f.gamma, f.beta, f.s, EPS);
-        break;
-    case NL_STATS_NONE:
-        memcpy(f.u, f.x, (size_t)count * sizeof *f.u);
-        break;
-    }
-    return f;
+    real *x = input(c, 0);
+    for (int64_t i = 0; i < count; i++) x[i] += (real)c->in[1][i / (c->h * c->w) % c->c];
+    const norm_job j = {.y = buffer(count),
+                        .mean = buffer(pairs),
+                        .rstd = buffer(pairs),
+                        .x = x,
+                        .gamma = input(c, 2),
+                        .beta = input(c, 3),
+                        .running_mean = running[0],
+                        .running_var = running[1],
+                        .s = {c->n, c->c, c->h * c->w, c->groups},
+                        .eps = EPS,
+                        .momentum = 1};
+    if (c->norm)
+        OP(norms)[c->norm->sets].forward(&j);
+    else
+        memcpy(j.y, j.x, (size_t)count * sizeof *j.y);
+    return j;
 }
 
-static void norm_backward(double *const out[], const nl_verify_case *c, const normed *f, real *du) {
+static void norm_backward(double *const out[], const nl_verify_case *c, const norm_job *j,
+                          real *du) {
     const int64_t count = c->in_count[0];
     real *dz = buffer(count), *dgamma = buffer(c->c), *dbeta = buffer(c->c), *dbias = buffer(c->c);
-    switch (c->stats) {
-    case NL_STATS_BATCH:
-        OP(norm_batch_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
-        break;
-    case NL_STATS_GROUP:
-        OP(norm_group_backward)(dz, dgamma, dbeta, du, f->x, f->mean, f->rstd, f->gamma, f->s);
-        break;
-    case NL_STATS_NONE:
+    if (c->norm)
+        OP(norms)[c->norm->sets].backward(j, dz, dgamma, dbeta, du);
+    else
         memcpy(dz, du, (size_t)count * sizeof *dz);
-        break;
-    }
-    for (int64_t i = 0; i < count; i++) dbias[i / f->s.hw % c->c] += dz[i];
+    for (int64_t i = 0; i < count; i++) dbias[i / j->s.hw % c->c] += dz[i];
     give(out, c, 1, dz);
     give(out, c, 2, dgamma);
     give(out, c, 3, dbeta);
@@ -89,21 +74,23 @@ static void block(double *const out[], const nl_verify_case *c) {
     const nl_dropout_spec drop = {
         c->dropout, NL_V_SEED, NL_V_EPOCH, NL_V_LAYER, images, c->n, c->out_count[0] / c->n};
     const int64_t count = c->in_count[0];
-    normed f = norm_forward(c);
+    real *running[2] = {buffer(c->c), buffer(c->c)};
+    const norm_job j = norm_forward(c, running);
     real *v = buffer(count), *y = buffer(c->out_count[0]), *g = input(c, 4), *du = buffer(count);
     int32_t *arg = nl_alloc((size_t)c->out_count[0], sizeof *arg, "verify");
-    memcpy(v, f.u, (size_t)count * sizeof *v);
-    if (c->relu) OP(relu_forward)(v, f.u, count);
+    memcpy(v, j.y, (size_t)count * sizeof *v);
+    if (c->relu) OP(relu_forward)(v, j.y, count);
     OP(pool_max_forward)(y, arg, v, pool);
     if (c->dropout > 0) OP(dropout)(y, y, drop);
     if (c->dropout > 0) OP(dropout)(g, g, drop);
     OP(pool_max_backward)(du, g, arg, pool);
     if (c->relu) OP(relu_backward)(du, du, v, count);
-    norm_backward(out, c, &f, du);
+    norm_backward(out, c, &j, du);
     give(out, c, 0, y);
-    give(out, c, 5, f.fresh_mean);
-    give(out, c, 6, f.fresh_var);
-    void *rest[] = {images, v, g, du, arg, f.x, f.u, f.mean, f.rstd, f.gamma, f.beta};
+    give(out, c, 5, running[0]);
+    give(out, c, 6, running[1]);
+    void *rest[] = {images,        v, g, du, arg, (real *)j.x, j.y, j.mean, j.rstd, (real *)j.gamma,
+                    (real *)j.beta};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) free(rest[i]);
 }
 

@@ -1,0 +1,46 @@
+/* The table of norms. A norm is added here, as a word of model.norm (config_keys.c) and as a value
+ * of nl_norm (config.h); what its columns do not say is no norm of this program. */
+#include <assert.h> // static_assert
+
+#include "normlab/model.h"
+
+static int one_group(int channels, int group_size) {
+    (void)channels, (void)group_size;
+    return 1;
+}
+
+static int by_size(int channels, int group_size) {
+    return channels % group_size ? 0 : channels / group_size;
+}
+
+static int each_channel(int channels, int group_size) {
+    (void)group_size;
+    return channels;
+}
+
+// clang-format off
+static const nl_norm_row rows[] = {
+    [NL_NORM_BATCH] = {"batch", NL_SETS_BATCH, NULL, true, true,
+                       "Ioffe, Szegedy 2015, Batch Normalization, algorithms 1 and 2"},
+    [NL_NORM_LAYER] = {"layer", NL_SETS_GROUPS, one_group, true, false,
+                       "Ba, Kiros, Hinton 2016, Layer Normalization, equations 3 and 4"},
+    [NL_NORM_GROUP] = {"group", NL_SETS_GROUPS, by_size, true, false,
+                       "Wu, He 2018, Group Normalization, equations 1, 2 and 7"},
+    [NL_NORM_INSTANCE] = {"instance", NL_SETS_GROUPS, each_channel, true, false,
+                          "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization"},
+};
+// clang-format on
+static_assert(sizeof rows / sizeof *rows == NL_NORMS, "a row for each norm");
+
+const nl_norm_row *nl_norm_find(nl_norm norm) {
+    return norm == NL_NORM_NONE ? NULL : &rows[norm];
+}
+
+int64_t nl_norm_sets(const nl_layer *l, int images) {
+    return l->groups ? (int64_t)images * l->groups : l->out_c;
+}
+
+int64_t nl_norm_set_of(const nl_layer *l, int64_t image, int channel) {
+    if (!l->groups) return channel;
+    return image * l->groups + channel / (l->out_c / l->groups);
+}
