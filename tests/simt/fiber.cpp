@@ -9,7 +9,7 @@
 #include <sys/mman.h> // mmap
 #include <ucontext.h> // swapcontext
 
-#ifdef __has_feature // clang's
+#if defined(__has_feature) && !defined(__SANITIZE_ADDRESS__) // clang's; gcc 14 has both
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__
 #endif
