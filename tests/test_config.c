@@ -157,7 +157,7 @@ Test(config, wrong_set) {
         {"train.l1=", "train.l1: '' is not a number", NULL},
         {"train.l1= 0", "train.l1: ' 0' is not a number", NULL},
         {"train.l1 =0", "train.l1 : unknown key", NULL},
-        {"model.norm=Group", "none | batch | layer | group | instance", NULL},
+        {"model.norm=Group", "none | batch | layer | group | instance | rms", NULL},
         {"model.norm=", "model.norm: '' is not", NULL},
         {"model.dropout=1", "model.dropout: '1' is out of range", NULL},
         {"model=3", "model: a section", NULL},

@@ -56,6 +56,21 @@ Test(config_json, json_and_back_is_exact) {
     }
 }
 
+Test(config_json, norms_of_layers_come_back) {
+    load_good("gn");
+    config.model.layers[0].norm = NL_NORM_BATCH;
+    config.model.layers[1].norm = NL_NORM_RMS;
+    const nl_config before = config;
+    char *text = dump();
+    cr_expect(strstr(text, "\"norm\": \"batch\"") && strstr(text, "\"norm\": \"rms\"") &&
+                  strstr(text, "\"norm\": true"),
+              "%s", text);
+    cr_assert_eq(from_text(text), NL_OK, "%s: %s", err.where, err.what);
+    free(text);
+    for (int i = 0; i < before.model.n_layers; i++)
+        cr_expect_eq(config.model.layers[i].norm, before.model.layers[i].norm);
+}
+
 Test(config_json, json_of_strangers) {
     static const struct {
         const char *from, *to, *what;

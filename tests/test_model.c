@@ -88,6 +88,69 @@ Test(model, groups_of_each_norm) {
     cr_expect_null(model.layers[7].norm); /* conv6 has none in any variant */
 }
 
+/* The table's names are the words of model.norm, each at its own value. */
+Test(model, each_norm_is_named_in_the_config) {
+    for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
+        const nl_norm_row *norm = nl_norm_find((nl_norm)i);
+        char set[64];
+        snprintf(set, sizeof set, "model.norm=%s", norm->name);
+        build("ln", (const char *const[]){set, NULL});
+        cr_expect_eq((int)config.model.norm, i, "%s", norm->name);
+        cr_expect(model.layers[0].norm == norm && norm->paper, "%s", norm->name);
+        cr_expect_eq(model.layers[0].r_var >= 0, norm->runs, "%s", norm->name);
+    }
+    cr_expect_null(nl_norm_find(NL_NORM_NONE));
+}
+
+static int load_layers(const char *sets, const char *layers) {
+    char text[512], *dir = temp_dir_make();
+    snprintf(text, sizeof text, "model:\n  norm: %s\n  group_size: 4\n  layers:\n%s", sets, layers);
+    err = (nl_error){0};
+    int code = config_text_load(&config, dir, text, &err);
+    temp_dir_remove(dir);
+    if (!code) code = nl_model_build(&model, &config, 1, &err);
+    return code;
+}
+
+Test(model, a_layer_names_its_own_norm) {
+    static const char *const layers = "    - {conv: 6, kernel: 3, norm: batch}\n"
+                                      "    - {conv: 7, kernel: 3, norm: rms}\n"
+                                      "    - {conv: 8, kernel: 3, norm: group}\n"
+                                      "    - {conv: 5, kernel: 3, norm: true}\n"
+                                      "    - {conv: 5, kernel: 3, norm: none}\n"
+                                      "    - {conv: 10, kernel: 3, norm: false}\n"
+                                      "    - {pool: average}\n";
+    static const nl_norm want[] = {NL_NORM_BATCH,    NL_NORM_RMS,  NL_NORM_GROUP,
+                                   NL_NORM_INSTANCE, NL_NORM_NONE, NL_NORM_NONE};
+    cr_assert_eq(load_layers("instance", layers), NL_OK, "%s: %s", err.where, err.what);
+    for (int i = 0; i < 6; i++) cr_expect(model.layers[i].norm == nl_norm_find(want[i]), "%d", i);
+    cr_expect_eq(model.layers[1].groups, 1);
+    cr_expect_eq(model.layers[2].groups, 2);
+    cr_expect_eq(model.layers[3].groups, 5);
+    cr_assert_eq(load_layers("none", layers), NL_OK);
+    cr_expect_null(model.layers[3].norm);
+    /* group_size concerns layers with group norm alone, named so or by model.norm */
+    cr_assert_eq(load_layers("group", layers), NL_EUSAGE);
+    cr_expect(strstr(err.what, "conv4"), "%s", err.what);
+    cr_expect_eq(load_layers("batch", "    - {conv: 10, kernel: 3, norm: bach}\n"
+                                      "    - {pool: average}\n"),
+                 NL_EUSAGE);
+    cr_expect(strstr(err.what, "true | false | none | batch"), "%s", err.what);
+}
+
+/* One value a group says nothing to a norm that centres. */
+Test(model, one_value_a_group_is_for_norms_that_do_not_centre) {
+    static const char *const layers = "    - {conv: 1, kernel: 28, norm: true}\n"
+                                      "    - {conv: 10, kernel: 1}\n"
+                                      "    - {pool: average}\n";
+    for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
+        const nl_norm_row *norm = nl_norm_find((nl_norm)i);
+        if (i == NL_NORM_GROUP) continue; /* its groups are of 4 channels here */
+        cr_expect_eq(load_layers(norm->name, layers), norm->centres ? NL_EUSAGE : NL_OK, "%s",
+                     norm->name);
+    }
+}
+
 /* --- Tensors --------------------------------------------------------------------------------- */
 
 Test(model, tensors_in_pytorch_order) {

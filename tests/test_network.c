@@ -142,6 +142,10 @@ Test(network, gradient_with_instance_norm) {
     check_network("model.norm=instance");
 }
 
+Test(network, gradient_with_rms_norm) {
+    check_network("model.norm=rms");
+}
+
 Test(network, gradient_without_norm) {
     check_network("model.norm=none");
 }

@@ -215,12 +215,37 @@ Test(step_fast, odd_network_matches_the_oracle) {
     check_text(odd_network, SETS("model.norm=batch", "data.batch=6"));
     check_text(odd_network, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
     check_text(odd_network, SETS("model.norm=instance", "data.batch=6"));
+    check_text(odd_network, SETS("model.norm=rms", "data.batch=6"));
     check_text(odd_network, SETS("model.norm=none", "data.batch=6"));
+}
+
+/* Every norm in one network, cut and not. */
+static const char *const mixed_network =
+    "model:\n"
+    "  norm: rms\n"
+    "  group_size: 3\n"
+    "  layers:\n"
+    "    - {conv: 5, kernel: 3, pad: 2, norm: batch, relu: true}\n"
+    "    - {pool: max, size: 3, dropout: true}\n"
+    "    - {conv: 12, kernel: 3, pad: 1, norm: group}\n"
+    "    - {conv: 9, kernel: 1, norm: true, relu: true}\n"
+    "    - {conv: 11, kernel: 2, pad: 1, norm: batch, relu: true}\n"
+    "    - {conv: 7, kernel: 2, norm: instance, relu: true}\n"
+    "    - {pool: max, size: 2}\n"
+    "    - {conv: 8, kernel: 3, pad: 1, norm: layer, relu: true}\n"
+    "    - {conv: 10, kernel: 3, pad: 1, norm: rms}\n"
+    "    - {pool: average}\n";
+
+Test(step_fast, mixed_norms_match_the_oracle) {
+    check_text(mixed_network, SETS("data.batch=6"));
+    check_text(mixed_network, SETS("model.norm=batch", "data.batch=5", "train.nesterov=true"));
+    check_text(mixed_network, SETS("model.norm=none", "data.batch=4"));
 }
 
 static void check_norms(const char *text) {
     check_text(text, SETS("model.norm=batch", "data.batch=6"));
     check_text(text, SETS("model.norm=layer", "data.batch=5"));
+    check_text(text, SETS("model.norm=rms", "data.batch=5"));
     check_text(text, SETS("model.norm=none", "data.batch=3"));
 }
 

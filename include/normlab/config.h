@@ -23,23 +23,27 @@ typedef enum nl_norm {
     NL_NORM_LAYER,
     NL_NORM_GROUP,
     NL_NORM_INSTANCE,
-    NL_NORMS
+    NL_NORM_RMS,
+    NL_NORMS,
+    NL_NORM_OF_MODEL = NL_NORMS /* of a layer: what model.norm says */
 } nl_norm;
 typedef enum nl_schedule { NL_SCHEDULE_CONSTANT, NL_SCHEDULE_STEP, NL_SCHEDULE_COSINE } nl_schedule;
 typedef enum nl_math { NL_MATH_FP32, NL_MATH_TF32 } nl_math;
 typedef enum nl_layer_kind { NL_LAYER_CONV, NL_LAYER_MAX_POOL, NL_LAYER_AVG_POOL } nl_layer_kind;
 
 /* One entry of model.layers:
- *   - {conv: 96, kernel: 5, pad: 2, norm: true, relu: true}     stride 1, with bias
+ *   - {conv: 96, kernel: 5, pad: 2, norm: true, relu: true}     stride 1, with bias;
+ *                       norm: true is model.norm, a name of it is the layer's own
  *   - {pool: max, size: 2, dropout: true}                       stride = size
  *   - {pool: average}                                           global, the last layer */
 typedef struct nl_layer_spec {
     nl_layer_kind kind;
     int out, kernel, pad; /* convolution */
-    bool norm, relu;      /* convolution: followed by these, in this order */
-    int size;             /* max pool */
-    bool dropout;         /* max pool: followed by dropout with model.dropout */
-    int line;             /* of the config file, for errors; 0: unknown */
+    nl_norm norm;         /* convolution: followed by this and then by ReLU */
+    bool relu;
+    int size;     /* max pool */
+    bool dropout; /* max pool: followed by dropout with model.dropout */
+    int line;     /* of the config file, for errors; 0: unknown */
 } nl_layer_spec;
 
 typedef struct nl_config {

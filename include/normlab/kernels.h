@@ -134,6 +134,17 @@ int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbia
                              const nl_k_dropout *drop, void *scratch, uint32_t *counters,
                              void *stream);
 
+/* The same without centring: saved means are 0, deviations are about 0, a group may be one value,
+ * and dbias is not 0. */
+int nl_k_norm_rms_forward(float *y, nl_k_moments *saved /* (n,groups) */, const float *z,
+                          const float *bias, const float *gamma, const float *beta,
+                          const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
+                          void *stream);
+int nl_k_norm_rms_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
+                           const float *z, const float *bias, const float *gamma, const float *beta,
+                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
+                           void *scratch, uint32_t *counters, void *stream);
+
 /* --- no norm: bias, then ReLU (s->relu), pool and dropout as they are there --- */
 
 /* bias NULL: none, for a pool that follows no convolution; then dbias is NULL too. */

@@ -35,6 +35,15 @@ void NL_OP(norm_group_backward)(NL_REAL *dx, NL_REAL *dgamma, NL_REAL *dbeta, co
                                 const NL_REAL *x, const NL_REAL *mean, const NL_REAL *rstd,
                                 const NL_REAL *gamma, nl_norm_shape s);
 
+/* The same about zero: without centring, mean is 0 and rstd is 1 / sqrt(mean(x^2) + eps). */
+void NL_OP(norm_rms_forward)(NL_REAL *y, NL_REAL *mean /* (n,groups) */,
+                             NL_REAL *rstd /* (n,groups) */, const NL_REAL *x /* (n,c,hw) */,
+                             const NL_REAL *gamma, const NL_REAL *beta, nl_norm_shape s,
+                             double eps);
+void NL_OP(norm_rms_backward)(NL_REAL *dx, NL_REAL *dgamma, NL_REAL *dbeta, const NL_REAL *dy,
+                              const NL_REAL *x, const NL_REAL *mean, const NL_REAL *rstd,
+                              const NL_REAL *gamma, nl_norm_shape s);
+
 /* y = x < 0 ? 0 : x, in place allowed; dx = y <= 0 ? 0 : dy (NaN passes both). */
 void NL_OP(relu_forward)(NL_REAL *y, const NL_REAL *x, int64_t count);
 void NL_OP(relu_backward)(NL_REAL *dx, const NL_REAL *dy, const NL_REAL *y, int64_t count);

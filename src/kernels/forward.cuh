@@ -35,7 +35,7 @@ __device__ nl_k_moments set_moments(const Forward &f, const Stage &t, int set, i
     const Part p = f.source == Source::own
                        ? block_moments<V>(t, set, {0, t.planes * (t.hw / V)})
                        : combined(f.moments + set * f.moment_parts, f.moment_parts);
-    const nl_k_moments m = moments_of(p, f.eps);
+    const nl_k_moments m = moments_of(p, f.eps, t.centres);
     if (part == 0 && threadIdx.x == 0) {
         if (f.saved) f.saved[set] = m;
         if (f.fresh_mean) f.fresh_mean[set] = m.mean;

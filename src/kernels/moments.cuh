@@ -80,11 +80,15 @@ __device__ inline Part combined(const Part *parts, int count) {
     return combine(mine);
 }
 
-__device__ inline nl_k_moments moments_of(const Part &p, float eps) {
-    nl_k_moments m;
-    m.mean = static_cast<float>(p.mean);
-    m.rest = static_cast<float>(p.mean - m.mean);
-    m.var = static_cast<float>(p.m2 / p.count);
+__device__ inline nl_k_moments moments_of(const Part &p, float eps, bool centres) {
+    nl_k_moments m = {};
+    if (centres) {
+        m.mean = static_cast<float>(p.mean);
+        m.rest = static_cast<float>(p.mean - m.mean);
+        m.var = static_cast<float>(p.m2 / p.count);
+    } else {
+        m.var = static_cast<float>(p.m2 / p.count + p.mean * p.mean); // about zero: mean(x^2)
+    }
     m.rstd = 1.0f / sqrtf(m.var + eps) + 0.0f * m.var; // NaN, not 0, for a variance past all floats
     return m;
 }

@@ -9,6 +9,9 @@
  *
  *     D = sum dz = rstd (gamma S1 - h w A - X B)
  *
+ * Without centring (RMS norm: Zhang, Sennrich 2019, equation 4) mean is 0, rstd is 1 / sqrt(
+ * sum(x^2) / m + eps), and A is 0 in both: the bias in front has a gradient of its own.
+ *
  * A set is a group of one image. Up to kOwnSet values one block takes it, both ways in one launch.
  * For larger ones a first launch leaves each plane's sums, one warp a plane; then a block makes dz
  * of a part of a set. The last block to come of a group's images adds the planes' sums up over the
@@ -105,7 +108,7 @@ __global__ __launch_bounds__(kMaxThreads, 1) void norm_group_dz(const Backward b
     }
     const nl_k_moments m = b.saved[set];
     const Sums<float, 2> s = set_means(b, t, set);
-    const float A = s.v[0], B = s.v[1];
+    const float A = t.centres ? s.v[0] : 0.0f, B = s.v[1];
     part_dz<K, V, true>(b.dz, b.dy, t, m, A, B, set, b.parts, part);
     if (part != 0) return;
     for (int i = static_cast<int>(threadIdx.x); i < t.planes; i += static_cast<int>(blockDim.x)) {
@@ -152,18 +155,42 @@ int nl_k_counters(const nl_k_shape *s) {
     return s->c;
 }
 
-int nl_k_norm_group_forward(float *y, nl_k_moments *saved, const float *z, const float *bias,
-                            const float *gamma, const float *beta, const nl_k_shape *s, float eps,
-                            const nl_k_dropout *drop, void *scratch, void *stream) {
+static int forward_groups(float *y, nl_k_moments *saved, const float *z, const float *bias,
+                          const float *gamma, const float *beta, const nl_k_shape *s, float eps,
+                          const nl_k_dropout *drop, void *scratch, void *stream, bool centres) {
     NL_ASSERT(y && saved && z && bias && gamma && beta && scratch);
     if (too_large(s)) return cudaErrorInvalidValue;
     const int v = vector_width(s, z, s->pool ? z : y);
-    const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
-    NL_ASSERT(t.planes * t.hw > 1);
+    Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
+    t.centres = centres;
+    NL_ASSERT(!centres || t.planes * t.hw > 1);
     Forward f = {};
     f.y = y, f.saved = saved;
     f.moments = static_cast<Part *>(scratch), f.eps = eps, f.source = Source::parts;
     return by_shape(s, v, LaunchForward{f, t, stream});
+}
+
+static int backward_groups(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
+                           const float *z, const float *bias, const float *gamma, const float *beta,
+                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
+                           void *scratch, uint32_t *counters, void *stream, bool centres) {
+    NL_ASSERT(dz && dgamma && dbeta && dbias && dy && z && bias && gamma && beta && saved);
+    NL_ASSERT(scratch && counters);
+    if (too_large(s)) return cudaErrorInvalidValue;
+    const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
+    Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
+    t.centres = centres;
+    Backward b = {};
+    b.dz = dz, b.dgamma = dgamma, b.dbeta = dbeta, b.dbias = dbias, b.dy = dy, b.saved = saved;
+    b.sums = static_cast<PlaneSums *>(scratch), b.counters = counters, b.n = s->n,
+    b.groups = s->groups;
+    return by_shape(s, v, LaunchBackward{b, t, stream});
+}
+
+int nl_k_norm_group_forward(float *y, nl_k_moments *saved, const float *z, const float *bias,
+                            const float *gamma, const float *beta, const nl_k_shape *s, float eps,
+                            const nl_k_dropout *drop, void *scratch, void *stream) {
+    return forward_groups(y, saved, z, bias, gamma, beta, s, eps, drop, scratch, stream, true);
 }
 
 int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
@@ -171,14 +198,20 @@ int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbia
                              const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
                              const nl_k_dropout *drop, void *scratch, uint32_t *counters,
                              void *stream) {
-    NL_ASSERT(dz && dgamma && dbeta && dbias && dy && z && bias && gamma && beta && saved);
-    NL_ASSERT(scratch && counters);
-    if (too_large(s)) return cudaErrorInvalidValue;
-    const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
-    const Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
-    Backward b = {};
-    b.dz = dz, b.dgamma = dgamma, b.dbeta = dbeta, b.dbias = dbias, b.dy = dy, b.saved = saved;
-    b.sums = static_cast<PlaneSums *>(scratch), b.counters = counters, b.n = s->n,
-    b.groups = s->groups;
-    return by_shape(s, v, LaunchBackward{b, t, stream});
+    return backward_groups(dz, dgamma, dbeta, dbias, dy, z, bias, gamma, beta, saved, s, drop,
+                           scratch, counters, stream, true);
+}
+
+int nl_k_norm_rms_forward(float *y, nl_k_moments *saved, const float *z, const float *bias,
+                          const float *gamma, const float *beta, const nl_k_shape *s, float eps,
+                          const nl_k_dropout *drop, void *scratch, void *stream) {
+    return forward_groups(y, saved, z, bias, gamma, beta, s, eps, drop, scratch, stream, false);
+}
+
+int nl_k_norm_rms_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
+                           const float *z, const float *bias, const float *gamma, const float *beta,
+                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
+                           void *scratch, uint32_t *counters, void *stream) {
+    return backward_groups(dz, dgamma, dbeta, dbias, dy, z, bias, gamma, beta, saved, s, drop,
+                           scratch, counters, stream, false);
 }

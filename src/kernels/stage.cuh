@@ -25,6 +25,7 @@ struct Stage {
     const float *bias, *gamma, *beta; /* (c); NULL: 0, 1, 0 */
     nl_k_dropout drop;                /* slots NULL: none */
     int c, hw, w, relu;
+    bool centres;                         /* the norm takes the mean off */
     int k, pw, outputs;                   /* of the pool: size, width and size of an output plane */
     int units, edge;                      /* of a plane; its values that no window covers */
     int sets, planes, set_step, row_step; /* plane r of set s is s * set_step + r * row_step */
@@ -64,7 +65,7 @@ inline Stage make_stage(const float *z, const float *bias, const float *gamma, c
     Stage t = {};
     t.z = z, t.bias = bias, t.gamma = gamma, t.beta = beta;
     if (drop) t.drop = *drop;
-    t.c = s->c, t.hw = s->h * s->w, t.w = s->w, t.relu = s->relu;
+    t.c = s->c, t.hw = s->h * s->w, t.w = s->w, t.relu = s->relu, t.centres = true;
     t.outputs = t.hw;
     t.units = t.hw / v;
     if (s->pool > 0) {

@@ -82,6 +82,20 @@ def pixel_table(config):
 
 # ---- network --------------------------------------------------------------------------------
 
+class RmsNorm(torch.nn.Module):
+    """Over (C, H, W), weight and bias per channel: x rsqrt(mean(x^2) + eps) w + b."""
+
+    def __init__(self, channels, eps):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(channels))
+        self.bias = torch.nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x):
+        scale = torch.rsqrt(x.square().mean(dim=(1, 2, 3), keepdim=True) + self.eps)
+        return x * scale * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
 class Net(torch.nn.Module):
     """The network of a config (the JSON object of a checkpoint's metadata)."""
 
@@ -96,8 +110,10 @@ class Net(torch.nn.Module):
                                        padding=layer.get("pad", 0))
                 channels = layer["conv"]
                 self._add(f"conv{convs}", conv)
-                if layer.get("norm") and model["norm"] != "none":
-                    self._add(f"norm{convs}", self._norm(config, channels))
+                norm = layer.get("norm")  # true: the model's; a name: its own
+                norm = model["norm"] if norm is True else norm or "none"
+                if norm != "none":
+                    self._add(f"norm{convs}", self._norm(config, norm, channels))
                 if layer.get("relu"):
                     self.steps.append(torch.relu)
             elif layer["pool"] == "max":
@@ -112,14 +128,16 @@ class Net(torch.nn.Module):
         self.steps.append(module)
 
     @staticmethod
-    def _norm(config, channels):
+    def _norm(config, norm, channels):
         """Layer norm over (C, H, W) with weights per channel is group norm with one group."""
         model = config["model"]
-        if model["norm"] == "batch":
+        if norm == "rms":
+            return RmsNorm(channels, model["eps"])
+        if norm == "batch":
             return torch.nn.BatchNorm2d(channels, eps=model["eps"],
                                         momentum=config["train"]["norm_momentum"])
         groups = {"layer": 1, "instance": channels, "group": channels // model["group_size"]}
-        return torch.nn.GroupNorm(groups[model["norm"]], channels, eps=model["eps"])
+        return torch.nn.GroupNorm(groups[norm], channels, eps=model["eps"])
 
     def forward(self, x):
         for step in self.steps:

@@ -205,6 +205,7 @@ Test(engine_cuda, losses_of_batch_norm_with_l1) {
 Test(engine_cuda, losses_of_layer_norm) {
     NEED_DEVICE();
     check_losses("layer", NULL);
+    check_losses("rms", NULL);
 }
 
 Test(engine_cuda, losses_of_group_norm_with_nesterov_and_decay) {

@@ -35,7 +35,8 @@ static PLAIN(plain_run) PLAIN(norm_forward)(const stage *t) {
         OPS(norm_batch_forward)
         (r.u, r.mean, r.rstd, r.r_mean, r.r_var, r.x, r.gamma, r.beta, t->norm, NORM_EPS, 1);
     } else {
-        OPS(norm_group_forward)(r.u, r.mean, r.rstd, r.x, r.gamma, r.beta, t->norm, NORM_EPS);
+        (t->c->norm == STAGE_RMS ? OPS(norm_rms_forward) : OPS(norm_group_forward))(
+            r.u, r.mean, r.rstd, r.x, r.gamma, r.beta, t->norm, NORM_EPS);
     }
     return r;
 }
@@ -59,6 +60,8 @@ static void PLAIN(norm_backward)(const stage *t, results *to, const PLAIN(plain_
         OPS(norm_batch_backward)(dz, dgamma, dbeta, g, r->x, r->mean, r->rstd, r->gamma, t->norm);
     if (t->c->norm == STAGE_GROUP)
         OPS(norm_group_backward)(dz, dgamma, dbeta, g, r->x, r->mean, r->rstd, r->gamma, t->norm);
+    if (t->c->norm == STAGE_RMS)
+        OPS(norm_rms_backward)(dz, dgamma, dbeta, g, r->x, r->mean, r->rstd, r->gamma, t->norm);
     for (int64_t i = 0; i < t->in; i++) dbias[i / t->norm.hw % c] += dz[i];
     PLAIN(widen)(to->dz, dz, t->in);
     PLAIN(widen)(to->dgamma, dgamma, c);

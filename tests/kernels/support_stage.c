@@ -68,8 +68,8 @@ static stage make(const stage_case *c) {
     const int k = s.pool ? s.pool : 1, hw = s.h * s.w;
     stage t = {.c = c, .in = (int64_t)s.n * s.c * hw};
     t.out = (int64_t)s.n * s.c * (s.h / k) * (s.w / k);
-    t.norm = (nl_norm_shape){s.n, s.c, hw, c->norm == STAGE_GROUP ? s.groups : 0};
-    t.pairs = c->norm == STAGE_GROUP ? (int64_t)s.n * s.groups : s.c;
+    t.norm = (nl_norm_shape){s.n, s.c, hw, c->norm >= STAGE_GROUP ? s.groups : 0};
+    t.pairs = c->norm >= STAGE_GROUP ? (int64_t)s.n * s.groups : s.c;
     t.pool = (nl_pool_shape){s.n, s.c, s.h, s.w, k};
     cr_assert(s.n <= MOST_SLOTS);
     for (int i = 0; i < s.n; i++) t.slots[i] = (uint32_t)(i * 977 % 60000 + 11);
@@ -177,8 +177,9 @@ static void launch_forward(const stage *t, const device *d, const nl_k_dropout *
         error = nl_k_norm_batch_forward(d->results[0], d->saved, d->results[5], d->results[6], d->z,
                                         d->bias, d->gamma, d->beta, s, eps, drop, d->scratch, NULL);
     } else {
-        error = nl_k_norm_group_forward(d->results[0], d->saved, d->z, d->bias, d->gamma, d->beta,
-                                        s, eps, drop, d->scratch, NULL);
+        error = (t->c->norm == STAGE_RMS ? nl_k_norm_rms_forward : nl_k_norm_group_forward)(
+            d->results[0], d->saved, d->z, d->bias, d->gamma, d->beta, s, eps, drop, d->scratch,
+            NULL);
     }
     cr_assert(error == 0, "forward: error %d", error);
 }
@@ -195,8 +196,9 @@ static void launch_backward(const stage *t, const device *d, const nl_k_dropout 
         error = nl_k_norm_batch_backward(dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma,
                                          d->beta, d->saved, s, drop, d->scratch, NULL);
     } else {
-        error = nl_k_norm_group_backward(dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma,
-                                         d->beta, d->saved, s, drop, d->scratch, d->counters, NULL);
+        error = (t->c->norm == STAGE_RMS ? nl_k_norm_rms_backward : nl_k_norm_group_backward)(
+            dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma, d->beta, d->saved, s, drop,
+            d->scratch, d->counters, NULL);
     }
     cr_assert(error == 0, "backward: error %d", error);
 }
@@ -239,13 +241,13 @@ static double bound_of(const double *plain, const double *want, int64_t count) {
 
 static void describe(const stage_case *c, char *text, size_t size) {
     snprintf(text, size, "%dx%dx%dx%d groups %d pool %d relu %d drop %g at %g +- %g%s%s%s", c->s.n,
-             c->s.c, c->s.h, c->s.w, c->norm == STAGE_GROUP ? c->s.groups : 0, c->s.pool, c->s.relu,
+             c->s.c, c->s.h, c->s.w, c->norm >= STAGE_GROUP ? c->s.groups : 0, c->s.pool, c->s.relu,
              c->drop, c->input.mean, c->input.sigma, c->shift ? " unaligned" : "",
              c->bare ? " bare" : "", c->poison ? " NaN" : "");
 }
 
 void check_stage(const stage_case *c) {
-    static const char *const names[] = {"relu", "norm_batch", "norm_group"};
+    static const char *const names[] = {"relu", "norm_batch", "norm_group", "norm_rms"};
 #define X(name) #name,
     static const char *const result_names[] = {RESULTS(X)};
 #undef X

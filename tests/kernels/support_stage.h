@@ -6,7 +6,7 @@
 #include "normlab/kernels.h"    // nl_k_shape
 #include "support/norm_truth.h" // norm_input
 
-typedef enum stage_norm { STAGE_PLAIN, STAGE_BATCH, STAGE_GROUP } stage_norm;
+typedef enum stage_norm { STAGE_PLAIN, STAGE_BATCH, STAGE_GROUP, STAGE_RMS } stage_norm;
 
 typedef struct stage_case {
     stage_norm norm;

@@ -123,3 +123,16 @@ static const stage_case cases[] = {
 Test(k_norm_group, every_stage) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_stage(&cases[i]);
 }
+
+Test(k_norm_group, every_stage_without_centring) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        stage_case c = cases[i];
+        c.norm = STAGE_RMS;
+        check_stage(&c);
+    }
+}
+
+Test(k_norm_group, one_value_a_group_without_centring) {
+    check_stage(
+        &(stage_case){STAGE_RMS, {3, 4, 1, 1, 4, 0, 0}, 0, {0.5, 1}, 0, false, false, false});
+}

@@ -84,25 +84,30 @@ static void count_layer_keys(survey *s, const nl_config *config) {
 }
 
 static void count_places(survey *s, const nl_model *model, const nl_config *config) {
-    static const char *const norms[] = {"none", "batch", "layer", "group", "instance"};
     const nl_layer *first = &model->layers[0], *above = &model->layers[model->n_layers - 2];
     const nl_layer *last = above; /* the last convolution */
-    bool normed = false;
+    int kinds = 0;
     while (last->kind != NL_LAYER_CONV) last--;
-    for (int i = 0; i < model->n_layers; i++) normed = normed || model->layers[i].gamma >= 0;
     char name[48];
-    for (int i = 0; i < 5; i++) {
-        const bool is_so = normed ? (int)config->model.norm == i : i == 0;
-        snprintf(name, sizeof name, "norm %s", norms[i]);
-        count(s, name, is_so);
-        snprintf(name, sizeof name, "norm %s on the last convolution", norms[i]);
-        if (i > 0) count(s, name, last->gamma >= 0 && is_so);
+    for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
+        const nl_norm_row *norm = nl_norm_find((nl_norm)i);
+        bool any = false;
+        for (int k = 0; k < model->n_layers; k++) any = any || model->layers[k].norm == norm;
+        kinds += any;
+        snprintf(name, sizeof name, "norm %s", norm->name);
+        count(s, name, any);
+        snprintf(name, sizeof name, "norm %s on the last convolution", norm->name);
+        count(s, name, last->norm == norm);
     }
+    count(s, "norm none", kinds == 0);
+    count(s, "norms mixed", kinds > 1);
     count(s, "norm last", last->gamma >= 0 && above->kind == NL_LAYER_CONV);
     count(s, "pool first", first->kind == NL_LAYER_MAX_POOL);
     count(s, "pool before the average", above->kind == NL_LAYER_MAX_POOL);
-    if (normed && config->model.norm == NL_NORM_GROUP)
-        count_number(s, "group size", config->model.group_size);
+    bool grouped = false;
+    for (int k = 0; k < model->n_layers; k++)
+        grouped = grouped || model->layers[k].norm == nl_norm_find(NL_NORM_GROUP);
+    if (grouped) count_number(s, "group size", config->model.group_size);
 }
 
 static void count_batches(survey *s, const nl_random_net *net, const nl_config *config) {

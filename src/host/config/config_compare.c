@@ -10,6 +10,7 @@ static size_t size_of(nl_key_type type) {
         return sizeof(bool);
     case NL_KEY_INT:
     case NL_KEY_WORD:
+    case NL_KEY_NORM:
         return sizeof(int);
     case NL_KEY_SEED:
         return sizeof(uint32_t);

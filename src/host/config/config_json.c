@@ -13,6 +13,11 @@
 
 /* --- Config to JSON -------------------------------------------------------------------------- */
 
+static json_t *norm_to_json(const nl_key *key, int norm) {
+    if (norm == NL_NORM_NONE || norm == NL_NORM_OF_MODEL) return json_boolean(norm);
+    return json_string(key->words[norm]);
+}
+
 static json_t *value_to_json(const nl_key *key, const void *base) {
     const void *at = (const char *)base + key->offset;
     switch (key->type) {
@@ -26,6 +31,8 @@ static json_t *value_to_json(const nl_key *key, const void *base) {
         return json_real(*(const double *)at);
     case NL_KEY_WORD:
         return json_string(key->words[*(const int *)at]);
+    case NL_KEY_NORM:
+        return norm_to_json(key, *(const int *)at);
     }
     nl_abort("type of a key", __FILE__, __LINE__);
 }
@@ -46,10 +53,12 @@ static void set_path(json_t *object, const char *path, json_t *value) {
 }
 
 static json_t *layer_to_json(const nl_layer_spec *spec) {
+    const nl_layer_draft draft = {.spec = *spec};
+    const nl_key *norm = &nl_layer_keys[nl_key_find(nl_layer_keys, nl_layer_key_count, "norm")];
     json_t *layer = NULL;
     if (spec->kind == NL_LAYER_CONV)
-        layer = json_pack("{si si si sb sb}", "conv", spec->out, "kernel", spec->kernel, "pad",
-                          spec->pad, "norm", spec->norm, "relu", spec->relu);
+        layer = json_pack("{si si si so sb}", "conv", spec->out, "kernel", spec->kernel, "pad",
+                          spec->pad, "norm", value_to_json(norm, &draft), "relu", spec->relu);
     else if (spec->kind == NL_LAYER_MAX_POOL)
         layer =
             json_pack("{ss si sb}", "pool", "max", "size", spec->size, "dropout", spec->dropout);

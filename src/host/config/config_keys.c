@@ -16,7 +16,8 @@
 
 /* --- The table ------------------------------------------------------------------------------- */
 
-static const char *const norm_words[] = {"none", "batch", "layer", "group", "instance", NULL};
+static const char *const norm_words[] = {"none",     "batch", "layer", "group",
+                                         "instance", "rms",   NULL};
 static const char *const schedule_words[] = {"constant", "step", "cosine", NULL};
 static const char *const math_words[] = {"fp32", "tf32", NULL};
 static const char *const pool_words[] = {"max", "average", NULL};
@@ -89,7 +90,7 @@ const nl_key nl_layer_keys[] = {
     {"conv", NL_KEY_INT, AT(spec.out), FROM_TO(1, 4096), NULL, NULL, "output channels"},
     {"kernel", NL_KEY_INT, AT(spec.kernel), FROM_TO(1, 28), NULL, NULL, "its width and height"},
     {"pad", NL_KEY_INT, AT(spec.pad), FROM_TO(0, 27), NULL, NULL, "zeros at each edge"},
-    {"norm", NL_KEY_BOOL, AT(spec.norm), ANY, NULL, NULL, "then the norm"},
+    {"norm", NL_KEY_NORM, AT(spec.norm), ANY, norm_words, NULL, "then that of model.norm, or its own"},
     {"relu", NL_KEY_BOOL, AT(spec.relu), ANY, NULL, NULL, "then ReLU"},
     {"pool", NL_KEY_WORD, AT(pool), ANY, pool_words, NULL, "average: global, the last layer"},
     {"size", NL_KEY_INT, AT(spec.size), FROM_TO(2, 28), NULL, NULL, "width, height and stride"},
@@ -124,6 +125,12 @@ void nl_key_range(char *text, size_t size, const nl_key *key) {
     }
     if (key->type == NL_KEY_WORD) {
         words_text(text, size, key->words);
+        return;
+    }
+    if (key->type == NL_KEY_NORM) {
+        char words[96];
+        words_text(words, sizeof words, key->words);
+        snprintf(text, size, "true | false | %s", words);
         return;
     }
     const char *kind = key->type == NL_KEY_REAL ? "number" : "whole number";
@@ -268,11 +275,20 @@ static int parse_word(void *at, const nl_key *key, const char *path, const nl_sc
     return NL_OK;
 }
 
+static int parse_norm(void *at, const nl_key *key, const char *path, const nl_scalar *value,
+                      nl_error *err) {
+    const bool is_true = !strcmp(value->text, "true"), is_false = !strcmp(value->text, "false");
+    if (value->quoted || (!is_true && !is_false)) return parse_word(at, key, path, value, err);
+    *(int *)at = is_true ? NL_NORM_OF_MODEL : NL_NORM_NONE;
+    return NL_OK;
+}
+
 int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scalar *value,
                  nl_error *err) {
     void *at = (char *)base + key->offset;
     if (key->type == NL_KEY_BOOL || key->type == NL_KEY_WORD)
         return parse_word(at, key, path, value, err);
+    if (key->type == NL_KEY_NORM) return parse_norm(at, key, path, value, err);
 
     const bool is_number = key->type == NL_KEY_REAL;
     if (value->quoted) return wrong(err, key, path, value, "a string");

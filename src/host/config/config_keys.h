@@ -13,7 +13,8 @@ typedef enum nl_key_type {
     NL_KEY_INT,
     NL_KEY_SEED,
     NL_KEY_REAL,
-    NL_KEY_WORD
+    NL_KEY_WORD,
+    NL_KEY_NORM /* a layer's: true, false or a word */
 } nl_key_type;
 
 /* Allowed numbers; INFINITY: no limit worth telling. */
@@ -27,7 +28,7 @@ typedef struct nl_key {
     nl_key_type type;
     size_t offset; /* of the value in its struct */
     nl_limits limits;
-    const char *const *words; /* NL_KEY_WORD: by value of the enum, closed by NULL */
+    const char *const *words; /* NL_KEY_WORD, NL_KEY_NORM: by value of the enum, closed by NULL */
     const char *fallback;     /* the default, as text; NULL: none */
     const char *help;
 } nl_key;

@@ -132,17 +132,18 @@ static int batch_backward(const step *s, const place *p, const float *dy) {
 static int group_forward(const step *s, const place *p) {
     const nl_cuda_net *net = s->net;
     const nl_cuda_block *b = p->block;
-    return nl_k_norm_group_forward(b->y, b->saved, b->z, p->bias, p->gamma, p->beta, &p->shape,
-                                   net->eps, p->drop, net->scratch, net->stream);
+    return (b->conv->norm->centres ? nl_k_norm_group_forward : nl_k_norm_rms_forward)(
+        b->y, b->saved, b->z, p->bias, p->gamma, p->beta, &p->shape, net->eps, p->drop,
+        net->scratch, net->stream);
 }
 
 static int group_backward(const step *s, const place *p, const float *dy) {
     const nl_cuda_net *net = s->net;
     const nl_cuda_block *b = p->block;
     const nl_layer *l = b->conv;
-    return nl_k_norm_group_backward(b->dz, grad(s, l->gamma), grad(s, l->beta), grad(s, l->bias),
-                                    dy, b->z, p->bias, p->gamma, p->beta, b->saved, &p->shape,
-                                    p->drop, net->scratch, net->counters, net->stream);
+    return (l->norm->centres ? nl_k_norm_group_backward : nl_k_norm_rms_backward)(
+        b->dz, grad(s, l->gamma), grad(s, l->beta), grad(s, l->bias), dy, b->z, p->bias, p->gamma,
+        p->beta, b->saved, &p->shape, p->drop, net->scratch, net->counters, net->stream);
 }
 
 static const norm_over norms[] = {

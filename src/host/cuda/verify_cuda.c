@@ -67,6 +67,7 @@ static int finish(arena *a) {
 
 typedef struct block {
     nl_k_shape s;
+    bool centres;
     float *in[NL_V_INPUTS], *out[NL_V_OUTPUTS];
     nl_k_moments *saved;
     nl_k_dropout drop;
@@ -104,15 +105,15 @@ static int batch_backward(const block *b, void *stream) {
 
 static int group_forward(const block *b, void *stream) {
     float *const *in = b->in, *const *out = b->out;
-    return nl_k_norm_group_forward(out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, EPS,
-                                   b->drops, b->scratch, stream);
+    return (b->centres ? nl_k_norm_group_forward : nl_k_norm_rms_forward)(
+        out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, EPS, b->drops, b->scratch, stream);
 }
 
 static int group_backward(const block *b, void *stream) {
     float *const *in = b->in, *const *out = b->out;
-    return nl_k_norm_group_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
-                                    in[3], b->saved, &b->s, b->drops, b->scratch, b->counters,
-                                    stream);
+    return (b->centres ? nl_k_norm_group_backward : nl_k_norm_rms_backward)(
+        out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2], in[3], b->saved, &b->s,
+        b->drops, b->scratch, b->counters, stream);
 }
 
 static int relu_forward(const block *b, void *stream) {
@@ -143,7 +144,8 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
                      .w = c->w,
                      .groups = c->groups,
                      .pool = c->pool,
-                     .relu = c->relu}};
+                     .relu = c->relu},
+               .centres = c->norm && c->norm->centres};
     for (int i = 0; i < NL_V_INPUTS; i++) b.in[i] = take_floats(a, c->in_count[i], c->in[i]);
     for (int i = 0; i < NL_V_OUTPUTS; i++) b.out[i] = take_floats(a, c->out_count[i], NULL);
     b.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *b.saved, NULL);

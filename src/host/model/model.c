@@ -86,13 +86,13 @@ static int fail_group_size(builder *b, int index, const nl_layer *l) {
     nl_key_place(where, sizeof where, b->config, "model.group_size", layer);
     nl_fail(b->err, NL_EUSAGE, where, "model.group_size: %d does not divide the %d channels of %s",
             b->config->model.group_size, l->out_c, l->label);
-    nl_hint(b->err, "a number that divides the channels of every layer with a norm");
+    nl_hint(b->err, "a number that divides the channels of every layer with group norm");
     return NL_EUSAGE;
 }
 
 static int build_norm(builder *b, int index, nl_layer *l) {
-    if (!b->config->model.layers[index].norm) return NL_OK;
-    l->norm = nl_norm_find(b->config->model.norm);
+    const nl_norm own = b->config->model.layers[index].norm;
+    l->norm = nl_norm_find(own == NL_NORM_OF_MODEL ? b->config->model.norm : own);
     if (!l->norm) return NL_OK;
     const int64_t map = (int64_t)l->out_h * l->out_w;
     if (!l->norm->groups) {

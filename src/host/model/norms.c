@@ -28,6 +28,8 @@ static const nl_norm_row rows[] = {
                        "Wu, He 2018, Group Normalization, equations 1, 2 and 7"},
     [NL_NORM_INSTANCE] = {"instance", NL_SETS_GROUPS, each_channel, true, false,
                           "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization"},
+    [NL_NORM_RMS] = {"rms", NL_SETS_GROUPS, one_group, false, false,
+                     "Zhang, Sennrich 2019, Root Mean Square Layer Normalization, equation 4"},
 };
 // clang-format on
 static_assert(sizeof rows / sizeof *rows == NL_NORMS, "a row for each norm");

@@ -144,15 +144,30 @@ static int most_channels(const shape *s, const nl_layer_spec *l) {
     return most < 1 ? 1 : most > 64 ? 64 : (int)most;
 }
 
-static bool may_norm(const nl_random_net *net, const shape *s, const nl_layer_spec *l) {
-    const char *norm = value_of(net, "model.norm");
+static nl_norm norm_named(const char *name) {
+    int norm = NL_NORM_NONE + 1;
+    while (norm < NL_NORMS && strcmp(nl_norm_find((nl_norm)norm)->name, name) != 0) norm++;
+    return norm < NL_NORMS ? (nl_norm)norm : NL_NORM_NONE;
+}
+
+static bool may_norm(nl_norm norm, const nl_random_net *net, const shape *s,
+                     const nl_layer_spec *l) {
+    const nl_norm_row *row = nl_norm_find(norm);
+    if (!row) return true;
     const int side = s->side + 2 * l->pad - l->kernel + 1;
-    const int group = atoi(value_of(net, "model.group_size"));
-    if (!strcmp(norm, "group") && l->out % group != 0) return false;
-    if (side > 1) return true;
-    if (!strcmp(norm, "batch")) return s->smallest > 1;
-    if (!strcmp(norm, "layer")) return l->out > 1;
-    return !strcmp(norm, "none") || (!strcmp(norm, "group") && group > 1);
+    int values = s->smallest;
+    if (row->groups) {
+        const int groups = row->groups(l->out, atoi(value_of(net, "model.group_size")));
+        if (groups == 0) return false;
+        values = l->out / groups;
+    }
+    return !row->centres || values * side * side > 1;
+}
+
+/* Some layers get a norm of their own. */
+static void mix_norms(nl_layer_spec *l, const nl_random_net *net, dice *mix, const shape *s) {
+    const nl_norm own = (nl_norm)between(mix, NL_NORM_NONE + 1, NL_NORMS - 1);
+    if (chance(mix, 20) && may_norm(own, net, s, l)) l->norm = own;
 }
 
 static nl_layer_spec draw_conv(const nl_random_net *net, dice *d, const shape *s, bool last) {
@@ -170,7 +185,8 @@ static nl_layer_spec draw_conv(const nl_random_net *net, dice *d, const shape *s
     const int group = atoi(value_of(net, "model.group_size"));
     if (norm && !last && !strcmp(value_of(net, "model.norm"), "group"))
         l.out = group * ((l.out + group - 1) / group);
-    l.norm = norm && may_norm(net, s, &l);
+    const nl_norm of_model = norm_named(value_of(net, "model.norm"));
+    l.norm = norm && may_norm(of_model, net, s, &l) ? NL_NORM_OF_MODEL : NL_NORM_NONE;
     l.relu = chance(d, last ? 30 : 70);
     return l;
 }
@@ -184,7 +200,7 @@ static void add_layer(nl_random_net *net, shape *s, nl_layer_spec l) {
     s->c = l.out;
 }
 
-static void draw_layers(nl_random_net *net, dice *d, int64_t macs) {
+static void draw_layers(nl_random_net *net, dice *d, dice *mix, int64_t macs) {
     const int count = between(d, 1, NL_RANDOM_LAYERS - 1),
               batch = atoi(value_of(net, "data.batch"));
     const int left = (int)net->images % batch;
@@ -198,23 +214,26 @@ static void draw_layers(nl_random_net *net, dice *d, int64_t macs) {
     for (int i = 0; i < count; i++) {
         const bool conv = i == last || (i < last && !chance(d, i == 0 ? 25 : 35));
         const int most = smaller(s.side, 4);
-        if (conv)
-            add_layer(net, &s, draw_conv(net, d, &s, i == last));
-        else if (most >= 2)
-            add_layer(net, &s,
-                      (nl_layer_spec){.kind = NL_LAYER_MAX_POOL,
-                                      .size = between(d, 2, most),
-                                      .dropout = chance(d, 50)});
+        nl_layer_spec l = {.kind = NL_LAYER_MAX_POOL};
+        if (conv) {
+            l = draw_conv(net, d, &s, i == last);
+            mix_norms(&l, net, mix, &s);
+        } else if (most >= 2) {
+            l.size = between(d, 2, most);
+            l.dropout = chance(d, 50);
+        }
+        if (conv || most >= 2) add_layer(net, &s, l);
     }
     add_layer(net, &s, (nl_layer_spec){.kind = NL_LAYER_AVG_POOL});
 }
 
 void nl_random_net_draw(nl_random_net *net, uint32_t seed, int64_t macs) {
-    dice d = {seed, 0};
+    dice d = {seed, 0}, mix = {seed, 500000}; /* apart from each other and from the images' */
     *net = (nl_random_net){.seed = seed};
     draw_keys(net, &d);
     draw_sizes(net, &d, macs < CHEAP ? 12 : 33);
-    draw_layers(net, &d, macs);
+    if (chance(&mix, 15)) set_value(net, "model.norm", "rms");
+    draw_layers(net, &d, &mix, macs);
 }
 
 /* ---- the config --------------------------------------------------------------------------------
@@ -229,7 +248,10 @@ static void write_layer(FILE *out, const nl_layer_spec *l) {
     } else {
         fprintf(out, "    - {conv: %d, kernel: %d", l->out, l->kernel);
         if (l->pad) fprintf(out, ", pad: %d", l->pad);
-        if (l->norm) fputs(", norm: true", out);
+        if (l->norm == NL_NORM_OF_MODEL)
+            fputs(", norm: true", out);
+        else if (l->norm)
+            fprintf(out, ", norm: %s", nl_norm_find(l->norm)->name);
         fprintf(out, ", relu: %s}\n", l->relu ? "true" : "false");
     }
 }

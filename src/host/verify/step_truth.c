@@ -157,7 +157,8 @@ void nl_truth_open(nl_step_truth *t, const nl_engine_spec *spec, const float *pa
         t->scale = fmax(t->scale, t->largest[i]);
     }
     for (int i = 0; i < model->n_layers; i++)
-        if (model->layers[i].gamma >= 0) t->scale = fmax(t->scale, nl_probe_terms_f64(t->probe, i));
+        if (model->layers[i].norm && model->layers[i].norm->centres)
+            t->scale = fmax(t->scale, nl_probe_terms_f64(t->probe, i));
     nl_truth_sample(t, params, buffers, epoch, 0);
 }
 

@@ -104,6 +104,12 @@ void nl_norm_group_fast_forward(nl_norm_map *map, const nl_cells *cells, const f
 void nl_norm_group_fast_backward(nl_norm_map *map, const nl_cells *cells, const float *gamma, int c,
                                  int groups, int hw);
 
+/* The same about zero: no mean is taken off, rstd is 1 / sqrt(mean(x^2) + eps). */
+void nl_norm_rms_fast_forward(nl_norm_map *map, const nl_cells *cells, const float *gamma,
+                              const float *beta, int c, int groups, int hw, double eps);
+void nl_norm_rms_fast_backward(nl_norm_map *map, const nl_cells *cells, const float *gamma, int c,
+                               int groups, int hw);
+
 /* Batch norm: cells of n images; one map for all. Running values (c) are updated. */
 void nl_norm_batch_fast_forward(nl_norm_map *map, float *running_mean, float *running_var,
                                 const nl_cells *cells /* (n) */, const float *gamma,

@@ -112,7 +112,8 @@ nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *f, float *buffers,
                          .groups = l->groups,
                          .hw = f->hw,
                          .eps = e->model->eps,
-                         .momentum = e->model->norm_momentum};
+                         .momentum = e->model->norm_momentum,
+                         .centres = l->norm->centres};
 }
 
 /* ---- Whole ---- */

@@ -27,6 +27,11 @@ static inline double nl_moments_rstd(const nl_moments *all, double eps) {
     return 1 / sqrt(var + eps) + 0 * (double)(float)var;
 }
 
+/* The same moments about zero: the mean of x^2 is var + mean^2, which cancels nothing. */
+static inline nl_moments nl_moments_about_zero(const nl_moments *all) {
+    return (nl_moments){all->count, 0, fma(all->mean * all->mean, all->count, all->m2)};
+}
+
 /* The forward map of one channel: mean split in two floats. */
 static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, double rstd,
                                   float gamma, float beta) {

@@ -18,11 +18,13 @@ static void batch_evaluate(nl_norm_map *map, const nl_cells *cells, const nl_nor
 }
 
 static void group_forward(nl_norm_map *map, const nl_cells *cells, const nl_norm_job *j) {
-    nl_norm_group_fast_forward(map, cells, j->gamma, j->beta, j->c, j->groups, j->hw, j->eps);
+    (j->centres ? nl_norm_group_fast_forward : nl_norm_rms_fast_forward)(
+        map, cells, j->gamma, j->beta, j->c, j->groups, j->hw, j->eps);
 }
 
 static void group_backward(nl_norm_map *map, const nl_cells *cells, const nl_norm_job *j) {
-    nl_norm_group_fast_backward(map, cells, j->gamma, j->c, j->groups, j->hw);
+    (j->centres ? nl_norm_group_fast_backward : nl_norm_rms_fast_backward)(map, cells, j->gamma,
+                                                                           j->c, j->groups, j->hw);
 }
 
 const nl_norm_over nl_norms_fast[] = {

@@ -10,6 +10,7 @@ typedef struct nl_norm_job {
     float *mean, *var;         /* (c) running values; NULL where the norm keeps none */
     int n, c, groups, hw;
     double eps, momentum;
+    bool centres;
 } nl_norm_job;
 
 typedef void nl_norm_pooling(nl_norm_map *map, const nl_cells *cells, const nl_norm_job *job);

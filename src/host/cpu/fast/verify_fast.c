@@ -92,7 +92,8 @@ static void pool_all(work *w, bool backward) {
                              .groups = c->groups,
                              .hw = w->hw,
                              .eps = EPS,
-                             .momentum = 1};
+                             .momentum = 1,
+                             .centres = c->norm->centres};
     const nl_norm_over *over = &nl_norms_fast[c->norm->sets];
     for (int i = 0; i < c->n; i += together)
         (backward ? over->backward : over->forward)(map_of(w, i), &w->cells[i], &job);

@@ -96,7 +96,8 @@ static norm_job job_of(const plain_net *net, const nl_layer *layer, const net_st
         .running_var = layer->norm->runs && buffers ? AT(buffers, net, layer->r_var) : NULL,
         .s = norm_shape(layer, n),
         .eps = net->model->eps,
-        .momentum = net->model->norm_momentum};
+        .momentum = net->model->norm_momentum,
+        .centres = layer->norm->centres};
 }
 
 static void forward_norm(plain_net *net, const nl_layer *layer, net_store *store,

@@ -19,11 +19,13 @@ static void batch_evaluate(const norm_job *j) {
 }
 
 static void group_forward(const norm_job *j) {
-    OP(norm_group_forward)(j->y, j->mean, j->rstd, j->x, j->gamma, j->beta, j->s, j->eps);
+    (j->centres ? OP(norm_group_forward) : OP(norm_rms_forward))(j->y, j->mean, j->rstd, j->x,
+                                                                 j->gamma, j->beta, j->s, j->eps);
 }
 
 static void group_backward(const norm_job *j, real *dx, real *dgamma, real *dbeta, const real *dy) {
-    OP(norm_group_backward)(dx, dgamma, dbeta, dy, j->x, j->mean, j->rstd, j->gamma, j->s);
+    (j->centres ? OP(norm_group_backward) : OP(norm_rms_backward))(
+        dx, dgamma, dbeta, dy, j->x, j->mean, j->rstd, j->gamma, j->s);
 }
 
 const norm_over OP(norms)[] = {

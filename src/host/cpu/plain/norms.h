@@ -11,6 +11,7 @@ typedef struct norm_job {
     real *running_mean, *running_var; /* NULL where the norm keeps none */
     nl_norm_shape s;
     double eps, momentum;
+    bool centres;
 } norm_job;
 
 typedef struct norm_over {

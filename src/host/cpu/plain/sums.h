@@ -98,6 +98,12 @@ static inline moments moments_of(const real *x, rows r) {
     return (moments){m, c, var < 0 ? 0 : var + 0 * var};
 }
 
+/* mean 0, and the mean of x^2 in the variance's place. */
+static inline moments moments_about_zero(const real *x, rows r) {
+    const real square = sum_centred_rows(x, r, 0).b / (real)(r.rows * r.width);
+    return (moments){0, 0, square + 0 * square}; /* one too large for a real: as above */
+}
+
 /* mean(x) - m: what a mean that was rounded to `real` has lost. */
 static inline real lost_mean(const real *x, rows r, real m) {
     return sum_centred_rows(x, r, m).a / (real)(r.rows * r.width);

@@ -44,7 +44,8 @@ static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
                         .running_var = running[1],
                         .s = {c->n, c->c, c->h * c->w, c->groups},
                         .eps = EPS,
-                        .momentum = 1};
+                        .momentum = 1,
+                        .centres = c->norm && c->norm->centres};
     if (c->norm)
         OP(norms)[c->norm->sets].forward(&j);
     else
