@@ -142,8 +142,13 @@ Test(network, gradient_with_instance_norm) {
     check_network("model.norm=instance");
 }
 
-Test(network, gradient_with_rms_norm) {
-    check_network("model.norm=rms");
+/* One that is added to the table is tried too. */
+Test(network, gradient_with_every_norm_of_the_table) {
+    for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
+        char set[64];
+        snprintf(set, sizeof set, "model.norm=%s", nl_norm_find((nl_norm)i)->name);
+        check_network(set);
+    }
 }
 
 Test(network, gradient_without_norm) {
