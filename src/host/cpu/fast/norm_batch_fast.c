@@ -33,6 +33,6 @@ void nl_norm_batch_fast_backward(nl_norm_map *map, const nl_cells *cells, const 
             dy += cells[image].dy[i];
             dy_xc += cells[image].dy_xc[i];
         }
-        nl_map_backward(map, i, gamma[i] * dy / count, gamma[i] * dy_xc / count);
+        nl_map_backward(map, i, gamma[i], gamma[i] * dy / count, gamma[i] * dy_xc / count);
     }
 }

@@ -33,11 +33,19 @@ enum { BLOCK = 4 };
 
 /* Pixels that are summed by themselves before their sum joins the others': one running float sum
  * over hundreds of values would lose digits. */
-enum { RUN = 32 };
+enum { RUN = 16 };
+
+/* Adds what a run has summed; *lost is what the roundings of these additions have left out (Knuth's
+ * two-sum), and makes up for it at the end. */
+NL_INLINE void add_exactly(v8 *sum, v8 *lost, v8 run) {
+    const v8 total = *sum + run, added = total - *sum;
+    *lost += (*sum - (total - added)) + (run - added);
+    *sum = total;
+}
 
 /* Adds the sums of d = x - mean, and of d^2, over so many pixels. */
-NL_INLINE void add_run(v8 *sum, v8 *square, const float *x, const v8 *mean, int pixels, int cp,
-                       int vecs) {
+NL_INLINE void add_run(v8 *sum, v8 *square, v8 *lost, const float *x, const v8 *mean, int pixels,
+                       int cp, int vecs) {
     v8 run[BLOCK] = {0}, run_square[BLOCK] = {0};
     for (int p = 0; p < pixels; p++)
         for (int j = 0; j < vecs; j++) {
@@ -46,13 +54,13 @@ NL_INLINE void add_run(v8 *sum, v8 *square, const float *x, const v8 *mean, int 
             run_square[j] = nl_fma(d, d, run_square[j]);
         }
     for (int j = 0; j < vecs; j++) {
-        sum[j] += run[j];
-        square[j] += run_square[j];
+        sum[j] += run[j]; /* nearly 0 */
+        add_exactly(&square[j], &lost[j], run_square[j]);
     }
 }
 
 NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int first, int vecs) {
-    v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, mean[BLOCK];
+    v8 sum[BLOCK] = {0}, square[BLOCK] = {0}, lost[BLOCK] = {0}, mean[BLOCK];
     const float count =
         (float)hw; /* divided by, not multiplied with 1 / hw: exact where it can be */
     for (int j = 0; j < vecs; j++) mean[j] = nl_load(x + first + 8 * j);
@@ -64,10 +72,10 @@ NL_INLINE void cells_block(nl_cells *cells, const float *x, int hw, int cp, int 
         sum[j] = (v8){0};
     }
     for (int p = 0; p < hw; p += RUN)
-        add_run(sum, square, x + (ptrdiff_t)p * cp + first, mean, hw - p < RUN ? hw - p : RUN, cp,
-                vecs);
+        add_run(sum, square, lost, x + (ptrdiff_t)p * cp + first, mean, hw - p < RUN ? hw - p : RUN,
+                cp, vecs);
     for (int j = 0; j < vecs; j++) {
-        const v8 rest = sum[j] / count, m2 = nl_fma(-sum[j], rest, square[j]);
+        const v8 rest = sum[j] / count, m2 = nl_fma(-sum[j], rest, square[j] + lost[j]);
         nl_store(cells->mean + first + 8 * j, mean[j]);
         nl_store(cells->rest + first + 8 * j, rest);
         nl_store(cells->m2 + first + 8 * j, nl_zero_where(m2 < 0, m2)); /* NaN stays */
@@ -127,7 +135,7 @@ NL_INLINE v8 masked(v8 g, v8 xc, const block_map *b, int j, bool relu) {
 NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
                               const nl_norm_map *map, int hw, int cp, bool relu, int first,
                               int vecs) {
-    v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0};
+    v8 dy[BLOCK] = {0}, dy_xc[BLOCK] = {0}, lost[BLOCK] = {0}, lost_xc[BLOCK] = {0};
     block_map b;
     load_map(&b, map, first, vecs);
     for (int p = 0; p < hw;) {
@@ -141,13 +149,13 @@ NL_INLINE void backward_block(nl_cells *cells, const float *g, const float *x,
                 run_xc[j] = nl_fma(d, xc, run_xc[j]);
             }
         for (int j = 0; j < vecs; j++) {
-            dy[j] += run[j];
-            dy_xc[j] += run_xc[j];
+            add_exactly(&dy[j], &lost[j], run[j]);
+            add_exactly(&dy_xc[j], &lost_xc[j], run_xc[j]);
         }
     }
     for (int j = 0; j < vecs; j++) {
-        nl_store(cells->dy + first + 8 * j, dy[j]);
-        nl_store(cells->dy_xc + first + 8 * j, dy_xc[j]);
+        nl_store(cells->dy + first + 8 * j, dy[j] + lost[j]);
+        nl_store(cells->dy_xc + first + 8 * j, dy_xc[j] + lost_xc[j]);
     }
 }
 
@@ -161,7 +169,7 @@ void nl_cells_backward(nl_cells *cells, const float *g, const float *x, const nl
 NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, const float *x,
                                     const nl_norm_map *map, int hw, int cp, bool relu, int first,
                                     int vecs) {
-    v8 by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0};
+    v8 by_x[BLOCK], shift[BLOCK], sum[BLOCK] = {0}, lost[BLOCK] = {0};
     block_map b;
     load_map(&b, map, first, vecs);
     for (int j = 0; j < vecs; j++) {
@@ -179,11 +187,11 @@ NL_INLINE void apply_backward_block(float *dz, float *dbias, const float *g, con
                 run[j] += d;
                 nl_store(dz + at, d);
             }
-        for (int j = 0; j < vecs; j++) sum[j] += run[j];
+        for (int j = 0; j < vecs; j++) add_exactly(&sum[j], &lost[j], run[j]);
     }
     for (int j = 0; j < vecs; j++) {
         float *to = dbias + first + 8 * j;
-        nl_store(to, nl_load(to) + sum[j]);
+        nl_store(to, nl_load(to) + (sum[j] + lost[j]));
     }
 }
 
@@ -196,7 +204,7 @@ void nl_norm_apply_backward(float *dz, float *dbias, const float *g, const float
 
 NL_INLINE void relu_bias_block(float *g, float *dbias, const float *y, int hw, int cp, bool relu,
                                int first, int vecs) {
-    v8 sum[BLOCK] = {0};
+    v8 sum[BLOCK] = {0}, lost[BLOCK] = {0};
     for (int p = 0; p < hw;) {
         v8 run[BLOCK] = {0};
         for (const int end = hw - p < RUN ? hw : p + RUN; p < end; p++)
@@ -209,11 +217,11 @@ NL_INLINE void relu_bias_block(float *g, float *dbias, const float *y, int hw, i
                 }
                 run[j] += d;
             }
-        for (int j = 0; j < vecs; j++) sum[j] += run[j];
+        for (int j = 0; j < vecs; j++) add_exactly(&sum[j], &lost[j], run[j]);
     }
     for (int j = 0; j < vecs; j++) {
         float *to = dbias + first + 8 * j;
-        nl_store(to, nl_load(to) + sum[j]);
+        nl_store(to, nl_load(to) + (sum[j] + lost[j]));
     }
 }
 

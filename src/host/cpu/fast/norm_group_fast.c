@@ -31,7 +31,7 @@ static inline void backward(nl_norm_map *map, const nl_cells *cells, const float
             dy_xc += (double)gamma[i] * cells->dy_xc[i];
         }
         for (int i = first; i < first + size; i++)
-            nl_map_backward(map, i, centres ? dy / count : 0, dy_xc / count);
+            nl_map_backward(map, i, gamma[i], centres ? dy / count : 0, dy_xc / count);
     }
 }
 

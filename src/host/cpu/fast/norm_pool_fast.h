@@ -43,10 +43,14 @@ static inline void nl_map_forward(nl_norm_map *map, int channel, double mean, do
 }
 
 /* The backward map of one channel from the means over the pooled values of dy gamma and of dy gamma
- * (x - mean). */
-static inline void nl_map_backward(nl_norm_map *map, int channel, double mean_dy,
+ * (x - mean). Its three terms cancel, in a sum over pixels almost wholly, so they must not be
+ * rounded apart: the two of the means carry the rounding of scale, which then is one factor of all.
+ * A scale that has lost digits, or is 0, cannot tell it. */
+static inline void nl_map_backward(nl_norm_map *map, int channel, float gamma, double mean_dy,
                                    double mean_dy_xc) {
     const double rstd = map->rstd[channel];
-    map->by_x[channel] = (float)(-rstd * rstd * rstd * mean_dy_xc);
-    map->shift[channel] = (float)(-rstd * mean_dy);
+    const float scale = map->scale[channel];
+    const double factor = isnormal(scale) ? scale / (double)gamma : rstd;
+    map->by_x[channel] = (float)(-factor * rstd * rstd * mean_dy_xc);
+    map->shift[channel] = (float)(-factor * mean_dy);
 }
