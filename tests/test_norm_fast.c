@@ -200,3 +200,31 @@ Test(norm_fast, a_variance_past_all_floats_is_not_hidden) {
     check_overflow(&group_ops, 2);
     check_overflow(&plain, 2);
 }
+
+/* Sums over the pixels of an image, as exact as a float can say: what they lose is the same at
+ * every pixel afterwards, and a gradient that cancels over the image shows it. Constants are the
+ * worst case, since each addition of a run rounds alike. */
+Test(norm_fast, sums_over_pixels_lose_nothing) {
+    enum { most = 64 * 64, cp = 8 };
+    static const int pixels[] = {576, 676, 784, most};
+    static float g[most * cp], x[most * cp], memory[12 * cp];
+    nl_cells cells = {memory, memory + cp, memory + 2 * cp, memory + 3 * cp, memory + 4 * cp};
+    nl_norm_map map = {memory + 5 * cp, memory + 6 * cp,  memory + 7 * cp, memory + 8 * cp,
+                       memory + 9 * cp, memory + 10 * cp, memory + 11 * cp};
+    for (int c = 0; c < cp; c++) map.scale[c] = map.beta[c] = 1;
+    for (int k = 0; k < 4; k++) {
+        const int hw = pixels[k];
+        for (int i = 0; i < hw * cp; i++) {
+            g[i] = 0.9f / (float)(hw + i % cp);
+            x[i] = 1.1f + 0.3f * (float)(i % cp);
+        }
+        nl_cells_backward(&cells, g, x, &map, hw, cp, false);
+        for (int c = 0; c < cp; c++) {
+            const double dy = (double)g[c] * hw, dy_xc = dy * x[c];
+            cr_expect(fabs(cells.dy[c] - dy) <= 3e-7 * dy, "%d pixels: %.9g, not %.9g", hw,
+                      cells.dy[c], dy);
+            cr_expect(fabs(cells.dy_xc[c] - dy_xc) <= 3e-7 * dy_xc, "%d pixels: %.9g, not %.9g", hw,
+                      cells.dy_xc[c], dy_xc);
+        }
+    }
+}
