@@ -147,7 +147,7 @@ Test(stats, any_figures) {
                     cr_assert(isnan(r.p) || (r.p >= 0 && r.p <= 1 && r.n >= NL_SEEDS_TO_TEST));
                     double p[] = {r.p, 0.5};
                     nl_stats_holm(p, 2);
-                    const int seeds = nl_stats_seeds(r.mean, r.sd, 0.05);
+                    const int seeds = nl_stats_seeds(r.mean, r.sd, 0.05, 0.8);
                     cr_assert(seeds == 0 || seeds >= NL_SEEDS_TO_TEST);
                 }
             }
@@ -186,14 +186,14 @@ Test(stats, holm) {
  * tables).
  */
 Test(stats, seeds) {
-    cr_assert_eq(nl_stats_seeds(0.5, 1, 0.05), 34);
-    cr_assert_eq(nl_stats_seeds(-0.8, 1, 0.05), 15);
-    cr_assert_eq(nl_stats_seeds(2, 2, 0.05), 10);
-    cr_assert_eq(nl_stats_seeds(1, 1e-9, 0.05), NL_SEEDS_TO_TEST);
-    cr_assert_eq(nl_stats_seeds(1, 0, 0.05), 0); /* no spread known */
-    cr_assert_eq(nl_stats_seeds(0, 1, 0.05), NL_SEEDS_MAX);
-    cr_assert_eq(nl_stats_seeds(1e-9, 1, 0.05), NL_SEEDS_MAX);
-    cr_assert_eq(nl_stats_seeds(NAN, 1, 0.05), 0);
-    cr_assert_eq(nl_stats_seeds(INFINITY, 1, 0.05), 0);
-    cr_assert_eq(nl_stats_seeds(1, 1, 0.05 / 0.0), 0); /* shared among no pairs */
+    cr_assert_eq(nl_stats_seeds(0.5, 1, 0.05, 0.8), 34);
+    cr_assert_eq(nl_stats_seeds(-0.8, 1, 0.05, 0.8), 15);
+    cr_assert_eq(nl_stats_seeds(2, 2, 0.05, 0.8), 10);
+    cr_assert_eq(nl_stats_seeds(1, 1e-9, 0.05, 0.8), NL_SEEDS_TO_TEST);
+    cr_assert_eq(nl_stats_seeds(1, 0, 0.05, 0.8), 0); /* no spread known */
+    cr_assert_eq(nl_stats_seeds(0, 1, 0.05, 0.8), NL_SEEDS_MAX);
+    cr_assert_eq(nl_stats_seeds(1e-9, 1, 0.05, 0.8), NL_SEEDS_MAX);
+    cr_assert_eq(nl_stats_seeds(NAN, 1, 0.05, 0.8), 0);
+    cr_assert_eq(nl_stats_seeds(INFINITY, 1, 0.05, 0.8), 0);
+    cr_assert_eq(nl_stats_seeds(1, 1, 0.05 / 0.0, 0.8), 0); /* shared among no pairs */
 }

@@ -1,71 +1,12 @@
-/* Statistics for few seeds; formulas and sources in normlab/stats.h.
- *
- * All of Student's distribution comes from one function, the regularised incomplete beta:
- * P(T <= -|t|) = I_x(df/2, 1/2) / 2 with x = df / (df + t^2). The beta is the continued fraction
- * DLMF 8.17.22, evaluated by Lentz's method from the front.
- */
+/* Statistics for few seeds; formulas and sources in normlab/stats.h. */
 #include "normlab/stats.h"
 
 #include <float.h>   // DBL_EPSILON
 #include <math.h>    // lgamma, sqrt
 #include <stdbool.h> // bool
-#include <stdlib.h>  // free
+#include <stdlib.h>  // free, qsort
 
 #include "normlab/error.h" // nl_alloc
-
-/* ---- Student's distribution ---- */
-
-/* A denominator that became 0 is moved off it; the fraction itself is not sensitive to it. */
-static double off_zero(double v) {
-    return fabs(v) < 1e-300 ? 1e-300 : v;
-}
-
-static double beta_fraction(double x, double a, double b) {
-    double c = 1, d = 1 / off_zero(1 - (a + b) * x / (a + 1)), f = d;
-    for (int m = 1; m < 1000; m++) {
-        const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-        const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-        d = 1 / off_zero(1 + even * d);
-        c = off_zero(1 + even / c);
-        f *= c * d;
-        d = 1 / off_zero(1 + odd * d);
-        c = off_zero(1 + odd / c);
-        f *= c * d;
-        if (fabs(c * d - 1) < 1e-16) break;
-    }
-    return f;
-}
-
-double nl_stats_beta(double x, double a, double b) {
-    if (!(x > 0)) return x <= 0 ? 0 : NAN;
-    if (x >= 1) return 1;
-    const double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
-    /* The fraction converges fast below the mean; above it, use the symmetry. */
-    if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(x, a, b) / a;
-    return 1 - front * beta_fraction(1 - x, b, a) / b;
-}
-
-double nl_stats_t_cdf(double t, double df) {
-    if (isnan(t)) return NAN;
-    if (isinf(t)) return t < 0 ? 0 : 1;
-    const double tail = 0.5 * nl_stats_beta(df / (df + t * t), 0.5 * df, 0.5);
-    return t < 0 ? tail : 1 - tail;
-}
-
-double nl_stats_t_quantile(double p, double df) {
-    NL_ASSERT(p > 0 && p < 1);
-    if (p < 0.5) return -nl_stats_t_quantile(1 - p, df);
-    double low = 0, high = 1;
-    while (nl_stats_t_cdf(high, df) < p && high < 1e15) high *= 2;
-    for (int i = 0; i < 200; i++) {
-        const double middle = 0.5 * (low + high);
-        if (nl_stats_t_cdf(middle, df) < p)
-            low = middle;
-        else
-            high = middle;
-    }
-    return 0.5 * (low + high);
-}
 
 /* ---- samples ---- */
 
@@ -130,9 +71,9 @@ nl_sample nl_stats_sample_within(const double *x, int n, double low, double high
     return s;
 }
 
-nl_interval nl_stats_wilson(uint32_t hits, uint32_t n) {
-    if (n == 0 || hits > n) return (nl_interval){NAN, NAN};
-    const double z = 1.959963984540054, p = (double)hits / n, z2n = z * z / n;
+nl_interval nl_stats_wilson(double hits, uint32_t n) {
+    if (n == 0 || !(hits >= 0 && hits <= n)) return (nl_interval){NAN, NAN};
+    const double z = 1.959963984540054, p = hits / n, z2n = z * z / n;
     const double centre = (p + z2n / 2) / (1 + z2n);
     const double half = z / (1 + z2n) * sqrt(p * (1 - p) / n + z2n / (4.0 * n));
     /* At the ends the formula gives 0 and 1 exactly; rounding must not step outside. */
@@ -176,43 +117,73 @@ nl_mcnemar nl_stats_mcnemar(uint32_t only_a, uint32_t only_b) {
     return r;
 }
 
+double nl_stats_equivalence(const nl_paired *r, double margin) {
+    if (r->n < NL_SEEDS_TO_TEST || !(r->sd > 0) || !(margin > 0)) return NAN;
+    const double error = r->sd / sqrt(r->n), near = margin - fabs(r->mean);
+    return nl_stats_t_cdf(-near / error, r->n - 1); /* the larger of the two one-sided ones */
+}
+
+/* An index to a p value, to be sorted by it. */
+typedef struct ranked {
+    double p;
+    int at;
+} ranked;
+
+static int by_p(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    return x->p < y->p ? -1 : x->p > y->p ? 1 : x->at - y->at;
+}
+
 void nl_stats_holm(double *p, int n) {
-    bool *done = nl_alloc((size_t)n, sizeof *done, "Holm");
-    int left = 0;
-    for (int i = 0; i < n; i++) left += !isnan(p[i]);
+    ranked *known = nl_alloc((size_t)n, sizeof *known, "Holm");
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (!isnan(p[i])) known[count++] = (ranked){p[i], i};
+    qsort(known, (size_t)count, sizeof *known, by_p);
     double floor = 0;
-    for (; left > 0; left--) {
-        int next = -1;
-        for (int i = 0; i < n; i++)
-            if (!done[i] && !isnan(p[i]) && (next < 0 || p[i] < p[next])) next = i;
-        done[next] = true;
-        floor = fmax(floor, fmin(1, p[next] * left));
-        p[next] = floor;
+    for (int i = 0; i < count; i++) {
+        floor = fmax(floor, fmin(1, known[i].p * (count - i)));
+        p[known[i].at] = floor;
     }
-    free(done);
+    free(known);
 }
 
-static bool enough(int n, double mean, double sd, double level) {
-    const double z = nl_stats_t_quantile(1 - level / 2, n - 1) + nl_stats_t_quantile(0.8, n - 1);
-    return n >= pow(z * sd / mean, 2);
+/* ---- plans ---- */
+
+double nl_stats_sd_limit(double sd, int n, double level) {
+    if (n < 2 || !isfinite(sd)) return NAN;
+    return sd * sqrt((n - 1) / nl_stats_chi2_quantile(1 - level, n - 1));
 }
 
-int nl_stats_seeds(double mean, double sd, double level) {
-    if (!isfinite(mean) || !(sd > 0) || !isfinite(sd) || !(level > 0 && level < 1)) return 0;
+/* Whether n pairs are enough: the quantiles of t at `reach` and at `power` together, times the
+ * standard error, stay within the difference. */
+static bool enough(int n, double mean, double sd, double reach, double power) {
+    const double t = nl_stats_t_quantile(reach, n - 1) + nl_stats_t_quantile(power, n - 1);
+    return n >= pow(t * sd / mean, 2);
+}
+
+static int smallest(double mean, double sd, double reach, double power) {
+    if (!isfinite(mean) || !(sd > 0) || !isfinite(sd)) return 0;
+    if (!(reach > 0 && reach < 1 && power > 0 && power < 1)) return 0;
     if (mean == 0) return NL_SEEDS_MAX;
     /* low is too few; high doubles until it is enough */
     int low = NL_SEEDS_TO_TEST - 1, high = NL_SEEDS_TO_TEST;
-    while (!enough(high, mean, sd, level)) {
+    while (!enough(high, mean, sd, reach, power)) {
         low = high;
         high *= 2;
         if (high >= NL_SEEDS_MAX) return NL_SEEDS_MAX;
     }
     while (high - low > 1) {
         const int n = (low + high) / 2;
-        if (enough(n, mean, sd, level))
-            high = n;
-        else
-            low = n;
+        *(enough(n, mean, sd, reach, power) ? &high : &low) = n;
     }
     return high;
+}
+
+int nl_stats_seeds(double mean, double sd, double level, double power) {
+    return smallest(mean, sd, 1 - level / 2, power);
+}
+
+int nl_stats_seeds_equal(double margin, double sd, double level, double power) {
+    return smallest(margin, sd, 1 - level, (1 + power) / 2);
 }

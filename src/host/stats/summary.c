@@ -92,7 +92,7 @@ static nl_interval wilson(const nl_variant *variant) {
         const double a = value(run, ACCURACY);
         if (!isfinite(a)) continue;
         const uint32_t n = run->n_guesses ? run->n_guesses : 10000;
-        const nl_interval w = nl_stats_wilson((uint32_t)lround(a / 100 * n), n);
+        const nl_interval w = nl_stats_wilson(round(a / 100 * n), n);
         return (nl_interval){100 * w.low, 100 * w.high};
     }
     return (nl_interval){NAN, NAN};
@@ -203,7 +203,7 @@ static void adjust(nl_summary *summary) {
         nl_pair *pair = &summary->pairs[i];
         pair->holm = p[i];
         pair->seeds =
-            nl_stats_seeds(pair->paired.mean, pair->paired.sd, NL_LEVEL / fmax(shared, 1));
+            nl_stats_seeds(pair->paired.mean, pair->paired.sd, NL_LEVEL / fmax(shared, 1), 0.8);
     }
     free(p);
 }
