@@ -88,16 +88,16 @@ Test(model, groups_of_each_norm) {
     cr_expect_null(model.layers[7].norm); /* conv6 has none in any variant */
 }
 
-/* The table's names are the words of model.norm, each at its own value. */
-Test(model, each_norm_is_named_in_the_config) {
+/* Each value of nl_norm has its word in a config and its row in the table. */
+Test(model, each_norm_has_a_name_and_a_row) {
     for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
         const nl_norm_row *norm = nl_norm_find((nl_norm)i);
         char set[64];
-        snprintf(set, sizeof set, "model.norm=%s", norm->name);
+        snprintf(set, sizeof set, "model.norm=%s", nl_norm_words[i]);
         build("ln", (const char *const[]){set, NULL});
-        cr_expect_eq((int)config.model.norm, i, "%s", norm->name);
-        cr_expect(model.layers[0].norm == norm && norm->paper, "%s", norm->name);
-        cr_expect_eq(model.layers[0].r_var >= 0, norm->runs, "%s", norm->name);
+        cr_expect_eq((int)config.model.norm, i, "%s", nl_norm_words[i]);
+        cr_expect(model.layers[0].norm == norm && norm->paper, "%s", nl_norm_words[i]);
+        cr_expect_eq(model.layers[0].r_var >= 0, norm->runs, "%s", nl_norm_words[i]);
     }
     cr_expect_null(nl_norm_find(NL_NORM_NONE));
 }
@@ -146,8 +146,8 @@ Test(model, one_value_a_group_is_for_norms_that_do_not_centre) {
     for (int i = NL_NORM_NONE + 1; i < NL_NORMS; i++) {
         const nl_norm_row *norm = nl_norm_find((nl_norm)i);
         if (i == NL_NORM_GROUP) continue; /* its groups are of 4 channels here */
-        cr_expect_eq(load_layers(norm->name, layers), norm->centres ? NL_EUSAGE : NL_OK, "%s",
-                     norm->name);
+        cr_expect_eq(load_layers(nl_norm_words[i], layers), norm->centres ? NL_EUSAGE : NL_OK, "%s",
+                     nl_norm_words[i]);
     }
 }
 

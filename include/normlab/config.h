@@ -27,6 +27,9 @@ typedef enum nl_norm {
     NL_NORMS,
     NL_NORM_OF_MODEL = NL_NORMS /* of a layer: what model.norm says */
 } nl_norm;
+/* What a config calls them, by value; closed by NULL. */
+extern const char *const nl_norm_words[NL_NORMS + 1];
+
 typedef enum nl_schedule { NL_SCHEDULE_CONSTANT, NL_SCHEDULE_STEP, NL_SCHEDULE_COSINE } nl_schedule;
 typedef enum nl_math { NL_MATH_FP32, NL_MATH_TF32 } nl_math;
 typedef enum nl_layer_kind { NL_LAYER_CONV, NL_LAYER_MAX_POOL, NL_LAYER_AVG_POOL } nl_layer_kind;

@@ -14,9 +14,9 @@ enum { NL_MAX_TENSORS = 6 * NL_MAX_LAYERS, NL_CLASSES = 10 };
  * image. Engines choose by this alone, each from one table of NL_SETS rows. */
 typedef enum nl_sets { NL_SETS_BATCH, NL_SETS_GROUPS, NL_SETS } nl_sets;
 
-/* A norm, as model.norm names it: one row of the table in src/host/model/norms.c. */
+/* A norm: one row of the table in src/host/model/norms.c. Its name is its word in a config
+ * (nl_norm_words). */
 typedef struct nl_norm_row {
-    const char *name;
     nl_sets sets;
     int (*groups)(int channels, int group_size); /* 0: the size does not divide; NULL: no groups */
     bool centres;                                /* takes the mean off */

@@ -94,9 +94,9 @@ static void count_places(survey *s, const nl_model *model, const nl_config *conf
         bool any = false;
         for (int k = 0; k < model->n_layers; k++) any = any || model->layers[k].norm == norm;
         kinds += any;
-        snprintf(name, sizeof name, "norm %s", norm->name);
+        snprintf(name, sizeof name, "norm %s", nl_norm_words[i]);
         count(s, name, any);
-        snprintf(name, sizeof name, "norm %s on the last convolution", norm->name);
+        snprintf(name, sizeof name, "norm %s on the last convolution", nl_norm_words[i]);
         count(s, name, last->norm == norm);
     }
     count(s, "norm none", kinds == 0);

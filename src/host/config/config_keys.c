@@ -9,13 +9,14 @@
 
 /* --- The table ------------------------------------------------------------------------------- */
 
-static const char *const norm_words[] = {"none",     "batch", "layer", "group",
-                                         "instance", "rms",   NULL};
+const char *const nl_norm_words[] = {
+    [NL_NORM_NONE] = "none",   [NL_NORM_BATCH] = "batch",       [NL_NORM_LAYER] = "layer",
+    [NL_NORM_GROUP] = "group", [NL_NORM_INSTANCE] = "instance", [NL_NORM_RMS] = "rms",
+    [NL_NORMS] = NULL};
 static const char *const schedule_words[] = {"constant", "step", "cosine", NULL};
 static const char *const math_words[] = {"fp32", "tf32", NULL};
 static const char *const pool_words[] = {"max", "average", NULL};
-static_assert(sizeof norm_words / sizeof *norm_words == NL_NORMS + 1 && NL_SCHEDULE_COSINE == 2 &&
-                  NL_MATH_TF32 == 1,
+static_assert(NL_SCHEDULE_COSINE == 2 && NL_MATH_TF32 == 1,
               "words are listed by the value of their enum");
 static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int");
 
@@ -43,7 +44,7 @@ const nl_key nl_config_keys[] = {
      "new order of the training images in each epoch"},
     {"data.batch", NL_KEY_INT, AT(data.batch), FROM(1), NULL, "64",
      "images a training step"},
-    {"model.norm", NL_KEY_WORD, AT(model.norm), ANY, norm_words, "batch",
+    {"model.norm", NL_KEY_WORD, AT(model.norm), ANY, nl_norm_words, "batch",
      "of all layers with a norm"},
     {"model.group_size", NL_KEY_INT, AT(model.group_size), FROM(1), NULL, "4",
      "channels a group, for norm: group"},
@@ -83,7 +84,7 @@ const nl_key nl_layer_keys[] = {
     {"conv", NL_KEY_INT, AT(spec.out), FROM_TO(1, 4096), NULL, NULL, "output channels"},
     {"kernel", NL_KEY_INT, AT(spec.kernel), FROM_TO(1, 28), NULL, NULL, "its width and height"},
     {"pad", NL_KEY_INT, AT(spec.pad), FROM_TO(0, 27), NULL, NULL, "zeros at each edge"},
-    {"norm", NL_KEY_NORM, AT(spec.norm), ANY, norm_words, NULL, "then that of model.norm, or its own"},
+    {"norm", NL_KEY_NORM, AT(spec.norm), ANY, nl_norm_words, NULL, "then that of model.norm, or its own"},
     {"relu", NL_KEY_BOOL, AT(spec.relu), ANY, NULL, NULL, "then ReLU"},
     {"pool", NL_KEY_WORD, AT(pool), ANY, pool_words, NULL, "average: global, the last layer"},
     {"size", NL_KEY_INT, AT(spec.size), FROM_TO(2, 28), NULL, NULL, "width, height and stride"},

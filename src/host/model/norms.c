@@ -1,5 +1,5 @@
-/* The table of norms. A norm is added here, as a word of model.norm (config_keys.c) and as a value
- * of nl_norm (config.h); what its columns do not say is no norm of this program. */
+/* The table of norms. A norm is added here, as a value of nl_norm (config.h) and as its name in a
+ * config (config_keys.c); what its columns do not say is no norm of this program. */
 #include <assert.h> // static_assert
 
 #include "normlab/model.h"
@@ -20,15 +20,15 @@ static int each_channel(int channels, int group_size) {
 
 // clang-format off
 static const nl_norm_row rows[] = {
-    [NL_NORM_BATCH] = {"batch", NL_SETS_BATCH, NULL, true, true,
+    [NL_NORM_BATCH] = {NL_SETS_BATCH, NULL, true, true,
                        "Ioffe, Szegedy 2015, Batch Normalization, algorithms 1 and 2"},
-    [NL_NORM_LAYER] = {"layer", NL_SETS_GROUPS, one_group, true, false,
+    [NL_NORM_LAYER] = {NL_SETS_GROUPS, one_group, true, false,
                        "Ba, Kiros, Hinton 2016, Layer Normalization, equations 3 and 4"},
-    [NL_NORM_GROUP] = {"group", NL_SETS_GROUPS, by_size, true, false,
+    [NL_NORM_GROUP] = {NL_SETS_GROUPS, by_size, true, false,
                        "Wu, He 2018, Group Normalization, equations 1, 2 and 7"},
-    [NL_NORM_INSTANCE] = {"instance", NL_SETS_GROUPS, each_channel, true, false,
+    [NL_NORM_INSTANCE] = {NL_SETS_GROUPS, each_channel, true, false,
                           "Ulyanov, Vedaldi, Lempitsky 2016, Instance Normalization"},
-    [NL_NORM_RMS] = {"rms", NL_SETS_GROUPS, one_group, false, false,
+    [NL_NORM_RMS] = {NL_SETS_GROUPS, one_group, false, false,
                      "Zhang, Sennrich 2019, Root Mean Square Layer Normalization, equation 4"},
 };
 // clang-format on

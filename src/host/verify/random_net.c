@@ -146,7 +146,7 @@ static int most_channels(const shape *s, const nl_layer_spec *l) {
 
 static nl_norm norm_named(const char *name) {
     int norm = NL_NORM_NONE + 1;
-    while (norm < NL_NORMS && strcmp(nl_norm_find((nl_norm)norm)->name, name) != 0) norm++;
+    while (norm < NL_NORMS && strcmp(nl_norm_words[norm], name) != 0) norm++;
     return norm < NL_NORMS ? (nl_norm)norm : NL_NORM_NONE;
 }
 
@@ -251,7 +251,7 @@ static void write_layer(FILE *out, const nl_layer_spec *l) {
         if (l->norm == NL_NORM_OF_MODEL)
             fputs(", norm: true", out);
         else if (l->norm)
-            fprintf(out, ", norm: %s", nl_norm_find(l->norm)->name);
+            fprintf(out, ", norm: %s", nl_norm_words[l->norm]);
         fprintf(out, ", relu: %s}\n", l->relu ? "true" : "false");
     }
 }
