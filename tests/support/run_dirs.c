@@ -9,6 +9,7 @@
 #include <sys/stat.h> // mkdir, stat
 
 #include "normlab/report.h"
+#include "normlab/run_files.h" // NL_FILE_METRICS
 
 void write_text(const char *dir, const char *file, const char *format, ...) {
     char path[600];
@@ -27,9 +28,9 @@ void make_run(char unit[500], const char *out, const char *name, unsigned seed,
               const char *metrics) {
     snprintf(unit, 500, "%s/%s", out, name);
     mkdir(unit, 0777);
-    snprintf(unit, 500, "%s/%s/seed-%u", out, name, seed);
+    snprintf(unit, 500, "%s/%s/" NL_SEED_FOLDER, out, name, seed);
     cr_assert_eq(mkdir(unit, 0777), 0, "%s", unit);
-    write_text(unit, "metrics.jsonl", "%s", metrics);
+    write_text(unit, NL_FILE_METRICS, "%s", metrics);
 }
 
 const char two_epochs[] =
@@ -49,7 +50,7 @@ void finished_run(const char *out, const char *name, unsigned seed, double accur
 
 char *read_report(const char *out, const char *file) {
     char path[600];
-    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    snprintf(path, sizeof path, "%s/" NL_REPORT_FOLDER "/%s", out, file);
     FILE *in = fopen(path, "rb");
     if (!in) return NULL;
     char *text = NULL;
@@ -70,7 +71,7 @@ void expect_in(const char *out, const char *file, const char *words, bool there)
 bool drawn(const char *out, const char *file) {
     char path[600];
     struct stat status;
-    snprintf(path, sizeof path, "%s/report/%s", out, file);
+    snprintf(path, sizeof path, "%s/" NL_REPORT_FOLDER "/%s", out, file);
     return stat(path, &status) == 0 && status.st_size > 100;
 }
 

@@ -9,7 +9,8 @@
 
 #include "support/idx_set.h"
 
-#include "normlab/diagnose.h" // nl_diagnose
+#include "normlab/diagnose.h"  // nl_diagnose
+#include "normlab/run_files.h" // NL_SEED_FOLDER
 
 static const char yaml[] = "data: {mean: 0.1307, std: 0.3081, rotate: 7, shuffle: true, batch: 8}\n"
                            "model:\n"
@@ -73,8 +74,8 @@ int toy_train(toy *t, nl_error *err) {
 
 char *toy_read(const toy *t, const char *out, const char *file, size_t *size) {
     char path[512];
-    snprintf(path, sizeof path, "%s/%s/seed-%u/%s", out, t->config.name, t->config.train.seed,
-             file);
+    snprintf(path, sizeof path, "%s/%s/" NL_SEED_FOLDER "/%s", out, t->config.name,
+             t->config.train.seed, file);
     FILE *stream = fopen(path, "r");
     if (!stream) return NULL;
     char *content = nl_alloc(1 << 20, 1, path);

@@ -6,6 +6,8 @@
 #include <stdlib.h> // free
 #include <string.h> // strstr
 
+#include "normlab/run_files.h" // NL_FILE_RUN
+
 toy toy_cli;
 char toy_yaml[256], toy_data[256];
 
@@ -41,7 +43,7 @@ bool unit_has(const char *out, const char *file) {
 }
 
 void expect_status(const char *status) {
-    char *text = unit_content(toy_cli.out, "run.json"), line[64];
+    char *text = unit_content(toy_cli.out, NL_FILE_RUN), line[64];
     snprintf(line, sizeof line, "\"status\": \"%s\"", status);
     cr_expect(strstr(text, line), "not %s: %s", status, text);
     free(text);

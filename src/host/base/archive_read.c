@@ -15,6 +15,7 @@
 #include <sys/stat.h> // fstat
 
 #include "archive.h"
+#include "normlab/run_files.h" // NL_FILE_LAST
 
 enum { MAX_HEADER = 1 << 20 };
 
@@ -198,6 +199,10 @@ static int hint_format(nl_error *err, FILE *file) {
     return NL_EDATA;
 }
 
+static int hint_place(nl_error *err) {
+    return nl_hint(err, "a run keeps its weights in OUT/<config name>/seed-<S>/" NL_FILE_LAST);
+}
+
 /* The parsed header into *header (the caller releases it), the bytes behind it into *data_size. */
 static int read_header(json_t **header, uint64_t *data_size, FILE *file, const char *path,
                        nl_error *err) {
@@ -207,8 +212,7 @@ static int read_header(json_t **header, uint64_t *data_size, FILE *file, const c
     }
     if (!S_ISREG(info.st_mode)) {
         nl_fail(err, NL_EDATA, path, "is not a regular file");
-        nl_hint(err, "a run keeps its weights in OUT/<config name>/seed-<S>/last.safetensors");
-        return NL_EDATA;
+        return hint_place(err);
     }
     const uint64_t size = (uint64_t)info.st_size;
     uint64_t length = 0;
@@ -275,8 +279,7 @@ int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
     FILE *file = fopen(path, "rb");
     if (!file) {
         nl_fail(err, NL_EDATA, path, "cannot open: %s", strerror(errno));
-        nl_hint(err, "a run keeps its weights in OUT/<config name>/seed-<S>/last.safetensors");
-        return NL_EDATA;
+        return hint_place(err);
     }
     json_t *header = NULL;
     entry *entries = NULL;

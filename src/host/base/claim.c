@@ -18,11 +18,12 @@
 #include <time.h>       // nanosleep
 #include <unistd.h>     // link, unlink
 
-#include "process.h" // nl_process
+#include "process.h"           // nl_process
+#include "normlab/run_files.h" // NL_FILE_LOCK
 
 enum { CLAIM_PATH = 4096 + 64, MAX_CHAIN = 10000, TRIES = 20, PAUSE = 10000000 /* ns */ };
 
-static const char lock_name[] = ".lock", claim_name[] = ".claim";
+static const char lock_name[] = NL_FILE_LOCK, claim_name[] = NL_FILE_CLAIM;
 
 /* What a claim file says. */
 typedef struct owner {

@@ -2,7 +2,8 @@
 #include <stdio.h> // printf
 
 #include "commands.h"
-#include "normlab/report.h" // nl_report
+#include "normlab/report.h"    // nl_report
+#include "normlab/run_files.h" // NL_REPORT_PAGE
 #include "options.h"
 
 typedef struct report_options {
@@ -27,10 +28,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "RUN_DIR",
-    .doc =
-        "Writes RUN_DIR/report: the page index.html, findings.md, the charts as PNG and SVG with "
-        "their data and gnuplot scripts, the grids of misclassified images and the workbook. "
-        "RUN_DIR is what normlab train wrote; more runs may have joined it since."};
+    .doc = "Writes RUN_DIR/" NL_REPORT_FOLDER ": the page " NL_REPORT_PAGE ", " NL_REPORT_FINDINGS
+           ", the charts as PNG and SVG with their data and gnuplot scripts, the grids of "
+           "misclassified images and the workbook. RUN_DIR is what normlab train wrote; more runs "
+           "may have joined it since."};
 
 int nl_cmd_report(int argc, char **argv) {
     report_options o = {0};
@@ -39,6 +40,6 @@ int nl_cmd_report(int argc, char **argv) {
     if (code)
         nl_error_print(&o.err);
     else
-        printf("report: %s/report/index.html\n", o.dir);
+        printf("report: %s/" NL_REPORT_FOLDER "/" NL_REPORT_PAGE "\n", o.dir);
     return code;
 }

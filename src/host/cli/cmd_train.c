@@ -6,10 +6,11 @@
 #include <stdlib.h> // free
 
 #include "commands.h"
-#include "config_path.h"      // nl_config_load_named
-#include "normlab/diagnose.h" // nl_diagnose
-#include "normlab/report.h"   // nl_report
-#include "normlab/train.h"    // nl_study
+#include "config_path.h"       // nl_config_load_named
+#include "normlab/diagnose.h"  // nl_diagnose
+#include "normlab/report.h"    // nl_report
+#include "normlab/train.h"     // nl_study
+#include "normlab/run_files.h" // NL_REPORT_PAGE
 #include "train_options.h"
 
 static int load_config(nl_config *config, const train_arguments *a, const char *path,
@@ -63,7 +64,7 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     if (report_code)
         nl_error_print(&err);
     else
-        printf("report: %s/report/index.html\n", study->options.out);
+        printf("report: %s/" NL_REPORT_FOLDER "/" NL_REPORT_PAGE "\n", study->options.out);
     return code ? code : report_code;
 }
 

@@ -2,6 +2,7 @@
  * is read by config_yaml.c, a checkpoint's copy by config_json.c; both call nl_config_assign.
  */
 #include "normlab/config.h"
+#include "normlab/run_files.h" // NL_REPORT_FOLDER
 
 #include <ctype.h>  // isalnum
 #include <math.h>   // pow, cos
@@ -184,10 +185,10 @@ static int check_name(const nl_config *config, nl_error *err) {
     for (size_t i = 0; i < length; i++)
         if (!isascii(name[i]) || !(isalnum((unsigned char)name[i]) || strchr(" ._+-=,@", name[i])))
             good = false;
-    if (good && name[length - 1] != ' ' && strcmp(name, "report") != 0) return NL_OK;
+    if (good && name[length - 1] != ' ' && strcmp(name, NL_REPORT_FOLDER) != 0) return NL_OK;
     nl_fail(err, NL_EUSAGE, where, "its name '%.40s' cannot be the name of a run's folder", name);
     return nl_hint(err, "rename the file: letters, digits and ._+-=,@ and spaces within, at most "
-                        "100, a letter or digit first, and not 'report'");
+                        "100, a letter or digit first, and not '" NL_REPORT_FOLDER "'");
 }
 
 int nl_config_check(const nl_config *config, nl_error *err) {

@@ -1,6 +1,7 @@
 /* The report of a run folder: reads the runs, computes the figures once, writes every part. */
 #include "normlab/checkpoint.h" // nl_path
 #include "normlab/report.h"
+#include "normlab/run_files.h" // NL_REPORT_FOLDER
 
 #include <errno.h>    // errno
 #include <stdlib.h>   // free
@@ -29,7 +30,7 @@ static int make_folder(const char *path, nl_error *err) {
 /* Pictures of an earlier report go first: where one cannot be drawn now, or is of a variant that is
  * gone, an old one would lie. What the report did not write stays. */
 static void remove_charts(const char *dir) {
-    static const char *const forms[] = {"%s/%s.png", "%s/%s.svg", "%s/plots/%s.gp"};
+    static const char *const forms[] = {"%s/%s.png", "%s/%s.svg", "%s/" NL_REPORT_PLOTS "/%s.gp"};
     for (int i = 0; i < NL_CHARTS; i++) {
         for (int k = 0; k < 3; k++) {
             char *path = NULL;
@@ -38,28 +39,28 @@ static void remove_charts(const char *dir) {
             free(path);
         }
     }
-    char *layers = nl_path(dir, "plots/layers.dat"); /* not every report has it */
+    char *layers = nl_path(dir, NL_REPORT_PLOTS "/layers.dat"); /* not every report has it */
     unlink(layers);
     free(layers);
     nl_grids_remove(dir);
 }
 
 static int write_workbook(const char *dir, nl_error *err) {
-    char *path = nl_path(dir, "Normalization_Calculations.xlsx");
+    char *path = nl_path(dir, NL_REPORT_WORKBOOK);
     const int code = nl_worksheet(path, err);
     free(path);
     return code;
 }
 
 static int write_results(const nl_folder *folder, const char *dir, nl_error *err) {
-    char *path = nl_path(dir, "results.json");
+    char *path = nl_path(dir, NL_REPORT_RESULTS);
     const int code = nl_results_write(folder, path, err);
     free(path);
     return code;
 }
 
 static int write_findings(const nl_findings *findings, const char *dir, nl_error *err) {
-    char *path = nl_path(dir, "findings.md");
+    char *path = nl_path(dir, NL_REPORT_FINDINGS);
     const int code = nl_findings_write(findings, path, err);
     free(path);
     return code;
@@ -92,7 +93,7 @@ int nl_report_in_order(const char *out, const char *const *names, int n_names, n
     nl_folder folder = {0};
     int code = nl_folder_read(&folder, out, names, n_names, err);
     if (code) return code;
-    char *dir = nl_path(out, "report"), *plots = nl_path(dir, "plots");
+    char *dir = nl_path(out, NL_REPORT_FOLDER), *plots = nl_path(dir, NL_REPORT_PLOTS);
     code = make_folder(dir, err);
     if (!code) code = make_folder(plots, err);
     if (!code) code = write_all(&folder, dir, err);

@@ -1,9 +1,9 @@
 /* The run folder: what is in it, and that only one process is (claim.h). */
 #include "run_folder.h"
+#include "normlab/run_files.h" // NL_FILE_RUN
 
 #include <dirent.h>   // opendir
 #include <errno.h>    // errno
-#include <inttypes.h> // PRIu32
 #include <limits.h>   // NAME_MAX
 #include <stdio.h>    // snprintf
 #include <string.h>   // strerror
@@ -15,7 +15,7 @@ int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed
     unit->claim = (nl_claim){0};
     if (!*out) return nl_fail(err, NL_EUSAGE, "--out", "wants a folder");
     const int length =
-        snprintf(unit->folder, sizeof unit->folder, "%s/%s/seed-%" PRIu32, out, name, seed);
+        snprintf(unit->folder, sizeof unit->folder, "%s/%s/" NL_SEED_FOLDER, out, name, seed);
     if (length >= 0 && length < room) return NL_OK;
     return nl_fail(err, NL_EUSAGE, "--out", "the path is longer than %d bytes", room);
 }
@@ -105,10 +105,10 @@ static int remove_temporaries(const nl_unit *unit, nl_error *err) {
 }
 
 int nl_unit_clear(const nl_unit *unit, bool all, nl_error *err) {
-    /* run.json first: without it the rest is no run. */
-    static const char *const files[] = {"run.json",         "metrics.jsonl",    "init.safetensors",
-                                        "last.safetensors", "best.safetensors", "state.safetensors",
-                                        "predictions.csv"};
+    /* NL_FILE_RUN first: without it the rest is no run. */
+    static const char *const files[] = {NL_FILE_RUN,        NL_FILE_METRICS, NL_FILE_INIT,
+                                        NL_FILE_LAST,       NL_FILE_BEST,    NL_FILE_STATE,
+                                        NL_FILE_PREDICTIONS};
     int code = remove_temporaries(unit, err);
     for (size_t i = 0; all && !code && i < sizeof files / sizeof *files; i++)
         code = remove_file(unit, files[i], err);

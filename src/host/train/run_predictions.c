@@ -5,6 +5,7 @@
 #include <stdlib.h> // free
 
 #include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/run_files.h"  // NL_FILE_PREDICTIONS
 
 int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_error *err) {
     char *text = NULL, path[NL_PATH_SIZE];
@@ -19,7 +20,7 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
     }
     NL_ASSERT(fclose(file) == 0);
     const int code =
-        nl_file_write(nl_unit_file(&run->unit, path, "predictions.csv"), text, size, err);
+        nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
     free(text);
     return code;
 }

@@ -13,6 +13,7 @@
 
 #include "config/config_keys.h" // nl_config_keys
 #include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/run_files.h"  // NL_FILE_RUN
 
 /* 15 digits, so that 0.1 stays 0.1; 17, where a number of the config needs them to read back. */
 static size_t dump_flags(const nl_config *config) {
@@ -100,7 +101,7 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
     NL_ASSERT(text);
     json_decref(json);
     const int code =
-        nl_file_write(nl_unit_file(&run->unit, path, "run.json"), text, strlen(text), err);
+        nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_RUN), text, strlen(text), err);
     free(text);
     return code;
 }
@@ -110,7 +111,7 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 /* Without run.json there is no run, unless something else of one is there. */
 static int check_no_run(const nl_unit *unit, const char *record, int failure, nl_error *err) {
     char state[NL_PATH_SIZE];
-    const bool saved = access(nl_unit_file(unit, state, "state.safetensors"), F_OK) == 0;
+    const bool saved = access(nl_unit_file(unit, state, NL_FILE_STATE), F_OK) == 0;
     if (failure == ENOENT && !saved) return NL_OK;
     nl_fail(err, NL_EDATA, record, "cannot read: %s", strerror(failure));
     return nl_hint(err, "--overwrite starts the run anew");
@@ -119,7 +120,7 @@ static int check_no_run(const nl_unit *unit, const char *record, int failure, nl
 int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     char path[NL_PATH_SIZE];
     *record = NULL;
-    FILE *file = fopen(nl_unit_file(unit, path, "run.json"), "re");
+    FILE *file = fopen(nl_unit_file(unit, path, NL_FILE_RUN), "re");
     if (!file) return check_no_run(unit, path, errno, err);
     json_error_t error;
     *record = json_loadf(file, 0, &error);
@@ -164,7 +165,7 @@ int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_c
     char path[NL_PATH_SIZE];
     nl_config old;
     int code = nl_model_config_from_json(&old, json_object_get(record, "config"),
-                                         nl_unit_file(unit, path, "run.json"), err);
+                                         nl_unit_file(unit, path, NL_FILE_RUN), err);
     if (code) return nl_hint(err, "--overwrite starts the run anew");
     code = match_keys(&old, unit, config, err);
     if (code) return code;

@@ -8,6 +8,7 @@
 #include <string.h>  // memcpy, strdup
 
 #include "normlab/checkpoint.h" // nl_archive
+#include "normlab/run_files.h"  // NL_FILE_STATE
 
 /* --- the place as text ---------------------------------------------------------------------- */
 
@@ -104,8 +105,8 @@ int nl_run_save_state(nl_run *run, nl_error *err) {
     json_t *metadata = json_pack("{s:s}", "place", place);
     if (plan) json_object_set_new(metadata, "plan", json_string(plan));
     char path[NL_PATH_SIZE];
-    code = nl_archive_write(nl_unit_file(&run->unit, path, "state.safetensors"), blobs, count,
-                            metadata, err);
+    code = nl_archive_write(nl_unit_file(&run->unit, path, NL_FILE_STATE), blobs, count, metadata,
+                            err);
     json_decref(metadata);
     free(plan);
     free(place);
@@ -138,7 +139,7 @@ static const char *take(nl_run *run, const nl_archive *archive) {
 
 int nl_run_load_state(nl_run *run, nl_error *err) {
     char path[NL_PATH_SIZE];
-    nl_unit_file(&run->unit, path, "state.safetensors");
+    nl_unit_file(&run->unit, path, NL_FILE_STATE);
     nl_archive archive;
     const int code = nl_archive_read(&archive, path, err);
     if (code) return code;

@@ -3,25 +3,20 @@
  * edited between two commands is the usual cause. A key given by --set on the command line is meant
  * and only a warning; the report keeps such runs apart. */
 #include "normlab/differences.h" // nl_differences
+#include "normlab/run_files.h"   // nl_seed_of_folder
 #include "trainer.h"
 
-#include <dirent.h>   // scandir
-#include <inttypes.h> // SCNu32
-#include <jansson.h>  // json_decref
-#include <stdio.h>    // sscanf, asprintf
-#include <stdlib.h>   // free
-#include <string.h>   // strcmp, strverscmp
+#include <dirent.h>  // scandir
+#include <jansson.h> // json_decref
+#include <stdio.h>   // asprintf
+#include <stdlib.h>  // free
+#include <string.h>  // strcmp, strverscmp
 
 #include "config/config_keys.h" // nl_key_find
 
-static bool seed_of(const char *name, uint32_t *seed) {
-    int end = 0;
-    return sscanf(name, "seed-%" SCNu32 "%n", seed, &end) == 1 && name[end] == '\0';
-}
-
 static int is_seed(const struct dirent *entry) {
     uint32_t seed;
-    return seed_of(entry->d_name, &seed);
+    return nl_seed_of_folder(entry->d_name, &seed);
 }
 
 /* Whether the study itself trains that seed, be it anew or to its end. */
@@ -104,7 +99,7 @@ int nl_siblings_check(const nl_study *study, const nl_config *config, bool with_
         nl_unit unit;
         nl_error odd;
         uint32_t seed = 0;
-        seed_of(entries[i]->d_name, &seed);
+        nl_seed_of_folder(entries[i]->d_name, &seed);
         free(entries[i]);
         if (like || is_own(study, config->name, seed) ||
             nl_unit_init(&unit, study->options.out, config->name, seed, NULL))

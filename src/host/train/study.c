@@ -10,6 +10,7 @@
 #include "base/signals.h" // nl_signals_catch
 
 #include "normlab/checkpoint.h" // nl_checkpoint_read
+#include "normlab/run_files.h"  // NL_FILE_METRICS
 
 /* --- planning ------------------------------------------------------------------------------- */
 
@@ -130,7 +131,7 @@ static int skip_if_finished(const nl_study *study, nl_study_run *item, nl_error 
     if (record && nl_record_finished(record, item->config.train.epochs)) {
         item->status = NL_RUN_FINISHED;
         item->has_final =
-            nl_metrics_read_final(nl_unit_file(&unit, path, "metrics.jsonl"), &item->final);
+            nl_metrics_read_final(nl_unit_file(&unit, path, NL_FILE_METRICS), &item->final);
     }
     json_decref(record);
     return code;
@@ -145,7 +146,7 @@ static void announce(const nl_study *study, int i, nl_progress *progress) {
            study->n_runs);
     if (study->n_runs > 1 && progress->work_done > 0)
         printf(" (all: %s)", nl_progress_study_text(progress, text));
-    printf(" -> %s/%s/seed-%u\n", o->out, item->config.name, item->config.train.seed);
+    printf(" -> %s/%s/" NL_SEED_FOLDER "\n", o->out, item->config.name, item->config.train.seed);
     if (item->status == NL_RUN_FINISHED) puts("finished before\n");
     fflush(stdout);
 }

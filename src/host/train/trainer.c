@@ -10,7 +10,8 @@
 #include <stdlib.h>   // free
 #include <unistd.h>   // access
 
-#include "base/signals.h" // nl_signals_caught
+#include "base/signals.h"      // nl_signals_caught
+#include "normlab/run_files.h" // NL_FILE_STATE
 
 /* --- opening -------------------------------------------------------------------------------- */
 
@@ -41,7 +42,7 @@ static int find_earlier(nl_run *run, bool *found, nl_error *err) {
     json_decref(record);
     /* A run that was killed before it could save anything starts anew. */
     char path[NL_PATH_SIZE];
-    *found = access(nl_unit_file(&run->unit, path, "state.safetensors"), F_OK) == 0;
+    *found = access(nl_unit_file(&run->unit, path, NL_FILE_STATE), F_OK) == 0;
     return code;
 }
 
@@ -77,9 +78,9 @@ static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
     int code = nl_unit_clear(&run->unit, run->study->options.overwrite, err);
     if (!code) code = nl_run_write_record(run, "running", NULL, err);
     if (!code)
-        code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, "metrics.jsonl"),
+        code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, NL_FILE_METRICS),
                                run->at.metrics_bytes, err);
-    if (!code && fresh) code = nl_run_save_weights(run, "init.safetensors", err);
+    if (!code && fresh) code = nl_run_save_weights(run, NL_FILE_INIT, err);
     if (!code && fresh) code = record_layers(run, -1, err);
     if (!code && fresh) code = nl_run_save_state(run, err);
     return code;
@@ -160,14 +161,14 @@ static int end_epoch(nl_run *run, nl_error *err) {
     if (!code) code = check_finite(run, test.loss, err);
     if (!code) code = nl_run_fetch_state(run, err);
     if (!code) code = record_layers(run, at->epoch, err);
-    if (!code) code = nl_run_save_weights(run, "last.safetensors", err);
+    if (!code) code = nl_run_save_weights(run, NL_FILE_LAST, err);
     if (code) return code;
     nl_log_test(run, &test);
     if (is_best(at, &test)) {
         at->best_epoch = at->epoch;
         at->best_accuracy = test.accuracy;
         at->best_loss = test.loss;
-        code = nl_run_save_weights(run, "best.safetensors", err);
+        code = nl_run_save_weights(run, NL_FILE_BEST, err);
         if (code) return code;
     }
     *at = (nl_place){.epoch = at->epoch + 1,

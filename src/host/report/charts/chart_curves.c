@@ -12,7 +12,8 @@
 #include "gnuplot.h"
 #include "report/runs/labels.h" // nl_label_width
 #include "scales.h"
-#include "report/text/text.h" // nl_number
+#include "report/text/text.h"  // nl_number
+#include "normlab/run_files.h" // NL_REPORT_PLOTS
 
 /* ---- direct labels ---- */
 
@@ -159,19 +160,25 @@ static void write_lines(FILE *out, const nl_summary *summary, bool accuracy, boo
     const char *before = "plot ";
     for (int i = 0; i < summary->n_rows && progress; i++) {
         if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
-        fprintf(out, "%s'plots/progress.dat' index %d using 1:%d with lines lw 0.6 lc rgb '%s'",
+        fprintf(out,
+                "%s'" NL_REPORT_PLOTS
+                "/progress.dat' index %d using 1:%d with lines lw 0.6 lc rgb '%s'",
                 before, i, accuracy ? 3 : 2, nl_colours[i % NL_COLOURS]);
         before = ", \\\n     ";
     }
     for (int i = 0; i < summary->n_rows && has_bands(summary); i++) {
         if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
-        fprintf(out, "%s'plots/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
+        fprintf(out,
+                "%s'" NL_REPORT_PLOTS
+                "/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
                 before, i, column + 1, column + 2, nl_colours[i]);
         before = ", \\\n     ";
     }
     for (int i = 0; i < summary->n_rows; i++) {
         if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
-        fprintf(out, "%s'plots/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6",
+        fprintf(out,
+                "%s'" NL_REPORT_PLOTS
+                "/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6",
                 before, i, column);
         nl_gnuplot_style(out, i);
         before = ", \\\n     ";

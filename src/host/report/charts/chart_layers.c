@@ -10,6 +10,7 @@
 
 #include "gnuplot.h"
 #include "report/runs/labels.h" // nl_text_width
+#include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
 enum { MAX_COLUMNS = 32, row_height = 166, foot_height = 40, head_height = 70, key_height = 24 };
 
@@ -207,8 +208,8 @@ static void panel(FILE *out, const grid *g, int q, int column) {
     const char *before = "plot ";
     for (int i = 0; i < g->summary->n_rows; i++) {
         if (!has_values(g, i, column, q)) continue;
-        fprintf(out, "%s'plots/layers.dat' index %d using 1:%d with %s lw 2 ps 0.4", before,
-                i * g->columns + column, q + 2, g->last > 12 ? "lines" : "linespoints");
+        fprintf(out, "%s'" NL_REPORT_PLOTS "/layers.dat' index %d using 1:%d with %s lw 2 ps 0.4",
+                before, i * g->columns + column, q + 2, g->last > 12 ? "lines" : "linespoints");
         nl_gnuplot_style(out, i);
         before = ", \\\n     ";
     }

@@ -7,6 +7,7 @@
 
 #include "gnuplot.h"
 #include "report/runs/labels.h" // nl_text_width
+#include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
 enum { width = 920, row_height = 74, head_height = 84, foot_height = 62 };
 
@@ -90,10 +91,10 @@ static void write_plot(FILE *out, const nl_summary *summary) {
     for (int i = 0; i < summary->n_rows; i++) {
         if (summary->rows[i].accuracy.n == 0) continue;
         const char *colour = nl_colours[i % NL_COLOURS];
-        fprintf(
-            out,
-            "%s'plots/seeds.dat' index 0 using ($1 == %d ? $3 : NaN):(-$1 + $4) with points ps 0.8",
-            before, i);
+        fprintf(out,
+                "%s'" NL_REPORT_PLOTS
+                "/seeds.dat' index 0 using ($1 == %d ? $3 : NaN):(-$1 + $4) with points ps 0.8",
+                before, i);
         before = ", \\\n     ";
         nl_gnuplot_style(out, i);
         if (has_interval(&summary->rows[i]))

@@ -7,6 +7,7 @@
 #include "curves.h" // curves.dat, progress.dat
 #include "gnuplot.h"
 #include "scales.h"
+#include "normlab/run_files.h" // NL_REPORT_PLOTS
 
 enum { width = 920, panel_height = 250, head_height = 78, foot_height = 8 };
 
@@ -17,15 +18,19 @@ static void lines(FILE *out, const nl_variant *variant, int i, bool progress) {
         return;
     }
     if (progress)
-        fprintf(out, "plot 'plots/progress.dat' index %d using 1:2 with lines lw 0.8 lc rgb '%s'",
+        fprintf(out,
+                "plot '" NL_REPORT_PLOTS
+                "/progress.dat' index %d using 1:2 with lines lw 0.8 lc rgb '%s'",
                 i, colour);
     else
         fprintf(out,
-                "plot 'plots/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
+                "plot '" NL_REPORT_PLOTS
+                "/curves.dat' index %d using 1:10:11 with filledcurves lc rgb '%s', \\\n"
                 "     '' index %d using 1:9 with linespoints lw 2 dt (6,5) pt 6 ps 0.4 lc rgb '%s'",
                 i, colour, i, colour);
     fprintf(out,
-            ", \\\n     'plots/curves.dat' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
+            ", \\\n     '" NL_REPORT_PLOTS
+            "/curves.dat' index %d using 1:4:5 with filledcurves lc rgb '%s', \\\n"
             "     '' index %d using 1:3 with linespoints lw 2 pt 7 ps 0.4 lc rgb '%s'\n",
             i, colour, i, colour);
 }

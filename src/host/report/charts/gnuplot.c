@@ -13,6 +13,7 @@
 #include <unistd.h>   // unlink
 
 #include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
 extern char **environ;
 
@@ -27,7 +28,7 @@ void nl_script_open(nl_script *script) {
 bool nl_script_save(nl_script *script, const char *dir, const char *name, const char *suffix) {
     NL_ASSERT(fclose(script->out) == 0);
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/plots/%s%s", dir, name, suffix) >= 0);
+    NL_ASSERT(asprintf(&path, "%s/" NL_REPORT_PLOTS "/%s%s", dir, name, suffix) >= 0);
     nl_error err = {0};
     const bool done = nl_file_write(path, script->text, script->size, &err) == NL_OK;
     if (!done) nl_warn(err.where, "%s", err.what);
@@ -73,7 +74,7 @@ void nl_gnuplot_style(FILE *out, int number) {
 void nl_gnuplot_head(FILE *out, const char *name, const char *kinds, int width, int height) {
     fprintf(
         out,
-        "# Drawn by `gnuplot plots/<this file>`, run in the folder above this one.\n"
+        "# Drawn by `gnuplot " NL_REPORT_PLOTS "/<this file>`, run in the folder above this one.\n"
         "set encoding utf8\n"
         "set datafile missing 'NaN'\n"
         "do for [kind in '%s'] {\n"
@@ -168,7 +169,7 @@ static bool check_pictures(const char *dir, const char *name, bool svg) {
 bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
     static bool missing = false; /* said once is enough */
     char *script = NULL;
-    NL_ASSERT(asprintf(&script, "plots/%s.gp", name) >= 0);
+    NL_ASSERT(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
     char *const argv[] = {"gnuplot", "-d", script, NULL};
     char **variables = own_environment();
     posix_spawn_file_actions_t actions;
@@ -184,8 +185,8 @@ bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
         }
     if (error && !missing)
         nl_warn("gnuplot",
-                "cannot start it (%s): no pictures; data and scripts are in %s/plots, and `normlab "
-                "report` draws them once gnuplot is installed",
+                "cannot start it (%s): no pictures; data and scripts are in %s/" NL_REPORT_PLOTS
+                ", and `normlab report` draws them once gnuplot is installed",
                 strerror(error), dir);
     else if (!error && status != 0)
         nl_warn("gnuplot", "it failed on %s/%s", dir, script);

@@ -14,13 +14,14 @@
 #include "report/text/text.h"   // nl_thousands
 #include "normlab/checkpoint.h" // nl_path
 #include "normlab/dataset.h"    // nl_dataset_load
+#include "normlab/run_files.h"  // NL_REPORT_GRID
 #include "report/runs/labels.h" // nl_text_width
 
 enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cell_height = 258 };
 
 static char *path_of(const char *name, const char *dir, const char *suffix) {
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/misclassified_%s%s", dir, name, suffix) >= 0);
+    NL_ASSERT(asprintf(&path, "%s/" NL_REPORT_GRID "%s%s", dir, name, suffix) >= 0);
     return path;
 }
 
@@ -120,8 +121,9 @@ static void write_pixels(const nl_variant *variant, const nl_guess *errors, int 
         for (int p = 0; p < NL_PIXELS; p++)
             fprintf(pixels.out, "%d%c", image[p], (p + 1) % NL_SIDE ? ' ' : '\n');
     }
-    char *name = nl_grid_path(variant, "plots", ".dat"); /* below dir/plots: cut the folder off */
-    nl_script_save(&pixels, dir, name + strlen("plots/"), "");
+    /* below dir/plots: cut the folder off */
+    char *name = nl_grid_path(variant, NL_REPORT_PLOTS, ".dat");
+    nl_script_save(&pixels, dir, name + strlen(NL_REPORT_PLOTS "/"), "");
     free(name);
 }
 
@@ -151,8 +153,8 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     int n;
     nl_guess *errors = find_errors(run, &n);
     const int shown = n < SHOWN ? n : SHOWN;
-    char *pixels = nl_grid_path(variant, "plots", ".dat");
-    char *name = nl_grid_path(variant, "plots", "");
+    char *pixels = nl_grid_path(variant, NL_REPORT_PLOTS, ".dat");
+    char *name = nl_grid_path(variant, NL_REPORT_PLOTS, "");
     char title[400], subtitle[200];
     snprintf(title, sizeof title, "Misclassified by %s", row->variant->label.text);
     snprintf(subtitle, sizeof subtitle,
@@ -161,7 +163,7 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     write_pixels(variant, errors, shown, data, dir);
     nl_script script;
     nl_script_open(&script);
-    nl_gnuplot_head(script.out, name + strlen("plots/"), "png", width, height);
+    nl_gnuplot_head(script.out, name + strlen(NL_REPORT_PLOTS "/"), "png", width, height);
     nl_gnuplot_title(script.out, height, title, subtitle);
     fputs("unset tics\nset border 15 lc rgb '" NL_GRID "'\nunset colorbox\n"
           "set palette defined (0 '#ffffff', 1 '#222222')\nset cbrange [0:255]\n"
@@ -175,8 +177,8 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     }
     fputs("unset multiplot\n", script.out);
     nl_gnuplot_tail(script.out);
-    if (nl_script_save(&script, dir, name + strlen("plots/"), ".gp"))
-        nl_gnuplot_run(dir, name + strlen("plots/"), false);
+    if (nl_script_save(&script, dir, name + strlen(NL_REPORT_PLOTS "/"), ".gp"))
+        nl_gnuplot_run(dir, name + strlen(NL_REPORT_PLOTS "/"), false);
     free(pixels);
     free(name);
     free(errors);
@@ -205,7 +207,7 @@ static void remove_grid(const char *name, const char *dir, const char *plots) {
 }
 
 void nl_grids_remove(const char *dir) {
-    char *plots = nl_path(dir, "plots"), *path = nl_path(plots, "grids.txt");
+    char *plots = nl_path(dir, NL_REPORT_PLOTS), *path = nl_path(plots, "grids.txt");
     FILE *list = fopen(path, "r");
     char *line = NULL;
     size_t room = 0;

@@ -8,6 +8,7 @@
 #include "report/charts/grids.h"   // nl_grid_path
 #include "report/charts/gnuplot.h" // NL_COLOURS
 #include "normlab/checkpoint.h"    // nl_file_write
+#include "normlab/run_files.h"     // NL_REPORT_PAGE
 
 typedef struct page {
     FILE *out;
@@ -49,9 +50,8 @@ static void chart(const page *p, int number, const char *label) {
     if (!nl_page_svg(p->out, path, prefix, label)) {
         fputs("<p class=\"note\">", p->out);
         nl_html(p->out, label);
-        fprintf(p->out,
-                ": not drawn yet, for want of gnuplot or of figures. Data and script are in "
-                "plots/; <code>normlab report</code> draws later.</p>");
+        fprintf(p->out, ": not drawn yet, for want of gnuplot or of figures. Data and script are "
+                        "in " NL_REPORT_PLOTS "/; <code>normlab report</code> draws later.</p>");
     }
     fputs("</figure>\n", p->out);
     free(path);
@@ -166,14 +166,15 @@ static void write_page(const page *p) {
     mistakes(p);
     fputs("<h2 id=\"network\">The network</h2>\n", p->out);
     if (!nl_page_architecture(p->out, p->folder))
-        fputs("<p class=\"note\">Not known: no run has its run.json.</p>\n", p->out);
+        fputs("<p class=\"note\">Not known: no run has its " NL_FILE_RUN ".</p>\n", p->out);
     part(p, NL_TABLE_RUNS);
     fputs("<h2 id=\"origin\">Configs and versions</h2>\n", p->out);
     nl_page_origin(p->out, p->folder);
-    fputs("<p class=\"note\">Beside this page: <code>Normalization_Calculations.xlsx</code>, the "
-          "three norms by hand; <code>findings.md</code>; <code>results.json</code>, every run's "
+    fputs("<p class=\"note\">Beside this page: <code>" NL_REPORT_WORKBOOK "</code>, the "
+          "three norms by hand; <code>" NL_REPORT_FINDINGS "</code>; <code>" NL_REPORT_RESULTS
+          "</code>, every run's "
           "figures; the charts as PNG and SVG; their data and "
-          "scripts in <code>plots/</code>.</p>\n</main>\n</body>\n</html>\n",
+          "scripts in <code>" NL_REPORT_PLOTS "/</code>.</p>\n</main>\n</body>\n</html>\n",
           p->out);
 }
 
@@ -185,7 +186,7 @@ int nl_page_write(const nl_folder *folder, const nl_summary *summary, const nl_f
     NL_ASSERT(p.out);
     write_page(&p);
     NL_ASSERT(fclose(p.out) == 0);
-    char *path = nl_path(dir, "index.html");
+    char *path = nl_path(dir, NL_REPORT_PAGE);
     const int code = nl_file_write(path, text, size, err);
     free(path);
     free(text);

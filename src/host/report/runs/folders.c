@@ -4,8 +4,6 @@
  */
 #include <dirent.h>   // opendir
 #include <errno.h>    // errno
-#include <inttypes.h> // SCNu32
-#include <stdio.h>    // sscanf
 #include <stdlib.h>   // qsort
 #include <string.h>   // strcmp, strverscmp
 #include <sys/stat.h> // stat
@@ -14,11 +12,13 @@
 #include <jansson.h> // json_object_get
 
 #include "normlab/checkpoint.h" // nl_path
+#include "normlab/run_files.h"  // NL_FILE_METRICS
 #include "labels.h"             // nl_labels_make
 #include "runs.h"
 
 #define RUN_FOLDER_HINT                                                                            \
-    "a run folder is what `normlab train --out DIR` writes: DIR/<config>/seed-<S>/metrics.jsonl"
+    "a run folder is what `normlab train --out DIR` writes: "                                      \
+    "DIR/<config>/seed-<S>/" NL_FILE_METRICS
 
 /* ---- all units ---- */
 
@@ -33,11 +33,6 @@ typedef struct units {
     unit *list;
     int n;
 } units;
-
-static bool seed_of(const char *name, uint32_t *seed) {
-    int end = 0;
-    return sscanf(name, "seed-%" SCNu32 "%n", seed, &end) == 1 && name[end] == '\0';
-}
 
 static void add_unit(units *all, const char *name, const char *folder, uint32_t seed) {
     struct stat info;
@@ -58,7 +53,7 @@ static void read_units(units *all, const char *folder, const char *name) {
     if (!dir) return;
     for (const struct dirent *entry; (entry = readdir(dir));) {
         uint32_t seed;
-        if (!seed_of(entry->d_name, &seed)) continue;
+        if (!nl_seed_of_folder(entry->d_name, &seed)) continue;
         char *path = nl_path(folder, entry->d_name);
         add_unit(all, name, path, seed);
         free(path);
@@ -83,7 +78,7 @@ static int read_all(units *all, const char *out, nl_error *err) {
     }
     for (const struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        if (name[0] == '.' || strcmp(name, "report") == 0) continue;
+        if (name[0] == '.' || strcmp(name, NL_REPORT_FOLDER) == 0) continue;
         if (!is_printable(name)) {
             nl_warn(out, "a folder is left out: its name is no UTF-8 or has control characters");
             continue;
@@ -152,10 +147,11 @@ static void drop_links(units *all) {
 static int refuse_name(const unit *u, nl_error *err) {
     const char *name = told_name(u);
     nl_fail(err, NL_EDATA, u->run.folder,
-            "a copy, or renamed: the folder says %s, seed %u, but its run.json %s, seed %lld",
+            "a copy, or renamed: the folder says %s, seed %u, but its " NL_FILE_RUN
+            " %s, seed %lld",
             u->name, u->run.seed, name ? name : u->name, (long long)told_seed(u));
-    return nl_hint(err, "move it out of the run folder, or give it back the name that run.json "
-                        "tells");
+    return nl_hint(err, "move it out of the run folder, or give it back the name that " NL_FILE_RUN
+                        " tells");
 }
 
 static bool same_start(const unit *a, const unit *b) {
@@ -234,7 +230,7 @@ static void make_variants(nl_folder *study, units *all, order given) {
 
 /* A folder without runs: what was given may be a run itself, or the runs of one variant. */
 static int refuse_folder(const char *out, nl_error *err) {
-    char *record = nl_path(out, "metrics.jsonl");
+    char *record = nl_path(out, NL_FILE_METRICS);
     const bool is_run = access(record, F_OK) == 0;
     units seeds = {0};
     read_units(&seeds, out, "");

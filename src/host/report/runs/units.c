@@ -10,6 +10,7 @@
 #include <jansson.h> // json_load_file
 
 #include "normlab/checkpoint.h" // nl_path
+#include "normlab/run_files.h"  // NL_FILE_RUN
 #include "base/claim.h"         // nl_claim_is_held
 #include "runs.h"
 
@@ -51,8 +52,8 @@ static bool was_trained(const nl_seed_run *run) {
 }
 
 bool nl_seed_run_read(nl_seed_run *run, const char *folder, uint32_t seed) {
-    char *metrics = nl_path(folder, "metrics.jsonl"), *info = nl_path(folder, "run.json");
-    char *guesses = nl_path(folder, "predictions.csv");
+    char *metrics = nl_path(folder, NL_FILE_METRICS), *info = nl_path(folder, NL_FILE_RUN);
+    char *guesses = nl_path(folder, NL_FILE_PREDICTIONS);
     *run = (nl_seed_run){.seed = seed, .folder = strdup(folder)};
     NL_ASSERT(run->folder);
     nl_seed_run_read_metrics(run, metrics);
@@ -63,7 +64,8 @@ bool nl_seed_run_read(nl_seed_run *run, const char *folder, uint32_t seed) {
         run->finished = run->end == NL_END_FINISHED;
         if (run->finished) nl_seed_run_read_guesses(run, guesses);
         if (run->end == NL_END_LOST)
-            nl_warn(folder, "run.json says finished, but metrics.jsonl has no final record");
+            nl_warn(folder,
+                    NL_FILE_RUN " says finished, but " NL_FILE_METRICS " has no final record");
     } else {
         nl_warn(folder, "nothing was trained here: left out of the report");
         nl_seed_run_free(run);

@@ -3,6 +3,7 @@
 #include <stdlib.h> // free
 
 #include "normlab/differences.h" // nl_differences
+#include "normlab/run_files.h"   // NL_FILE_RUN
 #include "findings.h"
 #include "report/runs/runs.h"
 
@@ -77,7 +78,7 @@ static void one_run(nl_table *table, const nl_variant *v, const nl_seed_run *run
     nl_table_add(table, "%s", nl_fixed(p->test_loss, 4).text);
     nl_table_add(table, "%s", nl_fixed(p->train_accuracy, 2).text);
     nl_table_add(table, "%s", nl_fixed(p->train_loss, 4).text);
-    nl_table_add(table, "%s%s", nl_run_end_text(run).text, run->info ? "" : "; no run.json");
+    nl_table_add(table, "%s%s", nl_run_end_text(run).text, run->info ? "" : "; no " NL_FILE_RUN);
 }
 
 static void runs(nl_table *table, const nl_summary *s) {

@@ -3,6 +3,7 @@
 #include <stdlib.h> // free
 
 #include "normlab/differences.h" // nl_differences
+#include "normlab/run_files.h"   // NL_FILE_RUN
 #include "findings.h"
 #include "report/runs/runs.h"
 
@@ -72,7 +73,8 @@ static void notes(nl_lines *words, const nl_variant *v) {
     free(names);
     if (untold > 0)
         nl_lines_add(words,
-                     "%s: %d of %d runs without run.json; name and seed are those of the folder, "
+                     "%s: %d of %d runs without " NL_FILE_RUN
+                     "; name and seed are those of the folder, "
                      "config and data unknown.",
                      v->name, untold, v->n_runs);
 }
