@@ -12,7 +12,7 @@
 #include "support/measure.h"         // bench_median
 #include "support/norm_room.h"
 
-enum { IN_GRAPH = 20 };
+enum { IN_GRAPH = 20, MOST = 16 };
 
 static cudaStream_t stream;
 static size_t cache_bytes;
@@ -20,14 +20,11 @@ static char *flushed; /* twice the cache */
 
 struct norm_work {
     norm_case shape;
-    nl_k_shape s;
+    nl_k_stage stage;
     long in, out;
-    float *z, *y, *dy, *dz;
-    float *gamma, *beta, *bias, *dgamma, *dbeta, *dbias, *fresh_mean, *fresh_var;
-    nl_k_moments *saved;
-    void *scratch;
-    uint32_t *counters;
     bool backward; /* what a pass is */
+    void *owned[MOST];
+    int n_owned;
 };
 
 /* A benchmark has nobody to hand an error to. */
@@ -49,63 +46,60 @@ static void *on_device(const void *host, size_t count, size_t size) {
     return memory;
 }
 
+static void *owned(norm_work *w, const void *host, size_t count, size_t size) {
+    NL_ASSERT(w->n_owned < MOST);
+    return w->owned[w->n_owned++] = on_device(host, count, size);
+}
+
 static norm_work *open_case(const norm_case *c, const float *x, const float *dy, const float *gamma,
                             const float *beta) {
     norm_work *w = nl_alloc(1, sizeof *w, "case");
     w->shape = *c;
-    w->s = (nl_k_shape){.n = c->n,
-                        .c = c->c,
-                        .h = c->h,
-                        .w = c->w,
-                        .groups = c->groups,
-                        .pool = c->pool > 1 ? c->pool : 0,
-                        .relu = 1};
+    nl_k_stage *s = &w->stage;
+    *s = (nl_k_stage){.shape = {.n = c->n,
+                                .c = c->c,
+                                .h = c->h,
+                                .w = c->w,
+                                .groups = c->groups,
+                                .pool = c->pool > 1 ? c->pool : 0,
+                                .relu = 1},
+                      .centres = 1,
+                      .eps = 1e-5F};
     const size_t channels = (size_t)c->c, sets = (size_t)c->n * channels;
     const size_t in = sets * (size_t)(c->h * c->w);
     const size_t out = sets * (size_t)((c->h / c->pool) * (c->w / c->pool));
     w->in = (long)in;
     w->out = (long)out;
-    w->z = on_device(x, in, sizeof *x);
-    w->y = on_device(NULL, out, sizeof *x);
-    w->dy = on_device(dy, out, sizeof *x);
-    w->dz = on_device(NULL, in, sizeof *x);
-    w->gamma = on_device(gamma, channels, sizeof *x);
-    w->beta = on_device(beta, channels, sizeof *x);
-    float **const vectors[] = {&w->bias,  &w->dgamma,     &w->dbeta,
-                               &w->dbias, &w->fresh_mean, &w->fresh_var};
+    s->z = owned(w, x, in, sizeof *x);
+    s->y = owned(w, NULL, out, sizeof *x);
+    s->dy = owned(w, dy, out, sizeof *x);
+    s->dz = owned(w, NULL, in, sizeof *x);
+    s->gamma = owned(w, gamma, channels, sizeof *x);
+    s->beta = owned(w, beta, channels, sizeof *x);
+    s->bias = owned(w, NULL, channels, sizeof *x);
+    float **const vectors[] = {&s->dgamma, &s->dbeta, &s->dbias, &s->fresh_mean, &s->fresh_var};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-        *vectors[i] = on_device(NULL, channels, sizeof *x);
-    w->saved = on_device(NULL, sets, sizeof *w->saved);
-    w->scratch = on_device(NULL, nl_k_scratch_size(&w->s), 1);
-    w->counters = on_device(NULL, (size_t)nl_k_counters(&w->s), sizeof *w->counters);
+        *vectors[i] = owned(w, NULL, channels, sizeof *x);
+    s->saved = owned(w, NULL, sets, sizeof *s->saved);
+    s->scratch = owned(w, NULL, nl_k_scratch_size(&s->shape), 1);
+    s->counters = owned(w, NULL, (size_t)nl_k_counters(&s->shape), sizeof *s->counters);
     return w;
 }
 
 static void close_case(norm_work *w) {
-    void *all[] = {w->z,          w->y,         w->dy,     w->dz,      w->gamma,
-                   w->beta,       w->bias,      w->dgamma, w->dbeta,   w->dbias,
-                   w->fresh_mean, w->fresh_var, w->saved,  w->scratch, w->counters};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) must(cudaFree(all[i]), "releasing");
+    for (int i = 0; i < w->n_owned; i++) must(cudaFree(w->owned[i]), "releasing");
     free(w);
 }
 
 /* ---- a pass ---- */
 
 static int forward(norm_work *w) {
-    return w->shape.groups
-               ? nl_k_norm_group_forward(w->y, w->saved, w->z, w->bias, w->gamma, w->beta, &w->s,
-                                         1e-5F, NULL, w->scratch, stream)
-               : nl_k_norm_batch_forward(w->y, w->saved, w->fresh_mean, w->fresh_var, w->z, w->bias,
-                                         w->gamma, w->beta, &w->s, 1e-5F, NULL, w->scratch, stream);
+    return (w->shape.groups ? nl_k_norm_group_forward : nl_k_norm_batch_forward)(&w->stage, stream);
 }
 
 static int backward(norm_work *w) {
-    return w->shape.groups ? nl_k_norm_group_backward(w->dz, w->dgamma, w->dbeta, w->dbias, w->dy,
-                                                      w->z, w->bias, w->gamma, w->beta, w->saved,
-                                                      &w->s, NULL, w->scratch, w->counters, stream)
-                           : nl_k_norm_batch_backward(w->dz, w->dgamma, w->dbeta, w->dbias, w->dy,
-                                                      w->z, w->bias, w->gamma, w->beta, w->saved,
-                                                      &w->s, NULL, w->scratch, stream);
+    return (w->shape.groups ? nl_k_norm_group_backward : nl_k_norm_batch_backward)(&w->stage,
+                                                                                   stream);
 }
 
 static int pass(void *work, nl_error *err) {
@@ -166,10 +160,10 @@ static double time_pass(norm_work *w, bool back, bool cold, int repeats) {
 
 static void read_case(norm_work *w, float *y, float *dx, float *dgamma, float *dbeta) {
     const size_t channels = sizeof *y * (size_t)w->shape.c;
-    must(cudaMemcpy(y, w->y, sizeof *y * (size_t)w->out, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dx, w->dz, sizeof *y * (size_t)w->in, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dgamma, w->dgamma, channels, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dbeta, w->dbeta, channels, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(y, w->stage.y, sizeof *y * (size_t)w->out, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dx, w->stage.dz, sizeof *y * (size_t)w->in, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dgamma, w->stage.dgamma, channels, cudaMemcpyDeviceToHost), "results");
+    must(cudaMemcpy(dbeta, w->stage.dbeta, channels, cudaMemcpyDeviceToHost), "results");
 }
 
 /* ---- the device ---- */

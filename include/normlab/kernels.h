@@ -72,10 +72,10 @@ typedef struct nl_k_shape {
     int relu; /* 0 or 1 */
 } nl_k_shape;
 
-/* Dropout behind the pool (pool 1 where there is no pool but dropout). NULL in a launcher: none. */
+/* Dropout behind the pool (pool 1 where there is no pool but dropout). */
 typedef struct nl_k_dropout {
-    const uint32_t
-        *slots; /* (n), on the device: image number of each slot, as nl_k_gather wrote them */
+    /* (n), on the device: image number of each slot, as nl_k_gather wrote them. NULL: no dropout */
+    const uint32_t *slots;
     const nl_k_state *state; /* on the device: seed and epoch */
     uint32_t layer;          /* ordinal of the dropout, from 1 */
     uint32_t threshold;      /* nl_dropout_threshold(p) */
@@ -100,59 +100,54 @@ int nl_k_gather(float *x /* (n,1,28,28) */, uint32_t *slots /* (n) */, uint8_t *
                 const float *table /* (256) */, const nl_k_state *state, int n, int batch,
                 void *stream);
 
-/* --- batch norm: the sets are channels, n * h * w values each --- */
+/* --- a stage: bias, norm, ReLU, pool and dropout, as they are there --- */
 
-/* fresh_mean and fresh_var are this batch's mean and unbiased variance: nl_k_update takes them into
- * the running values, unless the step's loss is not finite. n * h * w must be at least 2. */
-int nl_k_norm_batch_forward(float *y, nl_k_moments *saved /* (c) */, float *fresh_mean /* (c) */,
-                            float *fresh_var /* (c) */, const float *z, const float *bias /* (c) */,
-                            const float *gamma /* (c) */, const float *beta /* (c) */,
-                            const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
-                            void *stream);
+/* Everything that the launchers of a stage may want: filled once for a layer, and each launcher
+ * reads what it needs. All pointers are to device memory, which stays the caller's; tensors of the
+ * same stage may lie anywhere, but an output is never an input. out below is (n, c, h, w) without a
+ * pool, else (n, c, h / pool, w / pool). */
+typedef struct nl_k_stage {
+    nl_k_shape shape;
+    int centres; /* 1: the norm takes the mean off; 0 (group norm alone): RMS norm */
+    float eps;
+    nl_k_dropout drop;
 
-/* dbias is exactly 0 in exact arithmetic, since the norm takes any constant away: 0 is written. */
-int nl_k_norm_batch_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                             const float *z, const float *bias, const float *gamma,
-                             const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
-                             const nl_k_dropout *drop, void *scratch, void *stream);
+    const float *z;                          /* (n, c, h, w) */
+    const float *bias, *gamma, *beta;        /* (c) */
+    const float *running_mean, *running_var; /* (c): evaluation of batch norm */
 
-/* Evaluation: the running values stand for the batch's. */
-int nl_k_norm_batch_eval(float *y, const float *z, const float *bias, const float *gamma,
-                         const float *beta, const float *running_mean, const float *running_var,
-                         const nl_k_shape *s, float eps, void *stream);
+    /* forward */
+    float *y;                      /* out */
+    nl_k_moments *saved;           /* (c) of batch norm, (n, groups) of group norm: for backward */
+    float *fresh_mean, *fresh_var; /* (c), batch norm: the batch's mean and unbiased variance */
 
-/* --- group norm: the sets are groups of channels of one image (1 group: layer norm; c: instance
- * norm) --- */
+    /* backward */
+    const float *dy;               /* out */
+    float *dz;                     /* (n, c, h, w) */
+    float *dgamma, *dbeta, *dbias; /* (c) */
 
-int nl_k_norm_group_forward(float *y, nl_k_moments *saved /* (n,groups) */, const float *z,
-                            const float *bias, const float *gamma, const float *beta,
-                            const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
-                            void *stream);
-int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                             const float *z, const float *bias, const float *gamma,
-                             const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
-                             const nl_k_dropout *drop, void *scratch, uint32_t *counters,
-                             void *stream);
+    void *scratch;
+    uint32_t *counters;
+} nl_k_stage;
 
-/* The same without centring: saved means are 0, deviations are about 0, a group may be one value,
- * and dbias is not 0. */
-int nl_k_norm_rms_forward(float *y, nl_k_moments *saved /* (n,groups) */, const float *z,
-                          const float *bias, const float *gamma, const float *beta,
-                          const nl_k_shape *s, float eps, const nl_k_dropout *drop, void *scratch,
-                          void *stream);
-int nl_k_norm_rms_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                           const float *z, const float *bias, const float *gamma, const float *beta,
-                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
-                           void *scratch, uint32_t *counters, void *stream);
+/* Batch norm: the sets are channels, n * h * w values each, at least 2 in training. nl_k_update
+ * takes the fresh values into the running ones, unless the step's loss is not finite. dbias is
+ * exactly 0 in exact arithmetic, since the norm takes any constant away: 0 is written. In evaluation
+ * the running values stand for the batch's, and there is no dropout. */
+int nl_k_norm_batch_forward(const nl_k_stage *s, void *stream);
+int nl_k_norm_batch_backward(const nl_k_stage *s, void *stream);
+int nl_k_norm_batch_eval(const nl_k_stage *s, void *stream);
 
-/* --- no norm: bias, then ReLU (s->relu), pool and dropout as they are there --- */
+/* Group norm: the sets are groups of channels of one image (1 group: layer norm; c: instance norm),
+ * at least 2 values each. RMS norm is the same without centring: saved means are 0, deviations are
+ * about 0, a group may be one value, and dbias is not 0. */
+int nl_k_norm_group_forward(const nl_k_stage *s, void *stream);
+int nl_k_norm_group_backward(const nl_k_stage *s, void *stream);
 
-/* bias NULL: none, for a pool that follows no convolution; then dbias is NULL too. */
-int nl_k_relu_forward(float *y, const float *z, const float *bias, const nl_k_shape *s,
-                      const nl_k_dropout *drop, void *stream);
-int nl_k_relu_backward(float *dz, float *dbias, const float *dy, const float *z, const float *bias,
-                       const nl_k_shape *s, const nl_k_dropout *drop, void *scratch,
-                       uint32_t *counters, void *stream);
+/* No norm: neither gamma and beta nor moments. bias NULL: none, for a pool that follows no
+ * convolution; dbias NULL: not wanted, and so without a bias. */
+int nl_k_norm_none_forward(const nl_k_stage *s, void *stream);
+int nl_k_norm_none_backward(const nl_k_stage *s, void *stream);
 
 /* --- loss: bias, global average pool, softmax, cross-entropy and its gradient, all in one --- */
 

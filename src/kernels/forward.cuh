@@ -16,48 +16,43 @@ enum class Source {
 };
 
 struct Forward {
-    float *y;
-    nl_k_moments *saved;           /* of each set, or NULL */
-    float *fresh_mean, *fresh_var; /* of each set, or NULL */
-    const float *r_mean, *r_var;   /* Source::running */
-    Part *moments;                 /* Source::parts: moment_parts of each set */
-    int moment_parts, parts;       /* blocks a set here */
-    float eps;
     Source source;
+    int moment_parts, parts; /* blocks a set, of the launch before and here */
 };
 
 template <int V>
 __device__ nl_k_moments set_moments(const Forward &f, const Stage &t, int set, int part) {
     if (f.source == Source::none) return {0.0f, 0.0f, 1.0f, 1.0f};
     if (f.source == Source::running) {
-        return {f.r_mean[set], 0.0f, 1.0f / sqrtf(f.r_var[set] + f.eps), f.r_var[set]};
+        const float var = t.running_var[set];
+        return {t.running_mean[set], 0.0f, 1.0f / sqrtf(var + t.eps), var};
     }
     const Part p = f.source == Source::own
                        ? block_moments<V>(t, set, {0, t.planes * (t.hw / V)})
-                       : combined(f.moments + set * f.moment_parts, f.moment_parts);
-    const nl_k_moments m = moments_of(p, f.eps, t.centres);
+                       : combined(left_parts(t) + set * f.moment_parts, f.moment_parts);
+    const nl_k_moments m = moments_of(p, t.eps, t.centres != 0);
     if (part == 0 && threadIdx.x == 0) {
-        if (f.saved) f.saved[set] = m;
-        if (f.fresh_mean) f.fresh_mean[set] = m.mean;
-        if (f.fresh_var) f.fresh_var[set] = static_cast<float>(p.m2 / (p.count - 1));
+        t.saved[set] = m;
+        if (t.fresh_mean) t.fresh_mean[set] = m.mean;
+        if (t.fresh_var) t.fresh_var[set] = static_cast<float>(p.m2 / (p.count - 1));
     }
     return m;
 }
 
 template <int K, int V>
-__device__ void forward_unit(float *y, const Stage &t, const Affine &a, int plane, int unit) {
+__device__ void forward_unit(const Stage &t, const Affine &a, int plane, int unit) {
     const float *z = t.z + plane * t.hw;
     if constexpr (K == 0) {
         Pack<V> x = load<V>(z + unit * V);
         for (int i = 0; i < V; i++) x.v[i] = activated(t, a, x.v[i]);
-        store(y + plane * t.hw + unit * V, x);
+        store(t.y + plane * t.hw + unit * V, x);
     } else {
         const Quad q = quad_of(t, plane, unit);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             if (j < q.first || j >= q.last) continue;
             const Winner best = winner_of<K>(t, a, z, window_at<K>(t, q.output + j));
-            y[plane * t.outputs + q.output + j] = dropped(q, j, best.y);
+            t.y[plane * t.outputs + q.output + j] = dropped(q, j, best.y);
         }
     }
 }
@@ -71,7 +66,7 @@ __global__ __launch_bounds__(kMaxThreads, 1) void forward(const Forward f, const
     for (int i = r.begin + static_cast<int>(threadIdx.x); i < r.end;
          i += static_cast<int>(blockDim.x)) {
         const int row = i / t.units, plane = plane_of(t, set, row);
-        forward_unit<K, V>(f.y, t, affine_of(t, m, plane % t.c), plane, i - row * t.units);
+        forward_unit<K, V>(t, affine_of(t, m, plane % t.shape.c), plane, i - row * t.units);
     }
 }
 
@@ -82,12 +77,12 @@ inline bool owns_set(const Stage &t) {
 }
 
 struct LaunchForward {
-    Forward f;
     Stage t;
+    Source source;
     void *stream;
 
     template <int K, int V> int run() const {
-        Forward g = f;
+        Forward g = {source, 0, 0};
         int threads = kThreads;
         g.parts = parts_for(t.planes * t.units, K == 0 ? 4 : 1);
         if (g.source == Source::parts && owns_set(t)) {
@@ -96,8 +91,8 @@ struct LaunchForward {
             threads = threads_for(t.planes * (t.hw / V));
         } else if (g.source == Source::parts) {
             g.moment_parts = parts_for(t.planes * (t.hw / V), 4);
-            NL_LAUNCH((moments_parts<V>), t.sets * g.moment_parts, kThreads, 0, stream, g.moments,
-                      t, g.moment_parts);
+            NL_LAUNCH((moments_parts<V>), t.sets * g.moment_parts, kThreads, 0, stream, t,
+                      g.moment_parts);
         }
         NL_LAUNCH((forward<K, V>), t.sets * g.parts, threads, 0, stream, g, t);
         return launched();

@@ -27,7 +27,7 @@ template <int V> __device__ Pack<V> set_load(const Stage &t, int set, int unit) 
     const int row_units = t.hw / V, row = unit / row_units;
     const int plane = plane_of(t, set, row);
     Pack<V> x = load<V>(t.z + plane * t.hw + (unit - row * row_units) * V);
-    const float bias = bias_of(t, plane % t.c);
+    const float bias = bias_of(t, plane % t.shape.c);
     for (int i = 0; i < V; i++) x.v[i] += bias;
     return x;
 }
@@ -93,13 +93,18 @@ __device__ inline nl_k_moments moments_of(const Part &p, float eps, bool centres
     return m;
 }
 
+/* Where a launch leaves the parts of all sets for the next one. */
+__device__ inline Part *left_parts(const Stage &t) {
+    return static_cast<Part *>(t.scratch);
+}
+
 /* One part of one set a block. */
 template <int V>
-__global__ __launch_bounds__(kThreads, 1) void moments_parts(Part *out, const Stage t, int parts) {
+__global__ __launch_bounds__(kThreads, 1) void moments_parts(const Stage t, int parts) {
     const int set = static_cast<int>(blockIdx.x) / parts,
               part = static_cast<int>(blockIdx.x) % parts;
     const Part p = block_moments<V>(t, set, part_of(t.planes * (t.hw / V), parts, part));
-    if (threadIdx.x == 0) out[blockIdx.x] = p;
+    if (threadIdx.x == 0) left_parts(t)[blockIdx.x] = p;
 }
 
 } // namespace

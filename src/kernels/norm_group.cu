@@ -28,21 +28,17 @@ struct PlaneSums {
 };
 
 struct Backward {
-    float *dz, *dgamma, *dbeta, *dbias;
-    const float *dy;
-    const nl_k_moments *saved;
-    PlaneSums *sums;    /* (n, c) */
-    unsigned *counters; /* (groups) */
-    int n, groups, parts;
-    bool owns; /* one block a set, which takes the planes' sums itself */
+    PlaneSums *sums; /* (n, c) */
+    int parts;       /* blocks a set */
+    bool owns;       /* one block a set, which takes the planes' sums itself */
 };
 
 /* One warp takes the sums of one plane. */
 template <int K, int V> __device__ void plane_sums(const Backward &b, const Stage &t, int plane) {
-    const nl_k_moments m = b.saved[plane / t.planes];
-    const Affine a = affine_of(t, m, plane % t.c);
+    const nl_k_moments m = t.saved[plane / t.planes];
+    const Affine a = affine_of(t, m, plane % t.shape.c);
     Sums<float, 3> s;
-    for (int i = lane_id(); i < t.units; i += kWarp) unit_sums<K, V>(s, b.dy, t, a, plane, i);
+    for (int i = lane_id(); i < t.units; i += kWarp) unit_sums<K, V>(s, t, a, plane, i);
     if constexpr (K != 0) {
         for (int i = lane_id(); i < t.edge; i += kWarp) {
             s.v[2] += centred(a, t.z[plane * t.hw + edge_at(t, i)]);
@@ -66,7 +62,7 @@ __device__ inline Sums<float, 2> set_means(const Backward &b, const Stage &t, in
     Sums<float, 2> s;
     for (int i = lane_id(); i < t.planes; i += kWarp) {
         const int plane = set * t.planes + i;
-        const float gamma = t.gamma[plane % t.c];
+        const float gamma = t.gamma[plane % t.shape.c];
         s.v[0] += gamma * b.sums[plane].g;
         s.v[1] += gamma * b.sums[plane].gx;
     }
@@ -82,17 +78,17 @@ __device__ inline void finish_group(const Backward &b, const Stage &t, int group
     for (int i = warp_id(); i < t.planes; i += warps()) {
         const int channel = group * t.planes + i;
         Sums<double, 3> s;
-        for (int n = lane_id(); n < b.n; n += kWarp) {
-            const PlaneSums *p = b.sums + n * t.c + channel;
+        for (int n = lane_id(); n < t.shape.n; n += kWarp) {
+            const PlaneSums *p = b.sums + n * t.shape.c + channel;
             s.v[0] += __ldcg(&p->g);
             s.v[1] += __ldcg(&p->gx);
             s.v[2] += __ldcg(&p->dbias);
         }
         warp_sum(s);
         if (lane_id() != 0) continue;
-        b.dbeta[channel] = static_cast<float>(s.v[0]);
-        b.dgamma[channel] = static_cast<float>(s.v[1]);
-        b.dbias[channel] = static_cast<float>(s.v[2]);
+        t.dbeta[channel] = static_cast<float>(s.v[0]);
+        t.dgamma[channel] = static_cast<float>(s.v[1]);
+        t.dbias[channel] = static_cast<float>(s.v[2]);
     }
 }
 
@@ -100,42 +96,40 @@ template <int K, int V>
 __global__ __launch_bounds__(kMaxThreads, 1) void norm_group_dz(const Backward b, const Stage t) {
     const int set = static_cast<int>(blockIdx.x) / b.parts,
               part = static_cast<int>(blockIdx.x) % b.parts;
-    const int group = set % b.groups;
+    const int group = set % t.shape.groups;
     if (b.owns) {
         for (int i = warp_id(); i < t.planes; i += warps())
             plane_sums<K, V>(b, t, set * t.planes + i);
         __syncthreads();
     }
-    const nl_k_moments m = b.saved[set];
+    const nl_k_moments m = t.saved[set];
     const Sums<float, 2> s = set_means(b, t, set);
     const float A = t.centres ? s.v[0] : 0.0f, B = s.v[1];
-    part_dz<K, V, true>(b.dz, b.dy, t, m, A, B, set, b.parts, part);
+    part_dz<K, V, true>(t, m, A, B, set, b.parts, part);
     if (part != 0) return;
     for (int i = static_cast<int>(threadIdx.x); i < t.planes; i += static_cast<int>(blockDim.x)) {
         const int plane = set * t.planes + i;
         PlaneSums *p = b.sums + plane;
-        p->dbias = m.rstd * (t.gamma[plane % t.c] * p->g - static_cast<float>(t.hw) * A - p->x * B);
+        const float gamma = t.gamma[plane % t.shape.c], hw = static_cast<float>(t.hw);
+        p->dbias = m.rstd * (gamma * p->g - hw * A - p->x * B);
     }
-    if (last_to_come(b.counters + group, b.n)) finish_group(b, t, group);
+    if (last_to_come(t.counters + group, t.shape.n)) finish_group(b, t, group);
 }
 
 struct LaunchBackward {
-    Backward b;
     Stage t;
     void *stream;
 
     template <int K, int V> int run() const {
-        Backward c = b;
-        c.owns = owns_set(t);
-        c.parts = 1;
+        Backward b = {static_cast<PlaneSums *>(t.scratch), 1, owns_set(t)};
         int threads = threads_for(t.planes * (t.hw / V));
-        if (!c.owns) {
+        if (!b.owns) {
             threads = kThreads;
-            c.parts = parts_for(t.planes * t.units, K == 0 ? 4 : 1);
+            b.parts = parts_for(t.planes * t.units, K == 0 ? 4 : 1);
             const int blocks = ceil_div(t.sets * t.planes, kThreads / kWarp);
-            NL_LAUNCH((norm_group_sums<K, V>), blocks, kThreads, 0, stream, c, t);
+            NL_LAUNCH((norm_group_sums<K, V>), blocks, kThreads, 0, stream, b, t);
         }
-        NL_LAUNCH((norm_group_dz<K, V>), t.sets * c.parts, threads, 0, stream, c, t);
+        NL_LAUNCH((norm_group_dz<K, V>), t.sets * b.parts, threads, 0, stream, b, t);
         return launched();
     }
 };
@@ -155,63 +149,20 @@ int nl_k_counters(const nl_k_shape *s) {
     return s->c;
 }
 
-static int forward_groups(float *y, nl_k_moments *saved, const float *z, const float *bias,
-                          const float *gamma, const float *beta, const nl_k_shape *s, float eps,
-                          const nl_k_dropout *drop, void *scratch, void *stream, bool centres) {
-    NL_ASSERT(y && saved && z && bias && gamma && beta && scratch);
-    if (too_large(s)) return cudaErrorInvalidValue;
-    const int v = vector_width(s, z, s->pool ? z : y);
-    Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
-    t.centres = centres;
-    NL_ASSERT(!centres || t.planes * t.hw > 1);
-    Forward f = {};
-    f.y = y, f.saved = saved;
-    f.moments = static_cast<Part *>(scratch), f.eps = eps, f.source = Source::parts;
-    return by_shape(s, v, LaunchForward{f, t, stream});
+int nl_k_norm_group_forward(const nl_k_stage *s, void *stream) {
+    NL_ASSERT(s->z && s->bias && s->gamma && s->beta && s->y && s->saved && s->scratch);
+    if (too_large(&s->shape)) return cudaErrorInvalidValue;
+    const int v = forward_width(s);
+    Stage t = make_stage(s, Sets::groups, v);
+    NL_ASSERT(!t.centres || t.planes * t.hw > 1);
+    t.fresh_mean = t.fresh_var = nullptr; // of channels, and these sets are none
+    return by_shape(s, v, LaunchForward{t, Source::parts, stream});
 }
 
-static int backward_groups(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                           const float *z, const float *bias, const float *gamma, const float *beta,
-                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
-                           void *scratch, uint32_t *counters, void *stream, bool centres) {
-    NL_ASSERT(dz && dgamma && dbeta && dbias && dy && z && bias && gamma && beta && saved);
-    NL_ASSERT(scratch && counters);
-    if (too_large(s)) return cudaErrorInvalidValue;
-    const int v = vector_width(s, z, dz) == 4 ? vector_width(s, z, s->pool ? z : dy) : 1;
-    Stage t = make_stage(z, bias, gamma, beta, s, drop, Sets::groups, v);
-    t.centres = centres;
-    Backward b = {};
-    b.dz = dz, b.dgamma = dgamma, b.dbeta = dbeta, b.dbias = dbias, b.dy = dy, b.saved = saved;
-    b.sums = static_cast<PlaneSums *>(scratch), b.counters = counters, b.n = s->n,
-    b.groups = s->groups;
-    return by_shape(s, v, LaunchBackward{b, t, stream});
-}
-
-int nl_k_norm_group_forward(float *y, nl_k_moments *saved, const float *z, const float *bias,
-                            const float *gamma, const float *beta, const nl_k_shape *s, float eps,
-                            const nl_k_dropout *drop, void *scratch, void *stream) {
-    return forward_groups(y, saved, z, bias, gamma, beta, s, eps, drop, scratch, stream, true);
-}
-
-int nl_k_norm_group_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                             const float *z, const float *bias, const float *gamma,
-                             const float *beta, const nl_k_moments *saved, const nl_k_shape *s,
-                             const nl_k_dropout *drop, void *scratch, uint32_t *counters,
-                             void *stream) {
-    return backward_groups(dz, dgamma, dbeta, dbias, dy, z, bias, gamma, beta, saved, s, drop,
-                           scratch, counters, stream, true);
-}
-
-int nl_k_norm_rms_forward(float *y, nl_k_moments *saved, const float *z, const float *bias,
-                          const float *gamma, const float *beta, const nl_k_shape *s, float eps,
-                          const nl_k_dropout *drop, void *scratch, void *stream) {
-    return forward_groups(y, saved, z, bias, gamma, beta, s, eps, drop, scratch, stream, false);
-}
-
-int nl_k_norm_rms_backward(float *dz, float *dgamma, float *dbeta, float *dbias, const float *dy,
-                           const float *z, const float *bias, const float *gamma, const float *beta,
-                           const nl_k_moments *saved, const nl_k_shape *s, const nl_k_dropout *drop,
-                           void *scratch, uint32_t *counters, void *stream) {
-    return backward_groups(dz, dgamma, dbeta, dbias, dy, z, bias, gamma, beta, saved, s, drop,
-                           scratch, counters, stream, false);
+int nl_k_norm_group_backward(const nl_k_stage *s, void *stream) {
+    NL_ASSERT(s->dy && s->z && s->bias && s->gamma && s->beta && s->saved);
+    NL_ASSERT(s->dz && s->dgamma && s->dbeta && s->dbias && s->scratch && s->counters);
+    if (too_large(&s->shape)) return cudaErrorInvalidValue;
+    const int v = backward_width(s);
+    return by_shape(s, v, LaunchBackward{make_stage(s, Sets::groups, v), stream});
 }

@@ -14,19 +14,18 @@
  */
 #pragma once
 
+#include <initializer_list>
+
 #include "launch.cuh"        // __device__
 #include "normlab/error.h"   // NL_ASSERT
-#include "normlab/kernels.h" // nl_k_shape
+#include "normlab/kernels.h" // nl_k_stage
 
 namespace {
 
-struct Stage {
-    const float *z;                   /* (n, c, h, w) */
-    const float *bias, *gamma, *beta; /* (c); NULL: 0, 1, 0 */
-    nl_k_dropout drop;                /* slots NULL: none */
-    int c, hw, w, relu;
-    bool centres;                         /* the norm takes the mean off */
-    int k, pw, outputs;                   /* of the pool: size, width and size of an output plane */
+/* What the host works out from the shape, beside what the caller filled in. */
+struct Stage : nl_k_stage {
+    int hw;                               /* of a plane */
+    int pw, outputs;                      /* of the pool: width and size of an output plane */
     int units, edge;                      /* of a plane; its values that no window covers */
     int sets, planes, set_step, row_step; /* plane r of set s is s * set_step + r * row_step */
 };
@@ -48,45 +47,53 @@ inline bool too_large(const nl_k_shape *s) {
     return too_large(s->n, s->c, static_cast<int64_t>(s->h) * s->w);
 }
 
-inline void set_sets(Stage &t, const nl_k_shape *s, Sets sets) {
+inline void set_sets(Stage &t, Sets sets) {
+    const nl_k_shape &s = t.shape;
     if (sets == Sets::channels) {
-        t.sets = s->c, t.planes = s->n, t.set_step = 1, t.row_step = s->c;
+        t.sets = s.c, t.planes = s.n, t.set_step = 1, t.row_step = s.c;
     } else {
-        NL_ASSERT(s->groups > 0 && s->c % s->groups == 0);
-        t.planes = t.set_step = s->c / s->groups;
-        t.sets = s->n * s->groups, t.row_step = 1;
+        NL_ASSERT(s.groups > 0 && s.c % s.groups == 0);
+        t.planes = t.set_step = s.c / s.groups;
+        t.sets = s.n * s.groups, t.row_step = 1;
     }
 }
 
-inline Stage make_stage(const float *z, const float *bias, const float *gamma, const float *beta,
-                        const nl_k_shape *s, const nl_k_dropout *drop, Sets sets, int v) {
-    NL_ASSERT(s->n > 0 && !too_large(s));
-    NL_ASSERT(s->pool >= 0 && s->pool <= s->h && s->pool <= s->w && (!drop || s->pool > 0));
+inline Stage make_stage(const nl_k_stage *stage, Sets sets, int v) {
+    const nl_k_shape &s = stage->shape;
+    NL_ASSERT(s.n > 0 && !too_large(&s));
+    NL_ASSERT(s.pool >= 0 && s.pool <= s.h && s.pool <= s.w && (!stage->drop.slots || s.pool > 0));
     Stage t = {};
-    t.z = z, t.bias = bias, t.gamma = gamma, t.beta = beta;
-    if (drop) t.drop = *drop;
-    t.c = s->c, t.hw = s->h * s->w, t.w = s->w, t.relu = s->relu, t.centres = true;
+    static_cast<nl_k_stage &>(t) = *stage;
+    t.hw = s.h * s.w;
     t.outputs = t.hw;
     t.units = t.hw / v;
-    if (s->pool > 0) {
-        t.k = s->pool, t.pw = s->w / t.k, t.outputs = s->h / t.k * t.pw;
+    if (s.pool > 0) {
+        t.pw = s.w / s.pool, t.outputs = s.h / s.pool * t.pw;
         t.units = t.outputs % 4 == 0 ? t.outputs / 4 : t.outputs / 4 + 2;
-        t.edge = t.hw - t.outputs * t.k * t.k;
+        t.edge = t.hw - t.outputs * s.pool * s.pool;
     }
-    set_sets(t, s, sets);
+    set_sets(t, sets);
     return t;
 }
 
-/* V for planes that lie in both tensors. */
-inline int vector_width(const nl_k_shape *s, const void *a, const void *b) {
-    const uintptr_t low = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b);
-    return s->h * s->w % 4 == 0 && low % 16 == 0 ? 4 : 1;
+/* V of the way forward and of the way back: 4 where the planes of all tensors that are cut alike
+ * allow it. Under a pool outputs are written one by one. */
+inline int vector_width(const nl_k_stage *s, std::initializer_list<const float *> tensors) {
+    uintptr_t low = 0;
+    for (const float *tensor : tensors) low |= reinterpret_cast<uintptr_t>(tensor);
+    return s->shape.h * s->shape.w % 4 == 0 && low % 16 == 0 ? 4 : 1;
+}
+inline int forward_width(const nl_k_stage *s) {
+    return s->shape.pool ? vector_width(s, {s->z}) : vector_width(s, {s->z, s->y});
+}
+inline int backward_width(const nl_k_stage *s) {
+    return s->shape.pool ? vector_width(s, {s->z, s->dz}) : vector_width(s, {s->z, s->dz, s->dy});
 }
 
 /* Calls f.run<K, V>(): K is the pool's size where it is 2 (unrolled), 0 without a pool, else -1. */
-template <typename F> int by_shape(const nl_k_shape *s, int v, const F &f) {
-    if (s->pool == 2) return v == 4 ? f.template run<2, 4>() : f.template run<2, 1>();
-    if (s->pool > 0) return f.template run<-1, 1>();
+template <typename F> int by_shape(const nl_k_stage *s, int v, const F &f) {
+    if (s->shape.pool == 2) return v == 4 ? f.template run<2, 4>() : f.template run<2, 1>();
+    if (s->shape.pool > 0) return f.template run<-1, 1>();
     return v == 4 ? f.template run<0, 4>() : f.template run<0, 1>();
 }
 
@@ -111,7 +118,7 @@ __device__ inline float centred(const Affine &a, float z) {
 
 __device__ inline float activated(const Stage &t, const Affine &a, float z) {
     const float y = centred(a, z) * a.scale + a.beta;
-    return t.relu && y < 0 ? 0.0f : y;
+    return t.shape.relu && y < 0 ? 0.0f : y;
 }
 
 /* V consecutive values in one access. */

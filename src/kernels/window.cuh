@@ -18,14 +18,14 @@ struct Quad {
 };
 
 __device__ inline Quad quad_of(const Stage &t, int plane, int unit) {
-    const int channel = plane % t.c, begin = channel * t.outputs, quad = begin / 4 + unit;
+    const int channel = plane % t.shape.c, begin = channel * t.outputs, quad = begin / 4 + unit;
     Quad q;
     q.output = quad * 4 - begin;
     q.first = q.output < 0 ? -q.output : 0;
     q.last = t.outputs - q.output < 4 ? t.outputs - q.output : 4;
     q.drops = t.drop.slots != nullptr;
     if (!q.drops || q.first >= q.last) return q;
-    const uint32_t image = t.drop.slots[plane / t.c];
+    const uint32_t image = t.drop.slots[plane / t.shape.c];
     const nl_philox words = nl_dropout_words(t.drop.state->seed, t.drop.state->epoch, image,
                                              t.drop.layer, static_cast<uint32_t>(quad));
 #pragma unroll
@@ -41,8 +41,8 @@ __device__ inline float dropped(const Quad &q, int j, float v) {
 
 /* Place of the window's first value in its plane. */
 template <int K> __device__ int window_at(const Stage &t, int output) {
-    const int k = K > 0 ? K : t.k;
-    return output / t.pw * k * t.w + output % t.pw * k;
+    const int k = K > 0 ? K : t.shape.pool;
+    return output / t.pw * k * t.shape.w + output % t.pw * k;
 }
 
 struct Winner {
@@ -53,14 +53,14 @@ struct Winner {
 /* The first largest value; a NaN is larger than any number. */
 template <int K>
 __device__ Winner winner_of(const Stage &t, const Affine &a, const float *plane, int at) {
-    const int k = K > 0 ? K : t.k;
+    const int k = K > 0 ? K : t.shape.pool;
     Winner best = {at, activated(t, a, plane[at])};
 #pragma unroll(K > 0 ? K : 1)
     for (int u = 0; u < k; u++) {
 #pragma unroll(K > 0 ? K : 1)
         for (int v = 0; v < k; v++) {
-            const float y = activated(t, a, plane[at + u * t.w + v]);
-            if (y > best.y || (y != y && best.y == best.y)) best = {at + u * t.w + v, y};
+            const float y = activated(t, a, plane[at + u * t.shape.w + v]);
+            if (y > best.y || (y != y && best.y == best.y)) best = {at + u * t.shape.w + v, y};
         }
     }
     return best;
@@ -69,10 +69,11 @@ __device__ Winner winner_of(const Stage &t, const Affine &a, const float *plane,
 /* Place of value e of those that no window covers: first the strip below, then the one on the
  * right. */
 __device__ inline int edge_at(const Stage &t, int e) {
-    const int covered = t.pw * t.k, rows = t.outputs / t.pw * t.k, below = t.hw - rows * t.w;
-    if (e < below) return rows * t.w + e;
-    const int strip = t.w - covered, i = e - below;
-    return i / strip * t.w + covered + i % strip;
+    const int covered = t.pw * t.shape.pool, rows = t.outputs / t.pw * t.shape.pool,
+              below = t.hw - rows * t.shape.w;
+    if (e < below) return rows * t.shape.w + e;
+    const int strip = t.shape.w - covered, i = e - below;
+    return i / strip * t.shape.w + covered + i % strip;
 }
 
 } // namespace

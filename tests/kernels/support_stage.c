@@ -164,43 +164,41 @@ static void device_drop(const stage *t, device *d) {
     counters_free(d->counters, nl_k_counters(&t->c->s));
 }
 
-static void launch_forward(const stage *t, const device *d, const nl_k_dropout *drop) {
-    const nl_k_shape *s = &t->c->s;
-    const float eps = (float)NORM_EPS;
-    int error;
-    if (t->c->norm == STAGE_PLAIN) {
-        error = nl_k_relu_forward(d->results[0], d->z, d->bias, s, drop, NULL);
-    } else if (t->c->eval) {
-        error = nl_k_norm_batch_eval(d->results[0], d->z, d->bias, d->gamma, d->beta, d->r_mean,
-                                     d->r_var, s, eps, NULL);
-    } else if (t->c->norm == STAGE_BATCH) {
-        error = nl_k_norm_batch_forward(d->results[0], d->saved, d->results[5], d->results[6], d->z,
-                                        d->bias, d->gamma, d->beta, s, eps, drop, d->scratch, NULL);
-    } else {
-        error = (t->c->norm == STAGE_RMS ? nl_k_norm_rms_forward : nl_k_norm_group_forward)(
-            d->results[0], d->saved, d->z, d->bias, d->gamma, d->beta, s, eps, drop, d->scratch,
-            NULL);
-    }
-    cr_assert(error == 0, "forward: error %d", error);
+static nl_k_stage stage_make(const stage *t, const device *d, nl_k_dropout drop) {
+    const bool plain = t->c->norm == STAGE_PLAIN;
+    float *const *to = d->results;
+    return (nl_k_stage){.shape = t->c->s,
+                        .centres = t->c->norm != STAGE_RMS,
+                        .eps = (float)NORM_EPS,
+                        .drop = drop,
+                        .z = d->z,
+                        .bias = d->bias,
+                        .gamma = d->gamma,
+                        .beta = d->beta,
+                        .running_mean = d->r_mean,
+                        .running_var = d->r_var,
+                        .y = to[0],
+                        .saved = d->saved,
+                        .fresh_mean = to[5],
+                        .fresh_var = to[6],
+                        .dy = d->dy,
+                        .dz = to[1],
+                        .dgamma = to[2],
+                        .dbeta = to[3],
+                        .dbias = plain && t->c->bare ? NULL : to[4],
+                        .scratch = d->scratch,
+                        .counters = d->counters};
 }
 
-static void launch_backward(const stage *t, const device *d, const nl_k_dropout *drop) {
-    const nl_k_shape *s = &t->c->s;
-    float *dz = d->results[1], *dgamma = d->results[2], *dbeta = d->results[3];
-    float *dbias = d->results[4];
-    int error;
-    if (t->c->norm == STAGE_PLAIN) {
-        error = nl_k_relu_backward(dz, t->c->bare ? NULL : dbias, d->dy, d->z, d->bias, s, drop,
-                                   d->scratch, d->counters, NULL);
-    } else if (t->c->norm == STAGE_BATCH) {
-        error = nl_k_norm_batch_backward(dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma,
-                                         d->beta, d->saved, s, drop, d->scratch, NULL);
-    } else {
-        error = (t->c->norm == STAGE_RMS ? nl_k_norm_rms_backward : nl_k_norm_group_backward)(
-            dz, dgamma, dbeta, dbias, d->dy, d->z, d->bias, d->gamma, d->beta, d->saved, s, drop,
-            d->scratch, d->counters, NULL);
-    }
-    cr_assert(error == 0, "backward: error %d", error);
+static int launch_forward(const stage_case *c, const nl_k_stage *s) {
+    if (c->norm == STAGE_PLAIN) return nl_k_norm_none_forward(s, NULL);
+    if (c->eval) return nl_k_norm_batch_eval(s, NULL);
+    return (c->norm == STAGE_BATCH ? nl_k_norm_batch_forward : nl_k_norm_group_forward)(s, NULL);
+}
+
+static int launch_backward(const stage_case *c, const nl_k_stage *s) {
+    if (c->norm == STAGE_PLAIN) return nl_k_norm_none_backward(s, NULL);
+    return (c->norm == STAGE_BATCH ? nl_k_norm_batch_backward : nl_k_norm_group_backward)(s, NULL);
 }
 
 /* Runs forward and backward under every schedule; the results as floats, the caller frees each. */
@@ -208,11 +206,11 @@ static void run_kernels(const stage *t, float *got[], const char *name) {
     for (unsigned s = 0; s < schedules(); s++) {
         schedule(s);
         device d = device_make(t);
-        const nl_k_dropout drop = {d.slots, d.state, LAYER, nl_dropout_threshold(t->c->drop),
-                                   nl_dropout_scale(t->c->drop)};
-        const nl_k_dropout *const drops = t->c->drop > 0 ? &drop : NULL;
-        launch_forward(t, &d, drops);
-        if (!t->c->eval) launch_backward(t, &d, drops);
+        const nl_k_dropout drop = {t->c->drop > 0 ? d.slots : NULL, d.state, LAYER,
+                                   nl_dropout_threshold(t->c->drop), nl_dropout_scale(t->c->drop)};
+        const nl_k_stage k = stage_make(t, &d, drop);
+        cr_assert(launch_forward(t->c, &k) == 0);
+        cr_assert(t->c->eval || launch_backward(t->c, &k) == 0);
         for (size_t i = 0; i < sizeof(results) / sizeof(double *); i++)
             same_bits(got[i], d.results[i], results_count(t, i), sizeof(float), s, name);
         device_drop(t, &d);
@@ -247,7 +245,7 @@ static void describe(const stage_case *c, char *text, size_t size) {
 }
 
 void check_stage(const stage_case *c) {
-    static const char *const names[] = {"relu", "norm_batch", "norm_group", "norm_rms"};
+    static const char *const names[] = {"norm_none", "norm_batch", "norm_group", "norm_rms"};
 #define X(name) #name,
     static const char *const result_names[] = {RESULTS(X)};
 #undef X

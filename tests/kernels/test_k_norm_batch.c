@@ -4,8 +4,7 @@
 #include "support_device.h"
 #include "support_stage.h"
 
-// --- the norm by itself, under the signature of the plain operations
-// ---------------------------------
+// --- the norm by itself, under the signature of the plain operations ----------------------------
 
 static const float zeros[96];
 
@@ -25,8 +24,19 @@ static void forward(float *y, float *mean, float *rstd, const float *x, const fl
     float *dbias = device_copy(zeros, s.c, 4, 0), *fresh = device_copy(NULL, 2 * s.c, 4, 0);
     nl_k_moments *moments = device_copy(NULL, s.c, sizeof *moments, 0);
     void *scratch = scratch_make(nl_k_scratch_size(&k));
-    cr_assert(nl_k_norm_batch_forward(dy, moments, fresh, fresh + s.c, dx, dbias, dgamma, dbeta, &k,
-                                      (float)NORM_EPS, NULL, scratch, NULL) == 0);
+    const nl_k_stage stage = {.shape = k,
+                              .centres = 1,
+                              .eps = (float)NORM_EPS,
+                              .z = dx,
+                              .bias = dbias,
+                              .gamma = dgamma,
+                              .beta = dbeta,
+                              .y = dy,
+                              .saved = moments,
+                              .fresh_mean = fresh,
+                              .fresh_var = fresh + s.c,
+                              .scratch = scratch};
+    cr_assert(nl_k_norm_batch_forward(&stage, NULL) == 0);
     device_read(y, dy, count, 4);
     device_read(saved, moments, s.c, sizeof *saved);
     for (int c = 0; c < s.c; c++) mean[c] = saved[c].mean + saved[c].rest, rstd[c] = saved[c].rstd;
@@ -44,8 +54,20 @@ static void backward(float *dx, float *dgamma, float *dbeta, const float *dy, co
     float *g = device_copy(gamma, s.c, 4, 0), *zero = device_copy(zeros, s.c, 4, 0);
     nl_k_moments *moments = device_copy(saved, s.c, sizeof *moments, 0);
     void *scratch = scratch_make(nl_k_scratch_size(&k));
-    cr_assert(nl_k_norm_batch_backward(out, sums, sums + s.c, sums + 2 * s.c, up, in, zero, g, zero,
-                                       moments, &k, NULL, scratch, NULL) == 0);
+    const nl_k_stage stage = {.shape = k,
+                              .centres = 1,
+                              .z = in,
+                              .bias = zero,
+                              .gamma = g,
+                              .beta = zero,
+                              .saved = moments,
+                              .dy = up,
+                              .dz = out,
+                              .dgamma = sums,
+                              .dbeta = sums + s.c,
+                              .dbias = sums + 2 * s.c,
+                              .scratch = scratch};
+    cr_assert(nl_k_norm_batch_backward(&stage, NULL) == 0);
     device_read(dx, out, count, 4);
     device_read(dgamma, sums, s.c, 4);
     device_read(dbeta, sums + s.c, s.c, 4);
@@ -122,24 +144,43 @@ Test(k_norm_batch, every_stage) {
 Test(k_norm_batch, a_tensor_that_cannot_be_counted_is_refused) {
     enum { TOO_LARGE = 1 }; /* cudaErrorInvalidValue */
     float *x = device_copy(NULL, 64, sizeof *x, 0);
-    void *m = x, *v = x;
+    void *v = x;
     uint32_t *u = v;
     const nl_k_shape s = {.n = NL_K_MOST_VALUES / (96 * 784) + 1, 96, 28, 28, .groups = 1};
     const nl_k_shape all = {.n = INT32_MAX, INT32_MAX, 4096, 4096, .groups = 1};
     const nl_k_shape *const shapes[] = {&s, &all};
     for (int i = 0; i < 2; i++) {
         const nl_k_shape *t = shapes[i];
+        const nl_k_stage k = {.shape = *t,
+                              .centres = 1,
+                              .z = x,
+                              .bias = x,
+                              .gamma = x,
+                              .beta = x,
+                              .running_mean = x,
+                              .running_var = x,
+                              .y = x,
+                              .saved = v,
+                              .fresh_mean = x,
+                              .fresh_var = x,
+                              .dy = x,
+                              .dz = x,
+                              .dgamma = x,
+                              .dbeta = x,
+                              .dbias = x,
+                              .scratch = v,
+                              .counters = u};
         const int codes[] = {
-            nl_k_norm_batch_forward(x, m, x, x, x, x, x, x, t, 1e-5F, NULL, v, NULL),
-            nl_k_norm_batch_eval(x, x, x, x, x, x, x, t, 1e-5F, NULL),
-            nl_k_norm_batch_backward(x, x, x, x, x, x, x, x, x, m, t, NULL, v, NULL),
-            nl_k_norm_group_forward(x, m, x, x, x, x, t, 1e-5F, NULL, v, NULL),
-            nl_k_norm_group_backward(x, x, x, x, x, x, x, x, x, m, t, NULL, v, u, NULL),
-            nl_k_relu_forward(x, x, x, t, NULL, NULL),
-            nl_k_relu_backward(x, x, x, x, x, t, NULL, v, u, NULL),
+            nl_k_norm_batch_forward(&k, NULL),
+            nl_k_norm_batch_eval(&k, NULL),
+            nl_k_norm_batch_backward(&k, NULL),
+            nl_k_norm_group_forward(&k, NULL),
+            nl_k_norm_group_backward(&k, NULL),
+            nl_k_norm_none_forward(&k, NULL),
+            nl_k_norm_none_backward(&k, NULL),
             nl_k_softmax_loss(x, x, NULL, v, v, x, x, v, t->n, t->n, 10, 7842, v, u, NULL)};
-        for (size_t k = 0; k < sizeof codes / sizeof *codes; k++)
-            cr_assert(codes[k] == TOO_LARGE, "launcher %d: %d", (int)k, codes[k]);
+        for (size_t j = 0; j < sizeof codes / sizeof *codes; j++)
+            cr_assert(codes[j] == TOO_LARGE, "launcher %d: %d", (int)j, codes[j]);
     }
     device_free(x);
 }

@@ -5,8 +5,7 @@
 #include "support_device.h"
 #include "support_stage.h"
 
-// --- the norm by itself, under the signature of the plain operations
-// ---------------------------------
+// --- the norm by itself, under the signature of the plain operations ----------------------------
 
 static const float zeros[96];
 
@@ -28,8 +27,17 @@ static void forward(float *y, float *mean, float *rstd, const float *x, const fl
     float *dbias = device_copy(zeros, s.c, 4, 0);
     nl_k_moments *moments = device_copy(NULL, pairs, sizeof *moments, 0);
     void *scratch = scratch_make(nl_k_scratch_size(&k));
-    cr_assert(nl_k_norm_group_forward(dy, moments, dx, dbias, dgamma, dbeta, &k, (float)NORM_EPS,
-                                      NULL, scratch, NULL) == 0);
+    const nl_k_stage stage = {.shape = k,
+                              .centres = 1,
+                              .eps = (float)NORM_EPS,
+                              .z = dx,
+                              .bias = dbias,
+                              .gamma = dgamma,
+                              .beta = dbeta,
+                              .y = dy,
+                              .saved = moments,
+                              .scratch = scratch};
+    cr_assert(nl_k_norm_group_forward(&stage, NULL) == 0);
     device_read(y, dy, count, 4);
     device_read(saved, moments, pairs, sizeof *saved);
     for (int64_t i = 0; i < pairs; i++) {
@@ -51,8 +59,21 @@ static void backward(float *dx, float *dgamma, float *dbeta, const float *dy, co
     nl_k_moments *moments = device_copy(saved, norm_pairs(s), sizeof *moments, 0);
     void *scratch = scratch_make(nl_k_scratch_size(&k));
     uint32_t *counters = counters_make(nl_k_counters(&k));
-    cr_assert(nl_k_norm_group_backward(out, sums, sums + s.c, sums + 2 * s.c, up, in, zero, g, zero,
-                                       moments, &k, NULL, scratch, counters, NULL) == 0);
+    const nl_k_stage stage = {.shape = k,
+                              .centres = 1,
+                              .z = in,
+                              .bias = zero,
+                              .gamma = g,
+                              .beta = zero,
+                              .saved = moments,
+                              .dy = up,
+                              .dz = out,
+                              .dgamma = sums,
+                              .dbeta = sums + s.c,
+                              .dbias = sums + 2 * s.c,
+                              .scratch = scratch,
+                              .counters = counters};
+    cr_assert(nl_k_norm_group_backward(&stage, NULL) == 0);
     device_read(dx, out, count, 4);
     device_read(dgamma, sums, s.c, 4);
     device_read(dbeta, sums + s.c, s.c, 4);

@@ -4,6 +4,7 @@
 #include <stdio.h> // snprintf
 
 #include "cuda/runtime/device.h" // nl_device_alloc
+#include "normlab/rng.h"         // nl_dropout_threshold
 
 /* ---- memory ------------------------------------------------------------------------------------
  */
@@ -70,7 +71,7 @@ static void find_blocks(nl_cuda_net *net) {
             b->pool = next;
             i++;
         }
-        b->shape = block_shape(b->conv, b->pool, net->batch);
+        b->stage.shape = block_shape(b->conv, b->pool, net->batch);
     }
     NL_ASSERT(net->n_blocks > 0);
     nl_cuda_block *last = &net->blocks[net->n_blocks - 1];
@@ -78,21 +79,61 @@ static void find_blocks(nl_cuda_net *net) {
 }
 
 static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_error *err) {
-    const nl_k_shape *s = &b->shape;
+    const nl_k_shape *s = &b->stage.shape;
     const char *label = b->conv ? b->conv->label : b->pool->label;
     const int pool = s->pool ? s->pool : 1;
     b->in = in;
     int code =
         nl_cuda_check(cudaEventCreateWithFlags(&b->ready, cudaEventDisableTiming), "event", err);
     if (!code && b->conv) code = alloc_tensor(&b->z, net, label, "output", s->c, s->h, s->w, err);
-    if (!code) code = alloc_tensor(&b->dz, net, label, "gradient", s->c, s->h, s->w, err);
+    if (!code) code = alloc_tensor(&b->stage.dz, net, label, "gradient", s->c, s->h, s->w, err);
     if (!code && !b->to_loss) {
-        code = alloc_tensor(&b->y, net, label, "normalised output", s->c, s->h / pool, s->w / pool,
-                            err);
+        code = alloc_tensor(&b->stage.y, net, label, "normalised output", s->c, s->h / pool,
+                            s->w / pool, err);
     }
     if (code || !b->conv || !b->conv->norm) return code;
-    ALLOC(b->saved, nl_norm_sets(b->conv, net->batch), "moments");
+    ALLOC(b->stage.saved, nl_norm_sets(b->conv, net->batch), "moments");
     return NL_OK;
+}
+
+/* A tensor of the model in an arena laid out like its parameters or running values; NULL: none. */
+static float *tensor_in(float *arena, const nl_cuda_net *net, int tensor) {
+    return tensor < 0 ? NULL : arena + net->model->tensors[tensor].offset;
+}
+
+static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_layer *pool) {
+    const double p = net->model->dropout;
+    if (!pool || !pool->dropout || p == 0) return (nl_k_dropout){0};
+    return (nl_k_dropout){.slots = net->slots,
+                          .layer = (uint32_t)pool->dropout,
+                          .threshold = nl_dropout_threshold(p),
+                          .scale = nl_dropout_scale(p)};
+}
+
+/* What the launchers want of a block, once all memory is there. */
+static void fill_stage(nl_cuda_net *net, int index) {
+    nl_cuda_block *b = &net->blocks[index];
+    const nl_cuda_block *next = index + 1 < net->n_blocks ? b + 1 : NULL;
+    const nl_layer *l = b->conv;
+    nl_k_stage *s = &b->stage;
+    s->eps = (float)net->model->eps;
+    s->drop = dropout_of(net, b->pool);
+    s->z = l ? b->z : b->in;
+    s->dy = next && !next->conv ? next->stage.dz : net->dy;
+    s->scratch = net->scratch;
+    s->counters = net->counters;
+    if (!l) return;
+    s->centres = l->norm && l->norm->centres;
+    s->bias = tensor_in(net->arenas.params, net, l->bias);
+    s->gamma = tensor_in(net->arenas.params, net, l->gamma);
+    s->beta = tensor_in(net->arenas.params, net, l->beta);
+    s->dbias = tensor_in(net->grads, net, l->bias);
+    s->dgamma = tensor_in(net->grads, net, l->gamma);
+    s->dbeta = tensor_in(net->grads, net, l->beta);
+    s->running_mean = tensor_in(net->arenas.buffers, net, l->r_mean);
+    s->running_var = tensor_in(net->arenas.buffers, net, l->r_var);
+    s->fresh_mean = tensor_in(net->fresh, net, l->r_mean);
+    s->fresh_var = tensor_in(net->fresh, net, l->r_var);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -107,7 +148,7 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
     *counters = 1;
     *largest = 1;
     for (int i = 0; i < net->n_blocks; i++) {
-        const nl_k_shape *s = &net->blocks[i].shape;
+        const nl_k_shape *s = &net->blocks[i].stage.shape;
         const int64_t count = (int64_t)s->n * s->c * s->h * s->w;
         *scratch = larger(*scratch, nl_k_scratch_size(s));
         if (nl_k_counters(s) > *counters) *counters = nl_k_counters(s);
@@ -156,7 +197,7 @@ static int check_batch(const nl_cuda_net *net, nl_error *err) {
     const char *label = "the images";
     for (int i = 0; i < net->n_blocks; i++) {
         const nl_cuda_block *b = &net->blocks[i];
-        const int64_t count = (int64_t)b->shape.c * b->shape.h * b->shape.w;
+        const int64_t count = (int64_t)b->stage.shape.c * b->stage.shape.h * b->stage.shape.w;
         if (count <= values) continue;
         values = count;
         label = b->conv ? b->conv->label : b->pool->label;
@@ -181,7 +222,6 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
     const uint32_t images = spec->data->train.count; /* no batch is larger */
     const bool whole = (uint32_t)config->data.batch > images;
     *net = (nl_cuda_net){.model = spec->model, .batch = whole ? (int)images : config->data.batch};
-    net->eps = (float)spec->model->eps;
     net->rule = (nl_k_sgd){.momentum = (float)config->train.momentum,
                            .weight_decay = (float)config->train.weight_decay,
                            .l1 = config->train.l1,
@@ -197,8 +237,9 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
     for (int i = 0; i < net->n_blocks && !code; i++) {
         nl_cuda_block *b = &net->blocks[i];
         code = alloc_block(net, b, in, err);
-        in = b->y;
+        in = b->stage.y;
     }
+    for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i);
     return code;
 }
 
@@ -219,7 +260,7 @@ static bool trains(const nl_cuda_net *net, int n) {
     for (int i = 0; i < net->n_blocks; i++) {
         const nl_cuda_block *b = &net->blocks[i];
         if (!b->conv || !b->conv->norm || !b->conv->norm->centres) continue;
-        const int64_t values = (int64_t)n * b->shape.c * b->shape.h * b->shape.w;
+        const int64_t values = (int64_t)n * b->stage.shape.c * b->stage.shape.h * b->stage.shape.w;
         if (values == nl_norm_sets(b->conv, n)) return false;
     }
     return true;

@@ -14,18 +14,15 @@
 
 #include "cuda/conv/conv_plan.h" // nl_convs
 #include "normlab/backend.h"     // nl_engine_spec
-#include "normlab/kernels.h"     // nl_k_shape
+#include "normlab/kernels.h"     // nl_k_stage
 
 typedef struct nl_cuda_block {
     const nl_layer *conv, *pool; /* NULL: none */
-    nl_k_shape shape;            /* of z; n is the full batch's */
+    nl_k_stage stage;            /* of the full batch, in training */
     bool to_loss;                /* z goes to the loss: no y */
     const float *in;             /* (n, in_c, in_h, in_w): the input, or the y before */
-    float *z;                    /* (n, c, h, w); where there is no convolution: in */
-    float *y;                    /* (n, c, h / pool, w / pool) */
-    float *dz;                   /* like z */
-    nl_k_moments *saved;         /* (c) or (n, groups) */
-    cudaEvent_t ready;           /* dz is there */
+    float *z;          /* stage.z, to be written by the convolution; NULL: stage.z is in */
+    cudaEvent_t ready; /* dz is there */
 } nl_cuda_block;
 
 /* A batch size with its convolutions' plans. */
@@ -60,7 +57,6 @@ typedef struct nl_cuda_net {
     bool fork;                   /* whether the branch is used */
     cudaEvent_t joined;          /* the branch is done */
     nl_k_sgd rule;
-    float eps;
 } nl_cuda_net;
 
 /* Device memory that the net frees at its end. */

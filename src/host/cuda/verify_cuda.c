@@ -65,97 +65,56 @@ static int finish(arena *a) {
 /* ---- block -------------------------------------------------------------------------------------
  */
 
-typedef struct block {
-    nl_k_shape s;
-    bool centres;
-    float *in[NL_V_INPUTS], *out[NL_V_OUTPUTS];
-    nl_k_moments *saved;
-    nl_k_dropout drop;
-    const nl_k_dropout *drops;
-    void *scratch;
-    uint32_t *counters;
-} block;
-
-static void take_dropout(arena *a, block *b, const nl_verify_case *c) {
+static nl_k_dropout take_dropout(arena *a, const nl_verify_case *c) {
+    if (c->dropout == 0) return (nl_k_dropout){0};
     uint32_t *images = nl_alloc((size_t)c->n, sizeof *images, "verify");
     const nl_k_state state = {.seed = NL_V_SEED, .epoch = NL_V_EPOCH};
     for (int i = 0; i < c->n; i++) images[i] = nl_verify_image(i);
-    b->drop = (nl_k_dropout){.slots = take(a, (size_t)c->n * sizeof *images, images),
-                             .state = take(a, sizeof state, &state),
-                             .layer = NL_V_LAYER,
-                             .threshold = nl_dropout_threshold(c->dropout),
-                             .scale = nl_dropout_scale(c->dropout)};
-    b->drops = c->dropout > 0 ? &b->drop : NULL;
+    const nl_k_dropout drop = {.slots = take(a, (size_t)c->n * sizeof *images, images),
+                               .state = take(a, sizeof state, &state),
+                               .layer = NL_V_LAYER,
+                               .threshold = nl_dropout_threshold(c->dropout),
+                               .scale = nl_dropout_scale(c->dropout)};
     free(images);
+    return drop;
 }
 
-#define EPS (1.0F / NL_V_EPS_INVERSE)
+typedef struct launchers {
+    int (*forward)(const nl_k_stage *stage, void *stream);
+    int (*backward)(const nl_k_stage *stage, void *stream);
+} launchers;
 
-static int batch_forward(const block *b, void *stream) {
-    float *const *in = b->in, *const *out = b->out;
-    return nl_k_norm_batch_forward(out[0], b->saved, out[5], out[6], in[0], in[1], in[2], in[3],
-                                   &b->s, EPS, b->drops, b->scratch, stream);
-}
-
-static int batch_backward(const block *b, void *stream) {
-    float *const *in = b->in, *const *out = b->out;
-    return nl_k_norm_batch_backward(out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2],
-                                    in[3], b->saved, &b->s, b->drops, b->scratch, stream);
-}
-
-static int group_forward(const block *b, void *stream) {
-    float *const *in = b->in, *const *out = b->out;
-    return (b->centres ? nl_k_norm_group_forward : nl_k_norm_rms_forward)(
-        out[0], b->saved, in[0], in[1], in[2], in[3], &b->s, EPS, b->drops, b->scratch, stream);
-}
-
-static int group_backward(const block *b, void *stream) {
-    float *const *in = b->in, *const *out = b->out;
-    return (b->centres ? nl_k_norm_group_backward : nl_k_norm_rms_backward)(
-        out[1], out[2], out[3], out[4], in[4], in[0], in[1], in[2], in[3], b->saved, &b->s,
-        b->drops, b->scratch, b->counters, stream);
-}
-
-static int relu_forward(const block *b, void *stream) {
-    return nl_k_relu_forward(b->out[0], b->in[0], b->in[1], &b->s, b->drops, stream);
-}
-
-static int relu_backward(const block *b, void *stream) {
-    return nl_k_relu_backward(b->out[1], b->out[4], b->in[4], b->in[0], b->in[1], &b->s, b->drops,
-                              b->scratch, b->counters, stream);
-}
-
-typedef struct launches {
-    int (*forward)(const block *b, void *stream);
-    int (*backward)(const block *b, void *stream);
-} launches;
-
-static const launches without_norm = {relu_forward, relu_backward};
-static const launches with_norm[] = {
-    [NL_SETS_BATCH] = {batch_forward, batch_backward},
-    [NL_SETS_GROUPS] = {group_forward, group_backward},
+static const launchers without_norm = {nl_k_norm_none_forward, nl_k_norm_none_backward};
+static const launchers with_norm[] = {
+    [NL_SETS_BATCH] = {nl_k_norm_batch_forward, nl_k_norm_batch_backward},
+    [NL_SETS_GROUPS] = {nl_k_norm_group_forward, nl_k_norm_group_backward},
 };
 static_assert(sizeof with_norm / sizeof *with_norm == NL_SETS, "a row for each kind of sets");
 
 static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
-    block b = {.s = {.n = c->n,
-                     .c = c->c,
-                     .h = c->h,
-                     .w = c->w,
-                     .groups = c->groups,
-                     .pool = c->pool,
-                     .relu = c->relu},
-               .centres = c->norm && c->norm->centres};
-    for (int i = 0; i < NL_V_INPUTS; i++) b.in[i] = take_floats(a, c->in_count[i], c->in[i]);
-    for (int i = 0; i < NL_V_OUTPUTS; i++) b.out[i] = take_floats(a, c->out_count[i], NULL);
-    b.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *b.saved, NULL);
-    b.scratch = take(a, nl_k_scratch_size(&b.s), NULL);
-    b.counters = take(a, (size_t)nl_k_counters(&b.s) * sizeof *b.counters, NULL);
-    take_dropout(a, &b, c);
-    const launches *l = c->norm ? &with_norm[c->norm->sets] : &without_norm;
-    if (!a->code) launched(a, l->forward(&b, a->stream), "forward");
-    if (!a->code) launched(a, l->backward(&b, a->stream), "backward");
-    for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], b.out[i], c->out_count[i]);
+    float *from[NL_V_INPUTS], *to[NL_V_OUTPUTS];
+    for (int i = 0; i < NL_V_INPUTS; i++) from[i] = take_floats(a, c->in_count[i], c->in[i]);
+    for (int i = 0; i < NL_V_OUTPUTS; i++) to[i] = take_floats(a, c->out_count[i], NULL);
+    nl_k_stage s = {.shape = {.n = c->n,
+                              .c = c->c,
+                              .h = c->h,
+                              .w = c->w,
+                              .groups = c->groups,
+                              .pool = c->pool,
+                              .relu = c->relu},
+                    .centres = c->norm && c->norm->centres,
+                    .eps = 1.0F / NL_V_EPS_INVERSE,
+                    .drop = take_dropout(a, c)};
+    s.z = from[0], s.bias = from[1], s.gamma = from[2], s.beta = from[3], s.dy = from[4];
+    s.y = to[0], s.dz = to[1], s.dgamma = to[2], s.dbeta = to[3], s.dbias = to[4];
+    s.fresh_mean = to[5], s.fresh_var = to[6];
+    s.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *s.saved, NULL);
+    s.scratch = take(a, nl_k_scratch_size(&s.shape), NULL);
+    s.counters = take(a, (size_t)nl_k_counters(&s.shape) * sizeof *s.counters, NULL);
+    const launchers *l = c->norm ? &with_norm[c->norm->sets] : &without_norm;
+    if (!a->code) launched(a, l->forward(&s, a->stream), "forward");
+    if (!a->code) launched(a, l->backward(&s, a->stream), "backward");
+    for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], to[i], c->out_count[i]);
 }
 
 /* ---- the others --------------------------------------------------------------------------------

@@ -23,6 +23,6 @@ static const stage_case cases[] = {
     {STAGE_PLAIN, {2, 3, 4, 6, 0, 0, 1}, 0, {0, 1}, 0, false, false, true},
 };
 
-Test(k_relu, every_shape) {
+Test(k_norm_none, every_shape) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_stage(&cases[i]);
 }
