@@ -66,7 +66,7 @@ Test(train_cli, files_log_and_records) {
     cr_expect(rest && *rest == '\0', "nothing more: %s", rest);
     free(text);
     char *csv = unit_content(toy_cli.out, "predictions.csv");
-    cr_expect(strncmp(csv, "image,label,prediction,probability\n0,", 37) == 0, "%s", csv);
+    cr_expect(strncmp(csv, "image,label,prediction,probability,loss\n0,", 42) == 0, "%s", csv);
     free(csv);
 }
 

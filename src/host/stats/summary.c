@@ -1,12 +1,8 @@
-/* Figures of each variant over seeds, and of every two variants paired by seed. Variants with one
- * seed share initial convolution weights and data order, so differences are taken seed by seed:
- * what an easy or a hard order does to both falls out.
- */
+/* Figures of each variant over its seeds. */
 #include "summary.h"
 
 #include <math.h>   // NAN
 #include <stdlib.h> // free
-#include <string.h> // strcmp
 
 #include "normlab/model.h" // nl_model_build
 
@@ -29,6 +25,10 @@ static double value(const nl_seed_run *run, nl_what what) {
     default:
         return run->final.train_loss;
     }
+}
+
+double nl_metric_of(const nl_seed_run *run, nl_metric metric) {
+    return value(run, metric == NL_METRIC_LOSS ? LOSS : ACCURACY);
 }
 
 static nl_sample over_seeds(const nl_variant *variant, nl_what what) {
@@ -98,6 +98,25 @@ static nl_interval wilson(const nl_variant *variant) {
     return (nl_interval){NAN, NAN};
 }
 
+/* From the predictions of all finished seeds, which are of the same images. */
+static double chance_spread(const nl_variant *v) {
+    uint32_t images = 0, *right = NULL;
+    int seeds = 0;
+    bool whole = true;
+    for (int i = 0; i < v->n_runs && whole; i++) {
+        const nl_seed_run *run = &v->runs[i];
+        if (!run->finished) continue;
+        if (!right) right = nl_alloc(images = run->n_guesses, sizeof *right, "images right");
+        whole = images > 0 && run->n_guesses == images;
+        for (uint32_t k = 0; k < images && whole; k++)
+            right[k] += run->guesses[k].prediction == run->guesses[k].label;
+        seeds++;
+    }
+    const double spread = whole ? nl_stats_chance_spread(right, images, seeds) : NAN;
+    free(right);
+    return spread;
+}
+
 static void make_row(nl_row *row, const nl_variant *variant) {
     row->variant = variant;
     row->accuracy = over_seeds(variant, ACCURACY);
@@ -107,6 +126,7 @@ static void make_row(nl_row *row, const nl_variant *variant) {
     row->first = over_seeds(variant, FIRST);
     best_and_worst(row);
     row->images = wilson(variant);
+    row->chance = chance_spread(variant);
     times(row);
     if (!variant->has_config) return;
     nl_model *model = nl_alloc(1, sizeof *model, "model");
@@ -114,116 +134,14 @@ static void make_row(nl_row *row, const nl_variant *variant) {
     free(model);
 }
 
-/* ---- two variants ---- */
-
-static void compare_runs(nl_pair *pair, const nl_seed_run *a, const nl_seed_run *b) {
-    nl_differences d;
-    nl_runs_differ(&d, a->has_config ? &a->config : NULL, b->has_config ? &b->config : NULL,
-                   a->info, b->info);
-    for (int i = 0; i < d.n; i++) nl_differences_add(&pair->differ, d.names[i]);
-    pair->known = pair->known || (a->has_config && b->has_config);
-}
-
-/* Seeds of one variant agree in config and data, but not always in device, version and initial
- * weights: so all that two variants have in common are asked, or their first ones. */
-static void compare_variants(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
-    bool common = false;
-    for (int i = 0; i < a->n_runs; i++) {
-        const nl_seed_run *right = nl_variant_run(b, a->runs[i].seed);
-        if (!right) continue;
-        compare_runs(pair, &a->runs[i], right);
-        common = common || pair->known;
-    }
-    for (int i = 0; i < a->n_runs && !common; i++)
-        for (int j = 0; j < b->n_runs && !common; j++) {
-            compare_runs(pair, &a->runs[i], &b->runs[j]);
-            common = pair->known;
-        }
-    pair->fair = pair->compared = true;
-    for (int i = 0; i < pair->differ.n; i++) {
-        const char *name = pair->differ.names[i];
-        if (strcmp(name, NL_DIFFER_DATA) == 0) pair->compared = false;
-        if (strcmp(name, "model.norm") != 0 && strcmp(name, "model.group_size") != 0)
-            pair->fair = false;
-    }
-}
-
-/* Both files list images in rising order: one walk over both. */
-static void compare_images(nl_pair *pair, const nl_seed_run *a, const nl_seed_run *b) {
-    uint32_t only_a = 0, only_b = 0;
-    for (uint32_t i = 0, j = 0; i < a->n_guesses && j < b->n_guesses;) {
-        const nl_guess *x = &a->guesses[i], *y = &b->guesses[j];
-        if (x->image == y->image) {
-            const bool wrong_a = x->prediction != x->label, wrong_b = y->prediction != y->label;
-            only_a += wrong_a && !wrong_b;
-            only_b += wrong_b && !wrong_a;
-        }
-        i += x->image <= y->image;
-        j += y->image <= x->image;
-    }
-    pair->has_images = true;
-    pair->image_seed = a->seed;
-    pair->images = nl_stats_mcnemar(only_a, only_b);
-}
-
-/* Differences of per cent stay within these bounds. */
-static double cut(double points) {
-    return points < -100 ? -100 : points > 100 ? 100 : points;
-}
-
-static void make_pair(nl_pair *pair, const nl_variant *a, const nl_variant *b) {
-    double *x = nl_alloc(2 * (size_t)a->n_runs, sizeof *x, "paired seeds"), *y = x + a->n_runs;
-    int n = 0;
-    compare_variants(pair, a, b);
-    for (int i = 0; i < a->n_runs && pair->compared; i++) {
-        const nl_seed_run *left = &a->runs[i], *right = nl_variant_run(b, left->seed);
-        if (!right) continue;
-        x[n] = value(left, ACCURACY);
-        y[n++] = value(right, ACCURACY);
-        if (!pair->has_images && left->guesses && right->guesses) compare_images(pair, left, right);
-    }
-    pair->paired = nl_stats_paired(x, y, n);
-    pair->paired.low = cut(pair->paired.low);
-    pair->paired.high = cut(pair->paired.high);
-    free(x);
-}
-
 /* ---- the whole ---- */
 
-static void adjust(nl_summary *summary) {
-    const int n = summary->n_pairs;
-    double *p = nl_alloc((size_t)n, sizeof *p, "p values");
-    int shared = 0;
-    for (int i = 0; i < n; i++) {
-        p[i] = summary->pairs[i].paired.p;
-        shared += summary->pairs[i].paired.n > 1;
-    }
-    nl_stats_holm(p, n);
-    for (int i = 0; i < n; i++) {
-        nl_pair *pair = &summary->pairs[i];
-        pair->holm = p[i];
-        pair->seeds =
-            nl_stats_seeds(pair->paired.mean, pair->paired.sd, NL_LEVEL / fmax(shared, 1), 0.8);
-    }
-    free(p);
-}
-
-void nl_summary_make(nl_summary *summary, const nl_folder *study) {
+void nl_summary_make(nl_summary *summary, const nl_folder *study, const nl_margins *margins) {
     const int n = study->n_variants;
-    summary->n_rows = n;
+    *summary = (nl_summary){.margins = margins ? *margins : (nl_margins)NL_MARGINS, .n_rows = n};
     summary->rows = nl_alloc((size_t)n, sizeof *summary->rows, "summary");
-    summary->n_pairs = n * (n - 1) / 2;
-    summary->pairs = nl_alloc((size_t)summary->n_pairs, sizeof *summary->pairs, "summary");
     for (int i = 0; i < n; i++) make_row(&summary->rows[i], &study->variants[i]);
-    nl_pair *pair = summary->pairs;
-    for (int i = 0; i < n; i++) {
-        for (int j = i + 1; j < n; j++, pair++) {
-            pair->a = i;
-            pair->b = j;
-            make_pair(pair, &study->variants[i], &study->variants[j]);
-        }
-    }
-    adjust(summary);
+    nl_pairs_make(summary);
 }
 
 void nl_summary_free(nl_summary *summary) {

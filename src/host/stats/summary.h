@@ -15,20 +15,45 @@ typedef struct nl_row {
     nl_sample first;                                      /* test accuracy after the first epoch */
     uint32_t best, worst;                                 /* seeds, by test accuracy */
     nl_interval images;             /* Wilson interval of the first seed's accuracy, per cent */
+    double chance;                  /* nl_stats_chance_spread; NaN: predictions are missing */
     int reached;                    /* seeds that came to NL_GOAL at all */
     nl_sample epochs, seconds;      /* until then, over those seeds */
     nl_sample epoch_seconds, speed; /* of an epoch; images a second */
     int64_t params;                 /* 0: the config is not known */
 } nl_row;
 
-/* Two variants, over the seeds that both finished. Trained or tested on other data they are not
- * compared: no seeds, no images. */
+/* Final test figures. Accuracy, in per cent, is the primary one. The loss, per image, also measures
+ * confidence: what moves it at equal accuracy (L1, say) is not what a norm does. */
+typedef enum nl_metric { NL_METRIC_ACCURACY, NL_METRIC_LOSS, NL_METRICS } nl_metric;
+
+/* The largest difference that is none for any use; of accuracy in points. */
+typedef struct nl_margins {
+    double points, loss;
+} nl_margins;
+#define NL_MARGINS                                                                                 \
+    { 0.05, 0.001 }
+
+/* Equal where equal and a difference are both settled: a difference too small to matter. */
+typedef enum nl_verdict { NL_OPEN, NL_A_BETTER, NL_B_BETTER, NL_EQUAL } nl_verdict;
+
+/* Two variants in one metric, over the seeds that both finished. */
+typedef struct nl_comparison {
+    nl_paired paired;           /* of a - b; its p is not adjusted */
+    double sign_flip;           /* nl_stats_sign_flip: a check of paired.p */
+    double margin;              /* of the metric */
+    double holm, equivalent;    /* p of the t test and of nl_stats_equivalence, adjusted over all
+                                 * pairs and both metrics */
+    nl_verdict verdict;         /* a p below NL_LEVEL */
+    int seeds;                  /* that would settle it, nl_stats_seeds; 0: not known */
+    double a_better;            /* share of seeds on which a is better, ties half; NaN: no seed */
+    nl_interval a_better_range; /* Wilson */
+} nl_comparison;
+
+/* Two variants. Trained or tested on other data they are not compared: no seeds, no images. */
 typedef struct nl_pair {
-    int a, b;         /* rows */
-    nl_paired paired; /* test accuracy of a - b, points */
-    double holm;      /* paired.p adjusted for all pairs of the study */
-    int seeds;        /* nl_stats_seeds of what was seen, at NL_LEVEL divided among the pairs */
-    bool has_images;
+    int a, b; /* rows */
+    nl_comparison by[NL_METRICS];
+    bool has_images;     /* one of them has a single seed: */
     uint32_t image_seed; /* the lowest seed that both have predictions for */
     nl_mcnemar images;
     bool known;            /* both configs are known, and so is what they differ in: */
@@ -42,14 +67,28 @@ typedef struct nl_summary {
     int n_rows;
     nl_pair *pairs;
     int n_pairs;
+    nl_margins margins;
+    int family; /* comparisons of two seeds or more: what the level is shared among */
 } nl_summary;
 
 #define NL_GOAL 99.0  /* per cent */
 #define NL_LEVEL 0.05 /* of all comparisons together */
+#define NL_POWER 0.8  /* of the seeds to settle a comparison */
 
 /* The range of final test accuracy, mean over seeds, that counts as the original's result, by
  * config name; false where there is none or the run is shorter than the original's. */
 bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 
-void nl_summary_make(nl_summary *summary, const nl_folder *study);
+/* margins NULL: NL_MARGINS. */
+void nl_summary_make(nl_summary *summary, const nl_folder *study, const nl_margins *margins);
 void nl_summary_free(nl_summary *summary);
+
+/* The final test figure of a run; NaN where it did not finish. */
+double nl_metric_of(const nl_seed_run *run, nl_metric metric);
+
+/* The difference a - b and its interval over seeds and images (nl_stats_two_way), from predictions
+ * and their losses; NaN where a run of a common seed has none. Costs a pass over all of them. */
+nl_two_way nl_pair_over_images(const nl_summary *summary, const nl_pair *pair, nl_metric metric);
+
+/* Part of nl_summary_make: all pairs of the rows. */
+void nl_pairs_make(nl_summary *summary);

@@ -33,7 +33,7 @@ typedef struct nl_layer_point {
 typedef struct nl_guess {
     uint32_t image;
     uint8_t label, prediction;
-    double probability;
+    double probability, loss; /* loss: NaN in files that do not tell it */
 } nl_guess;
 
 /* How a run ended, or that it has not. */

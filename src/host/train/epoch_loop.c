@@ -163,14 +163,12 @@ static double cross_entropy(const float *logits /* (10) */, uint8_t label) {
     return largest + log(sum) - logits[label];
 }
 
-static double sum_batch_means(const float *logits, const uint8_t *labels, uint32_t images,
-                              uint32_t batch) {
+static double sum_batch_means(const double *losses, uint32_t images, uint32_t batch) {
     double total = 0;
     for (uint32_t first = 0; first < images; first += batch) {
         const uint32_t count = smaller(batch, images - first);
         double sum = 0;
-        for (uint32_t i = first; i < first + count; i++)
-            sum += cross_entropy(logits + (size_t)i * NL_CLASSES, labels[i]);
+        for (uint32_t i = first; i < first + count; i++) sum += losses[i];
         total += sum / count;
     }
     return total;
@@ -180,6 +178,7 @@ int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
     const int batch = run->config->data.batch;
     e->images = nl_pass_images(&run->study->options, e->split->count, batch);
     float *logits = nl_alloc((size_t)e->images * NL_CLASSES, sizeof *logits, "logits");
+    double *losses = e->losses ? e->losses : nl_alloc(e->images, sizeof *losses, "losses");
     const nl_eval_pass pass = {.split = e->split,
                                .rotations =
                                    e->epoch < 0 ? NULL : make_rotations(run, (uint32_t)e->epoch),
@@ -192,8 +191,11 @@ int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
     if (!code) {
         e->loss = result.loss / e->images;
         e->accuracy = 100.0 * result.hits / e->images;
-        e->batch_means = sum_batch_means(logits, e->split->labels, e->images, (uint32_t)batch);
+        for (uint32_t i = 0; i < e->images; i++)
+            losses[i] = cross_entropy(logits + (size_t)i * NL_CLASSES, e->split->labels[i]);
+        e->batch_means = sum_batch_means(losses, e->images, (uint32_t)batch);
     }
+    if (losses != e->losses) free(losses);
     free(logits);
     return code;
 }

@@ -206,6 +206,7 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     nl_evaluation test = {.split = &data->test, .epoch = -1};
     test.predictions = nl_alloc(data->test.count, sizeof *test.predictions, "predictions");
     test.probs = nl_alloc((size_t)data->test.count * NL_CLASSES, sizeof *test.probs, "probs");
+    test.losses = nl_alloc(data->test.count, sizeof *test.losses, "losses");
     int code = nl_run_evaluate(run, &train, err);
     if (!code) code = stopped(run, err);
     if (!code) code = nl_run_evaluate(run, &test, err);
@@ -214,6 +215,7 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     if (!code) code = nl_metrics_final(&run->metrics, final, err);
     free(test.predictions);
     free(test.probs);
+    free(test.losses);
     return code;
 }
 

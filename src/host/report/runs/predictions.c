@@ -1,11 +1,12 @@
-/* Reads predictions.csv: a header line, then image,label,prediction,probability. The file is taken
- * whole or, with a warning, not at all: half a test set would make wrong comparisons.
+/* Reads predictions.csv: a header line, then image,label,prediction,probability and, but in older
+ * files, loss. The file is taken whole or, with a warning, not at all: half a test set would make
+ * wrong comparisons.
  */
 #include <errno.h>    // errno
-#include <inttypes.h> // SCNu32
+#include <math.h>     // NAN
 #include <stdio.h>    // getline
-#include <stdlib.h>   // realloc
-#include <string.h>   // strcmp
+#include <stdlib.h>   // realloc, strtod
+#include <string.h>   // strspn
 
 #include "normlab/model.h" // NL_CLASSES
 
@@ -13,16 +14,37 @@
 
 static const char header[] = "image,label,prediction,probability";
 
+/* The whole number at *at, followed by `end`; moves *at behind it. */
+static bool whole(const char **at, char end, uint32_t most, uint32_t *value) {
+    char *rest;
+    if (**at < '0' || **at > '9') return false;
+    errno = 0;
+    const unsigned long long number = strtoull(*at, &rest, 10);
+    if (errno || number > most || *rest != end) return false;
+    *value = (uint32_t)number;
+    *at = rest + 1;
+    return true;
+}
+
+/* The number at *at, from 0 to `most`; moves *at behind it. */
+static bool real(const char **at, double most, double *value) {
+    char *rest;
+    *value = strtod(*at, &rest);
+    if (rest == *at || !(*value >= 0 && *value <= most)) return false;
+    *at = rest;
+    return true;
+}
+
 /* Images come in rising order, so that two runs can be compared line by line. */
 static bool parse(nl_guess *guess, const char *line, const nl_guess *before) {
-    unsigned label, prediction;
-    int end = 0;
-    if (sscanf(line, "%" SCNu32 ",%u,%u,%lf%n", &guess->image, &label, &prediction,
-               &guess->probability, &end) != 4)
-        return false;
-    if (line[end + (int)strspn(line + end, "\r\n")] != '\0') return false;
-    if (label >= NL_CLASSES || prediction >= NL_CLASSES) return false;
-    if (!(guess->probability >= 0 && guess->probability <= 1)) return false;
+    uint32_t label, prediction;
+    guess->loss = NAN;
+    if (!whole(&line, ',', UINT32_MAX, &guess->image)) return false;
+    if (!whole(&line, ',', NL_CLASSES - 1, &label)) return false;
+    if (!whole(&line, ',', NL_CLASSES - 1, &prediction)) return false;
+    if (!real(&line, 1, &guess->probability)) return false;
+    if (*line == ',' && (line++, !real(&line, INFINITY, &guess->loss))) return false;
+    if (line[strspn(line, "\r\n")] != '\0') return false;
     guess->label = (uint8_t)label;
     guess->prediction = (uint8_t)prediction;
     return !before || guess->image > before->image;

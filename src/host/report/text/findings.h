@@ -8,7 +8,8 @@
 typedef enum nl_findings_table {
     NL_TABLE_RESULTS,
     NL_TABLE_TIME,
-    NL_TABLE_PAIRS,
+    NL_TABLE_PAIRS, /* in accuracy */
+    NL_TABLE_LOSS,  /* in loss */
     NL_TABLE_IMAGES,
     NL_TABLE_PARITY,
     NL_TABLE_RUNS,
@@ -30,15 +31,19 @@ typedef struct nl_findings {
 void nl_findings_make(nl_findings *findings, const nl_summary *summary);
 void nl_findings_free(nl_findings *findings);
 
-/* The parts, each in a file of its own: tables.c, words.c, words_runs.c, parity.c. */
+/* The parts, each in a file of its own: tables.c, words.c, words_runs.c,
+ * words_pairs.c, parity.c. */
 void nl_findings_tables(nl_findings *findings, const nl_summary *summary);
 void nl_findings_words(nl_lines *words, const nl_summary *summary);
 void nl_findings_runs(nl_lines *words, const nl_summary *summary);
+void nl_findings_pairs(nl_lines *words, const nl_summary *summary);
 void nl_findings_parity(nl_table *table, const nl_summary *summary);
 extern const char *const nl_original_mistakes[];
 
-/* results.json: the curve and the final figures of every run. Errors: NL_EWRITE. */
-int nl_results_write(const nl_folder *folder, const char *path, nl_error *err);
+/* results.json: the curve and the final figures of every run, and every comparison. Errors:
+ * NL_EWRITE. */
+int nl_results_write(const nl_folder *folder, const nl_summary *summary, const char *path,
+                     nl_error *err);
 
 /* findings.md. Errors: NL_EWRITE. */
 int nl_findings_write(const nl_findings *findings, const char *path, nl_error *err);
