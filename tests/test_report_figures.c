@@ -33,10 +33,11 @@ Test(report_figures, equal_everywhere) {
     finished_run(out, "a", 3, 99.2);
     finished_run(out, "b", 3, 99.2);
     report(out, NL_OK);
-    findings("| a − b | 3 | +0.000 | – | 1.00 | 1.00 |", true);
+    findings("| a − b | 3 | +0.000 | – | – | 1.00 | 1.00 | 1.00 | – | open | 50 % (13 to 87) |",
+             true);
     findings("Not settled: a against b, equal with each of 3 seeds.", true);
     findings("nan", false);
-    findings("| a | 3 | 99.20 | 0.000 | – | – |", true);
+    findings("| a | 3 | 99.20 | 0.000 | – | – | – |", true);
 }
 
 Test(report_figures, equal_but_for_rounding) {
@@ -59,7 +60,7 @@ Test(report_figures, two_seeds_are_open) {
     report(out, NL_OK);
     findings("Settled", false);
     findings("Open: a against b, a difference of 0.300 points over 2 seeds, from which nothing is "
-             "settled; if it is real, about 3 seeds would settle it.",
+             "settled; if that is the true difference, about 3 seeds would settle it.",
              true);
 }
 

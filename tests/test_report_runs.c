@@ -268,7 +268,7 @@ Test(report_runs, other_data_stand_apart_and_are_not_compared) {
     report(out, NL_OK);
     findings("Not compared: bn against other", true);
     findings("Nothing is settled: no two variants saw the same data.", true);
-    findings("| bn − other | 0 | – | – | – | – | – | data |", true);
+    findings("| bn − other | 0 | – | – | – | – | – | – | – | not compared | – | data |", true);
 }
 
 Test(report_runs, other_devices_are_noted) {

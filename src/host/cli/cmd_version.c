@@ -13,7 +13,8 @@
 #include <zlib.h>             // zlibVersion
 
 #include "commands.h"
-#include "normlab/error.h" // nl_fail
+#include "normlab/commit.h" // nl_commit
+#include "normlab/error.h"  // nl_fail
 
 #ifdef __clang__
 #define COMPILER __VERSION__
@@ -81,6 +82,7 @@ int nl_cmd_version(int argc, char **argv) {
     }
     printf("normlab %s, backends: %s\n", NL_VERSION, nl_backends_built());
     if (!verbose) return NL_OK;
+    if (*nl_commit()) printf("commit     %s\n", nl_commit());
     print_build();
     print_processor();
     nl_backends_about(stdout);

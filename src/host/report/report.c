@@ -52,9 +52,10 @@ static int write_workbook(const char *dir, nl_error *err) {
     return code;
 }
 
-static int write_results(const nl_folder *folder, const char *dir, nl_error *err) {
+static int write_results(const nl_folder *folder, const nl_summary *summary, const char *dir,
+                         nl_error *err) {
     char *path = nl_path(dir, NL_REPORT_RESULTS);
-    const int code = nl_results_write(folder, path, err);
+    const int code = nl_results_write(folder, summary, path, err);
     free(path);
     return code;
 }
@@ -69,11 +70,11 @@ static int write_findings(const nl_findings *findings, const char *dir, nl_error
 static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
     nl_summary summary;
     nl_findings findings;
-    nl_summary_make(&summary, folder);
+    nl_summary_make(&summary, folder, NULL);
     nl_findings_make(&findings, &summary);
     remove_charts(dir);
     int code = write_findings(&findings, dir, err);
-    if (!code) code = write_results(folder, dir, err);
+    if (!code) code = write_results(folder, &summary, dir, err);
     if (!code) code = write_workbook(dir, err);
     if (!code) {
         nl_charts_draw(&summary, dir);

@@ -2,11 +2,11 @@
  * files, loss. The file is taken whole or, with a warning, not at all: half a test set would make
  * wrong comparisons.
  */
-#include <errno.h>    // errno
-#include <math.h>     // NAN
-#include <stdio.h>    // getline
-#include <stdlib.h>   // realloc, strtod
-#include <string.h>   // strspn
+#include <errno.h>  // errno
+#include <math.h>   // NAN
+#include <stdio.h>  // getline
+#include <stdlib.h> // realloc, strtod
+#include <string.h> // strspn
 
 #include "normlab/model.h" // NL_CLASSES
 

@@ -1,5 +1,6 @@
-/* results.json: every run's end, curve and final figures in one file, to be kept with a study when
- * its run folder, with the weights, is not. More seeds are added by training into the same folder.
+/* results.json: every run's end, curve and final figures and every comparison in one file, to be
+ * kept with a study when its run folder, with the weights, is not. More seeds are added by training
+ * into the same folder.
  */
 #include <jansson.h> // json_pack
 #include <math.h>    // isfinite
@@ -8,6 +9,7 @@
 
 #include "findings.h"
 #include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/commit.h"     // nl_commit
 #include "report/runs/runs.h"
 
 static json_t *number(double value) {
@@ -49,16 +51,52 @@ static void write_runs(FILE *out, const nl_variant *variant) {
     fputs("\n]", out);
 }
 
-int nl_results_write(const nl_folder *folder, const char *path, nl_error *err) {
+/* ---- comparisons ---- */
+
+static json_t *keys_of(const nl_differences *d) {
+    json_t *keys = json_array();
+    for (int i = 0; i < d->n; i++) json_array_append_new(keys, json_string(d->names[i]));
+    return keys;
+}
+
+static json_t *one_comparison(const nl_summary *s, const nl_pair *p, nl_metric metric) {
+    static const char *const verdicts[] = {"open", "a", "b", "equal"};
+    const nl_comparison *c = &p->by[metric];
+    return json_pack(
+        "{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:o, s:o, s:o}",
+        "a", s->rows[p->a].variant->name, "b", s->rows[p->b].variant->name, "metric",
+        metric == NL_METRIC_LOSS ? "loss" : "accuracy", "seeds", c->paired.n, "difference",
+        number(c->paired.mean), "sd", number(c->paired.sd), "low", number(c->paired.low), "high",
+        number(c->paired.high), "p", number(c->paired.p), "p_sign_flip", number(c->sign_flip),
+        "p_holm", number(c->holm), "p_equivalent", number(c->equivalent), "margin", c->margin,
+        "verdict", verdicts[c->verdict], "seeds_needed",
+        c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better", number(c->a_better),
+        "differ_in", keys_of(&p->differ));
+}
+
+static void write_line(FILE *out, json_t *value) {
+    NL_ASSERT(value && json_dumpf(value, out, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0);
+    json_decref(value);
+}
+
+int nl_results_write(const nl_folder *folder, const nl_summary *summary, const char *path,
+                     nl_error *err) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     NL_ASSERT(out);
+    fputs("{\"runs\": {", out);
     for (int i = 0; i < folder->n_variants; i++) {
-        fputs(i ? ",\n" : "{", out);
+        fputs(i ? ",\n" : "\n", out);
         write_runs(out, &folder->variants[i]);
     }
-    fputs("}\n", out);
+    fputs("\n},\n\"pairs\": [", out);
+    for (int i = 0; i < NL_METRICS * summary->n_pairs; i++) {
+        fputs(i ? ",\n  " : "\n  ", out);
+        write_line(out, one_comparison(summary, &summary->pairs[i / NL_METRICS],
+                                       (nl_metric)(i % NL_METRICS)));
+    }
+    fprintf(out, "\n],\n\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);
     NL_ASSERT(fclose(out) == 0);
     const int code = nl_file_write(path, text, size, err);
     free(text);

@@ -22,9 +22,9 @@ static void seeded(nl_table *table, double value, uint32_t seed, int n) {
 
 static void results(nl_table *table, const nl_summary *s) {
     static const char *const head[] = {
-        "variant",      ">seeds",      ">test %",       ">sd",        ">sd by chance",
-        ">95 % interval", "of", ">best (seed)", ">worst (seed)", ">test loss", ">train %",
-        ">train loss",  ">parameters"};
+        "variant",        ">seeds",      ">test %",      ">sd",           ">sd by chance",
+        ">95 % interval", "of",          ">best (seed)", ">worst (seed)", ">test loss",
+        ">train %",       ">train loss", ">parameters"};
     *table = (nl_table){.head = head, .columns = 13};
     for (int i = 0; i < s->n_rows; i++) {
         const nl_row *r = &s->rows[i];
@@ -128,7 +128,9 @@ static int choose(ranked *list, const nl_summary *s, nl_metric metric) {
 
 static void verdict(nl_table *table, const nl_summary *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
-    if (c->verdict == NL_A_BETTER || c->verdict == NL_B_BETTER)
+    if (!p->compared)
+        nl_table_add(table, "not compared");
+    else if (c->verdict == NL_A_BETTER || c->verdict == NL_B_BETTER)
         nl_table_add(table, "%s is better", name_of(s, c->verdict == NL_A_BETTER ? p->a : p->b));
     else if (c->verdict == NL_EQUAL)
         nl_table_add(table, c->holm < NL_LEVEL ? "equal (differ by less)" : "equal");
@@ -218,7 +220,8 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
      "Comparisons in test accuracy",
      "Differences of the final test accuracy, the first less the second, paired by seed. Intervals "
      "are Student's and not adjusted: over seeds they speak of this test set, over seeds and "
-     "images of other images of the kind too. p: the paired t test, from three seeds on; sign "
+     "images of other images of the kind as "
+     "well. p: the paired t test, from three seeds on; sign "
      "flip, the same without a normal distribution, is a check of it. Adjusted by Holm over all "
      "pairs and both metrics, so that calling any two different that are not has a chance of at "
      "most 5 %, and so has calling any two equal that are not: equal means closer than the "

@@ -19,8 +19,8 @@ typedef struct metric_words {
 } metric_words;
 
 static const metric_words metrics[NL_METRICS] = {
-    {"test accuracy", " points", 3, "%s is ahead of %s"},
-    {"test loss", "", 5, "%s has a lower test loss than %s"},
+    {"test accuracy", " points", 3, "is ahead of"},
+    {"test loss", "", 5, "has a lower test loss than"},
 };
 
 static const char *name_of(const nl_summary *s, int row) {
@@ -46,17 +46,13 @@ static void different(nl_lines *words, const nl_summary *s, const nl_pair *p, nl
     const metric_words *m = &metrics[metric];
     const bool swap = c->verdict == NL_B_BETTER;
     const double sign = c->paired.mean < 0 ? -1 : 1;
-    char who[700], beyond[200], *keys = nl_differences_text(&p->differ, p->differ.n);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(who, sizeof who, m->ahead, name_of(s, swap ? p->b : p->a),
-             name_of(s, swap ? p->a : p->b));
-#pragma GCC diagnostic pop
+    char beyond[200], *keys = nl_differences_text(&p->differ, p->differ.n);
     over_images(beyond, sizeof beyond, s, p, metric, sign);
     nl_lines_add(words,
-                 "Settled: %s by %.*f%s (95 %% interval %.*f to %.*f, %d seeds, p after Holm "
+                 "Settled: %s %s %s by %.*f%s (95 %% interval %.*f to %.*f, %d seeds, p after Holm "
                  "%s).%s%s%s%s",
-                 who, m->decimals, fabs(c->paired.mean), m->unit, m->decimals,
+                 name_of(s, swap ? p->b : p->a), m->ahead, name_of(s, swap ? p->a : p->b),
+                 m->decimals, fabs(c->paired.mean), m->unit, m->decimals,
                  sign < 0 ? -c->paired.high : c->paired.low, m->decimals,
                  sign < 0 ? -c->paired.low : c->paired.high, c->paired.n, nl_p(c->holm).text,
                  beyond, p->fair ? "" : " This is not the norm alone: the runs differ in ",
@@ -83,8 +79,9 @@ static void seeds_needed(char *need, size_t size, const nl_comparison *c) {
     if (c->seeds == 0)
         need[0] = '\0';
     else if (c->seeds > 1000)
-        snprintf(need, size, "; if that is the true difference, more than 1,000 seeds would be "
-                             "needed to settle it");
+        snprintf(need, size,
+                 "; if that is the true difference, more than 1,000 seeds would be "
+                 "needed to settle it");
     else
         snprintf(need, size, "; if that is the true difference, about %d seeds would settle it",
                  c->seeds);
@@ -210,6 +207,7 @@ static void settled(nl_lines *words, const nl_summary *s, nl_metric metric) {
 
 void nl_findings_pairs(nl_lines *words, const nl_summary *s) {
     const tally all = count(s, NL_METRICS), loss = count(s, NL_METRIC_LOSS);
+    const tally accuracy = count(s, NL_METRIC_ACCURACY);
     const int apart = all.verdicts[NL_A_BETTER] + all.verdicts[NL_B_BETTER];
     if (all.tested > 0)
         nl_lines_add(words,
@@ -219,12 +217,13 @@ void nl_findings_pairs(nl_lines *words, const nl_summary *s) {
                      apart + all.verdicts[NL_EQUAL],
                      apart + all.verdicts[NL_EQUAL] == 1 ? "is" : "are", apart,
                      all.verdicts[NL_EQUAL]);
-    else if (s->n_pairs > 0)
+    if (accuracy.tested == 0 && s->n_pairs > 0 && all.verdicts[NL_OPEN] == all.tested)
         none_tested(words, s);
     settled(words, s, NL_METRIC_ACCURACY);
     if (s->n_pairs > most_pairs) {
-        nl_lines_add(words, "What the other comparisons of %d pairs came to stands in the tables "
-                            "and in results.json.",
+        nl_lines_add(words,
+                     "What the other comparisons of %d pairs came to stands in the tables "
+                     "and in results.json.",
                      s->n_pairs);
     } else {
         for (int i = 0; i < s->n_pairs; i++)
@@ -237,7 +236,7 @@ void nl_findings_pairs(nl_lines *words, const nl_summary *s) {
     if (loss.verdicts[NL_OPEN] > 0)
         nl_lines_add(words, "In test loss %d of %d comparisons are open.", loss.verdicts[NL_OPEN],
                      loss.tested);
-    if (loss.tested > 0)
+    if (loss.verdicts[NL_A_BETTER] + loss.verdicts[NL_B_BETTER] > 0)
         nl_lines_add(words, "Loss also measures confidence, which L1 moves at equal accuracy: "
                             "between runs with and without it a settled loss names L1, not the "
                             "norm.");

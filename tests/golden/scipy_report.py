@@ -1,0 +1,195 @@
+"""scipy_report.py PROGRAM [--tap=FILE]: a study of four variants and ten seeds, whose report is
+recomputed here by numpy and scipy: every figure of results.json's pairs, and of findings.md's
+tables of variants and pairs."""
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from scipy import stats
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tap import Tap  # noqa: E402
+
+program, out = sys.argv[1], tempfile.mkdtemp()
+SEEDS, IMAGES, MARGIN = 10, 400, {"accuracy": 0.05, "loss": 0.001}
+# Names in the order of the report; what each adds to an image's difficulty, and to its noise. The
+# last two are nearly one variant.
+VARIANTS = {"alpha": (0.0, 1.0), "beta": (1.1, 1.0), "gamma": (0.3, 0.4), "gamma_again": (0.3, 0.4)}
+draw = np.random.default_rng(7)
+
+
+def study():
+    """right[variant] and loss[variant]: (seeds, images)."""
+    hard, right, loss = 2 * draw.normal(size=IMAGES) - 2, {}, {}
+    effect = 0.4 * draw.normal(size=(SEEDS, 1))  # what a seed does to all variants
+    noise = {}
+    for name, (shift, scale) in VARIANTS.items():
+        fresh = draw.normal(size=(SEEDS, IMAGES))
+        noise[name] = fresh if name != "gamma_again" else noise["gamma"] + 0.04 * fresh
+        score = hard + effect + shift + scale * noise[name]
+        right[name] = score < 0
+        loss[name] = np.float64([[float(f"{v:.8g}") for v in row] for row in np.log1p(np.exp(score))])
+    return right, loss
+
+
+def write(right, loss):
+    for name in VARIANTS:
+        for seed in range(SEEDS):
+            unit = os.path.join(out, name, f"seed-{seed + 1}")
+            os.makedirs(unit)
+            final = {"event": "final", "train_loss": 0.1, "train_accuracy": 98,
+                     "test_loss": loss[name][seed].mean(),
+                     "test_accuracy": 100 * right[name][seed].mean()}
+            with open(os.path.join(unit, "metrics.jsonl"), "w") as file:
+                file.write(json.dumps(final) + "\n")
+            with open(os.path.join(unit, "predictions.csv"), "w") as file:
+                file.write("image,label,prediction,probability,loss\n")
+                for i in range(IMAGES):
+                    read = i % 10 if right[name][seed][i] else (i + 1) % 10
+                    file.write(f"{i},{i % 10},{read},0.5,{loss[name][seed][i]:.8g}\n")
+
+
+def holm(p):
+    order, adjusted, floor = np.argsort(p, kind="stable"), np.empty(len(p)), 0.0
+    for rank, at in enumerate(order):
+        floor = max(floor, min(1.0, p[at] * (len(p) - rank)))
+        adjusted[at] = floor
+    return adjusted
+
+
+def need(mean, sd, reach, power):
+    n = 3
+    while n < ((stats.t.ppf(reach, n - 1) + stats.t.ppf(power, n - 1)) * sd / mean) ** 2:
+        n += 1
+    return n
+
+
+def two_way(d):
+    """Two-way analysis of variance with one value a cell, both factors random."""
+    n, m = d.shape
+    grand, rows, columns = d.mean(), d.mean(axis=1), d.mean(axis=0)
+    seed = m * np.square(rows - grand).sum() / (n - 1)
+    image = n * np.square(columns - grand).sum() / (m - 1)
+    rest = np.square(d - rows[:, None] - columns + grand).sum() / ((n - 1) * (m - 1))
+    variance = seed + image - rest
+    assert variance > 0
+    df = variance ** 2 / (seed ** 2 / (n - 1) + image ** 2 / (m - 1) + rest ** 2 / (n - 1) / (m - 1))
+    half = stats.t.ppf(0.975, df) * math.sqrt(variance / n / m)
+    return grand - half, grand + half
+
+
+def compare(metric, x, y):
+    """x, y: (seeds, images), per cent right or losses."""
+    d = x.mean(axis=1) - y.mean(axis=1)
+    t = stats.ttest_rel(x.mean(axis=1), y.mean(axis=1))
+    low, high = stats.t.interval(0.95, SEEDS - 1, d.mean(), stats.sem(d))
+    flips = np.array(list(itertools.product([1, -1], repeat=SEEDS))) @ d
+    above = stats.ttest_1samp(d, -MARGIN[metric], alternative="greater").pvalue
+    below = stats.ttest_1samp(d, MARGIN[metric], alternative="less").pvalue
+    better = (d > 0 if metric == "accuracy" else d < 0) + 0.5 * (d == 0)
+    return {"metric": metric, "seeds": SEEDS, "difference": d.mean(), "sd": d.std(ddof=1),
+            "low": low, "high": high, "p": t.pvalue, "margin": MARGIN[metric],
+            "p_sign_flip": np.mean(np.abs(flips) >= abs(d.sum()) - 1e-12 * np.abs(d).sum()),
+            "p_equivalent": max(above, below), "a_better": better.mean(), "differ_in": [],
+            "images": two_way(x - y)}
+
+
+def expected(right, loss):
+    pairs = []
+    for a, b in itertools.combinations(VARIANTS, 2):
+        pairs.append({"a": a, "b": b, **compare("accuracy", 100.0 * right[a], 100.0 * right[b])})
+        pairs.append({"a": a, "b": b, **compare("loss", loss[a], loss[b])})
+    for p, equal, pair in zip(holm([q["p"] for q in pairs]), holm([q["p_equivalent"] for q in pairs]),
+                              pairs):
+        pair["p_holm"], pair["p_equivalent"] = p, equal
+        higher = (pair["difference"] > 0) == (pair["metric"] == "accuracy")
+        pair["verdict"] = ("equal" if equal < 0.05 else "open" if p >= 0.05 else
+                           "a" if higher else "b")
+        level, size = 0.05 / len(pairs), abs(pair["difference"])
+        seeds = need(size, pair["sd"], 1 - level / 2, 0.8)
+        if size < pair["margin"]:
+            seeds = min(seeds, need(pair["margin"] - size, pair["sd"], 1 - level, 0.9))
+        pair["seeds_needed"] = seeds
+    return pairs
+
+
+right, loss = study()
+write(right, loss)
+want = expected(right, loss)
+
+
+def report():
+    done = subprocess.run([program, "report", out], capture_output=True, text=True)
+    assert done.returncode == 0, done
+
+
+def results_json():
+    with open(os.path.join(out, "report/results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    assert list(results) == ["runs", "pairs", "commit", "version"] and len(results["pairs"]) == 12
+    for got, pair in zip(results["pairs"], want):
+        assert set(got) == set(pair) - {"images"}, set(got) ^ set(pair)
+        for key, value in got.items():
+            if isinstance(value, float):
+                assert math.isclose(value, pair[key], rel_tol=1e-7, abs_tol=1e-10), (key, got, pair)
+            else:
+                assert value == pair[key], (key, got, pair)
+    verdicts = {q["verdict"] for q in want}
+    assert {"equal", "open"} < verdicts and verdicts & {"a", "b"}, verdicts
+
+
+def table(title):
+    text = open(os.path.join(out, "report/findings.md"), encoding="utf-8").read()
+    lines = text.split(f"## {title}\n\n")[1].split("\n\n")[0].splitlines()
+    return [[c.strip().replace("\\", "") for c in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def findings_variants():
+    rows = table("Results")
+    assert [r[0] for r in rows] == list(VARIANTS), rows
+    for row in rows:
+        x = 100 * right[row[0]].mean(axis=1)
+        low, high = stats.t.interval(0.95, SEEDS - 1, x.mean(), stats.sem(x))
+        p = right[row[0]].mean(axis=0)
+        chance = 100 * math.sqrt(SEEDS / (SEEDS - 1) * np.sum(p * (1 - p))) / IMAGES
+        assert row[1:6] == [str(SEEDS), f"{x.mean():.2f}", f"{x.std(ddof=1):.3f}", f"{chance:.3f}",
+                            f"{low:.2f} to {min(high, 100):.2f}"], (row, x, chance)
+
+
+
+def findings_pairs():
+    for metric, title, digits in (("accuracy", "Comparisons in test accuracy", 3),
+                                  ("loss", "Comparisons in test loss", 5)):
+        rows, pairs = table(title), [q for q in want if q["metric"] == metric]
+        assert len(rows) == len(pairs) == 6
+        for row, q in zip(rows, pairs):
+            wilson = stats.binomtest(round(q["a_better"] * SEEDS), SEEDS).proportion_ci(
+                method="wilson") if q["a_better"] * SEEDS % 1 == 0 else None
+            assert row[0] == f"{q['a']} − {q['b']}", row
+            assert float(row[2]) == round(q["difference"], digits), (row, q)
+            assert row[3] == f"{q['low']:.{digits}f} to {q['high']:.{digits}f}", (row, q)
+            assert row[4] == "{:.{d}f} to {:.{d}f}".format(*q["images"], d=digits), (row, q)
+            for cell, key in zip(row[5:9], ("p", "p_sign_flip", "p_holm", "p_equivalent")):
+                assert cell.startswith("<") or abs(float(cell) - q[key]) <= max(
+                    0.00051, 0.0051 * (q[key] > 0.01)), (
+                    key, row, q)
+                assert not cell.startswith("<") or q[key] < 1e-4, (key, row, q)
+            if wilson:
+                assert row[10] == (f"{100 * q['a_better']:.0f} % ({100 * wilson.low:.0f} to "
+                                   f"{100 * wilson.high:.0f})"), (row, wilson)
+            said = {"a": f"{q['a']} is better", "b": f"{q['b']} is better"}.get(q["verdict"])
+            assert row[9].startswith(said or q["verdict"]), (row, q)
+
+
+tap = Tap("statistics", sys.argv)
+for test in (report, results_json, findings_variants, findings_pairs):
+    tap.test(test)
+shutil.rmtree(out)
+tap.end()
