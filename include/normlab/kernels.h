@@ -7,9 +7,15 @@
  * make, is cudaErrorInvalidValue, and nothing is launched. Outputs come first and never overlap
  * inputs. Everything is deterministic: sums are taken in a fixed order, without float atomics.
  *
- * A block of the network is   z = conv(in, w)   x = z + bias   y = norm(x)   relu   max pool
- * dropout where each step behind the convolution may be missing. The convolution adds no bias: one
- * launcher does all the rest, forward or backward. Only z and the moments of each set are kept for
+ * A block of the network is
+ *
+ *     z = conv(in, w)
+ *     x = z + bias
+ *     y = norm(x)
+ *     relu, max pool, dropout
+ *
+ * where each step behind the convolution may be missing. The convolution adds no bias: what stands
+ * behind it is a stage, and one launcher does it all, forward or backward. Only z and the moments of each set are kept for
  * the way back, which computes the normalised value, the ReLU's mask, the pool's choice and the
  * dropout's mask again. The gradients of bias, gamma and beta are written by the same launch that
  * makes dz.
@@ -186,12 +192,17 @@ typedef struct nl_k_sgd {
     float momentum, weight_decay;
     double l1; /* rounded to float in the gradient */
     int nesterov;
-    float norm_momentum; /* running = (1 - norm_momentum) running + norm_momentum fresh */
+    float norm_momentum;
 } nl_k_sgd;
 
-/* g = dw + l1 sign(w) + weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v :
- * v), with state->lr, and the running values; nothing of it once state->stop is up. Then
- * records[state->step].penalty = state->penalty, that of the weights before, which becomes that of
+/* With state->lr, and nothing of it once state->stop is up:
+ *
+ *     g  = dw + l1 sign(w) + weight_decay w
+ *     v  = momentum v + g
+ *     w -= lr (nesterov ? g + momentum v : v)
+ *     running = (1 - norm_momentum) running + norm_momentum fresh
+ *
+ * Then records[state->step].penalty = state->penalty, that of the weights before, which becomes that of
  * the weights after, and state->step goes one on. */
 int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_state *state,
                 void *scratch, uint32_t *counters, void *stream);

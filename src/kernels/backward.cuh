@@ -1,10 +1,16 @@
 /* The way back through a stage, unit by unit: dy comes through dropout, pool and ReLU to g, the
  * gradient at the norm's output. With d = x - mean, the norm's gradient is
  *
- *     dz = rstd (gamma g - A - xhat B) = scale g - p - d q,   scale = rstd gamma, p = rstd A, q =
- * rstd^2 B
+ *     dz = rstd (gamma g - A - xhat B)
+ *        = scale g - p - d q
  *
- * A = mean(gamma g) and B = mean(gamma g xhat) over the set. So a first pass sums g and g d over
+ *     A     = mean(gamma g) over the set
+ *     B     = mean(gamma g xhat) over the set
+ *     scale = rstd gamma
+ *     p     = rstd A
+ *     q     = rstd^2 B
+ *
+ * So a first pass sums g and g d over
  * each plane (or set), and a second writes dz. Under a pool one value of each window has a g other
  * than 0: its winner.
  */

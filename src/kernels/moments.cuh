@@ -1,13 +1,18 @@
 /* Mean and variance of a set, without cancellation.
  *
- * A block takes a part of the set in two passes (the second finds it in the cache): m = x0 + mean(x
- * - x0), x0 the part's first value, so that constant data give exactly x0; then, with d = x - m,
- * the sums of d and d^2. mean = m + sum d / n and M2 = sum d^2 - (sum d)^2 / n, where the sum of d
- * only repairs m's rounding. The parts of a set are combined in double (Chan, Golub, LeVeque,
+ * A block takes a part of the set in two passes (the second finds it in the cache). With the part's
+ * first value x0, so that constant data give exactly x0, and d = x - m,
+ *
+ *     m    = x0 + mean(x - x0)
+ *     mean = m + sum d / n
+ *     M2   = sum d^2 - (sum d)^2 / n
+ *
+ * where the sum of d only repairs m's rounding. The parts of a set are combined in double (Chan, Golub, LeVeque,
  * Updating formulae and a pairwise algorithm for computing sample variances, 1979, equation 2.1):
  *
- *     mean = mean_a + delta n_b / n   M2 = M2_a + M2_b + delta^2 n_a n_b / n   delta = mean_b -
- * mean_a
+ *     delta = mean_b - mean_a
+ *     mean  = mean_a + delta n_b / n
+ *     M2    = M2_a + M2_b + delta^2 n_a n_b / n
  *
  * E[x^2] - mean^2 would lose every digit at mean 1000 and deviation 1.
  */

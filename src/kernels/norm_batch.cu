@@ -1,10 +1,14 @@
 /* Batch norm: Ioffe, Szegedy, Batch Normalization, 2015, algorithm 1. Over the M = n h w values of
  * a channel
  *
- *     y = gamma xhat + beta,   xhat = (x - mean) rstd
- *     dbeta = sum g,   dgamma = sum g xhat,   dz = gamma rstd (g - dbeta / M - xhat dgamma / M)
+ *     xhat = (x - mean) rstd
+ *     y    = gamma xhat + beta
  *
- * and sum dz = 0: the convolution's bias in front of it has no gradient.
+ *     dbeta  = sum g
+ *     dgamma = sum g xhat
+ *     dz     = gamma rstd (g - dbeta / M - xhat dgamma / M)
+ *
+ * where g is the gradient of y, and sum dz = 0: the convolution's bias in front of it has no gradient.
  *
  * A set is a channel. Up to kOwnSet values one block takes it: one launch each way. Larger ones are
  * split in up to 32 parts, and a first launch leaves the parts' moments (or sums), which every

@@ -1,16 +1,22 @@
 /* Group norm: Wu, He, Group Normalization, 2018, equations 1, 2, 7. One group is layer norm, a
  * channel a group instance norm. Over the m = h w C / groups values of a group in one image
  *
- *     y = gamma xhat + beta,   xhat = (x - mean) rstd
- *     dz = rstd (gamma g - A - xhat B),   A = sum(gamma g) / m,   B = sum(gamma g xhat) / m
+ *     xhat = (x - mean) rstd
+ *     y    = gamma xhat + beta
+ *
+ *     A  = sum(gamma g) / m
+ *     B  = sum(gamma g xhat) / m
+ *     dz = rstd (gamma g - A - xhat B)
  *
  * gamma and beta belong to channels: dgamma, dbeta and dbias sum over the images. With the sums S1
  * of g, S2 of g xhat and X of xhat over a plane, that plane's part of dbias is
  *
  *     D = sum dz = rstd (gamma S1 - h w A - X B)
  *
- * Without centring (RMS norm: Zhang, Sennrich 2019, equation 4) mean is 0, rstd is 1 / sqrt(
- * sum(x^2) / m + eps), and A is 0 in both: the bias in front has a gradient of its own.
+ * Without centring (RMS norm: Zhang, Sennrich, Root Mean Square Layer Normalization, 2019,
+ * equation 4) mean is 0 and A is 0 in both, so that the bias in front has a gradient of its own:
+ *
+ *     rstd = 1 / sqrt(sum(x^2) / m + eps)
  *
  * A set is a group of one image. Up to kOwnSet values one block takes it, both ways in one launch.
  * For larger ones a first launch leaves each plane's sums, one warp a plane; then a block makes dz

@@ -1,15 +1,21 @@
-/* The end of a training step, in one launch over the whole arenas: momentum, Nesterov, weight decay
- * and L1 on the parameters, the batch's mean and variance into the running values, the penalty, and
- * the step's number.
+/* The optimiser and the end of a training step, two device functions of one launch over the whole
+ * arenas. The optimiser, for every weight w with the gradient dw of the loss:
  *
- *     g = dw + l1 sign(w) + weight_decay w   v = momentum v + g   w -= lr (nesterov ? g + momentum
- * v : v) running = (1 - norm_momentum) running + norm_momentum fresh
+ *     g  = dw + l1 sign(w) + weight_decay w          sign(0) = 0
+ *     v  = momentum v + g
+ *     w -= lr (nesterov ? g + momentum v : v)
  *
- * sign(0) = 0. What lies between the tensors is zero and stays so. Once the flag is up nothing
- * changes but the record and the step. A block owns a stretch of both arenas; it leaves its sum of
- * the new |w|, and the last block to come adds them up: only then, when all have read the state,
- * the step goes on. A step has to know its penalty before it changes anything, so each update takes
- * it for the next step; the first one's comes from a launch that only sums.
+ * The end of the step: for every running value, from this batch's mean or variance,
+ *
+ *     running = (1 - norm_momentum) running + norm_momentum fresh
+ *
+ * and then the record, the penalty and the step's number. What lies between the tensors is zero and
+ * stays so. Once the flag is up nothing changes but the record and the step.
+ *
+ * A block owns a stretch of both arenas; it leaves its sum of the new |w|, and the last block to
+ * come adds them up: only then, when all have read the state, the step goes on. A step has to know
+ * its penalty before it changes anything, so each update takes it for the next step; the first
+ * one's comes from a launch that only sums.
  */
 #include "reduce.cuh" // block_sum
 #include "stage.cuh"  // NL_ASSERT
@@ -17,6 +23,23 @@
 namespace {
 
 constexpr int kMaxBlocks = 512;
+
+struct Update {
+    nl_k_arenas a;
+    nl_k_sgd rule;
+    nl_k_record *records;
+    nl_k_state *state;
+    double *parts; /* (blocks): sums of |w| */
+    unsigned *counter;
+};
+
+/* The elements of an arena that a thread takes: first, first + step, ... */
+__device__ inline int64_t first_of_thread() {
+    return static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+}
+__device__ inline int64_t threads_of_grid() {
+    return static_cast<int64_t>(gridDim.x) * kThreads;
+}
 
 __device__ inline void update_weight(const nl_k_arenas &a, const nl_k_sgd &rule, float lr,
                                      int64_t i) {
@@ -28,32 +51,38 @@ __device__ inline void update_weight(const nl_k_arenas &a, const nl_k_sgd &rule,
     a.params[i] = w - lr * (rule.nesterov ? g + rule.momentum * v : v);
 }
 
-/* STEP: the update, and the step ends. Otherwise nothing but the penalty. */
-template <bool STEP>
-__global__ __launch_bounds__(kThreads) void sgd(const nl_k_arenas a, const nl_k_sgd rule,
-                                                nl_k_record *records, nl_k_state *state,
-                                                double *parts, unsigned *counter) {
-    const bool stop = !STEP || state->stop != 0;
-    const float lr = state->lr, take = rule.norm_momentum;
-    const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+/* The optimiser: this thread's weights, unless `stop`, and the sum of what they are then. */
+__device__ inline Sums<double, 1> sgd(const Update &u, bool stop) {
+    const float lr = u.state->lr;
     Sums<double, 1> sum;
-    for (int64_t i = first; i < a.params_size; i += step) {
-        if (!stop) update_weight(a, rule, lr, i);
-        if (rule.l1 != 0) sum.v[0] += fabsf(a.params[i]);
+    for (int64_t i = first_of_thread(); i < u.a.params_size; i += threads_of_grid()) {
+        if (!stop) update_weight(u.a, u.rule, lr, i);
+        if (u.rule.l1 != 0) sum.v[0] += fabsf(u.a.params[i]);
     }
-    for (int64_t i = first; i < a.buffers_size && !stop; i += step) {
-        a.buffers[i] = (1.0f - take) * a.buffers[i] + take * a.fresh[i];
+    return sum;
+}
+
+/* The end of the step: this thread's running values, unless `stop`; then, in the last block, what
+ * there is once. STEP false: no step ends, there is only a penalty. */
+template <bool STEP> __device__ void end_of_step(const Update &u, bool stop, Sums<double, 1> sum) {
+    const float take = u.rule.norm_momentum;
+    for (int64_t i = first_of_thread(); i < u.a.buffers_size && !stop; i += threads_of_grid()) {
+        u.a.buffers[i] = (1.0f - take) * u.a.buffers[i] + take * u.a.fresh[i];
     }
-    if (rule.l1 != 0) block_sum(sum);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum.v[0];
-    if (!last_to_come(counter, static_cast<int>(gridDim.x))) return;
+    if (u.rule.l1 != 0) block_sum(sum);
+    if (threadIdx.x == 0) u.parts[blockIdx.x] = sum.v[0];
+    if (!last_to_come(u.counter, static_cast<int>(gridDim.x))) return;
     sum.v[0] = 0;
-    for (unsigned i = threadIdx.x; i < gridDim.x; i += kThreads) sum.v[0] += __ldcg(parts + i);
+    for (unsigned i = threadIdx.x; i < gridDim.x; i += kThreads) sum.v[0] += __ldcg(u.parts + i);
     block_sum(sum);
     if (threadIdx.x != 0) return;
-    if constexpr (STEP) records[state->step++].penalty = state->penalty;
-    state->penalty = rule.l1 != 0 ? rule.l1 * sum.v[0] : 0;
+    if constexpr (STEP) u.records[u.state->step++].penalty = u.state->penalty;
+    u.state->penalty = u.rule.l1 != 0 ? u.rule.l1 * sum.v[0] : 0;
+}
+
+template <bool STEP> __global__ __launch_bounds__(kThreads) void update(const Update u) {
+    const bool stop = !STEP || u.state->stop != 0;
+    end_of_step<STEP>(u, stop, sgd(u, stop));
 }
 
 int blocks_for(int64_t params_size, int64_t buffers_size) {
@@ -79,8 +108,8 @@ int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_
     NL_ASSERT(a->momentum && a->grads && records);
     NL_ASSERT(a->buffers_size == 0 || (a->buffers && a->fresh));
     const int blocks = blocks_for(a->params_size, a->buffers_size);
-    NL_LAUNCH((sgd<true>), static_cast<unsigned>(blocks), kThreads, 0, stream, *a, rule, records,
-              state, static_cast<double *>(scratch), counters);
+    const Update u = {*a, rule, records, state, static_cast<double *>(scratch), counters};
+    NL_LAUNCH((update<true>), static_cast<unsigned>(blocks), kThreads, 0, stream, u);
     return launched();
 }
 
@@ -88,7 +117,7 @@ int nl_k_penalty(const nl_k_arenas *a, nl_k_sgd rule, nl_k_state *state, void *s
                  uint32_t *counters, void *stream) {
     check(a, state, scratch, counters);
     const int blocks = blocks_for(a->params_size, a->buffers_size);
-    NL_LAUNCH((sgd<false>), static_cast<unsigned>(blocks), kThreads, 0, stream, *a, rule,
-              static_cast<nl_k_record *>(nullptr), state, static_cast<double *>(scratch), counters);
+    const Update u = {*a, rule, nullptr, state, static_cast<double *>(scratch), counters};
+    NL_LAUNCH((update<false>), static_cast<unsigned>(blocks), kThreads, 0, stream, u);
     return launched();
 }

@@ -1,6 +1,8 @@
 /* A stage of the network behind its convolution, as all norm kernels see it:
  *
- *     x = z + bias   y = ((x - mean) - rest) rstd gamma + beta   ReLU   max pool k/k   dropout
+ *     x = z + bias
+ *     y = ((x - mean) - rest) rstd gamma + beta
+ *     ReLU, max pool k/k, dropout
  *
  * A plane is the h x w values of one channel of one image. A set is what shares mean and deviation:
  * a channel's planes in all images (batch norm), or the planes of a group of channels of one image.
@@ -8,7 +10,8 @@
  *
  *     without a pool   V consecutive values; V is 4 where the addresses allow 16-byte loads, else 1
  *     with a pool      four consecutive outputs, counted within the image, since one Philox block
- * draws the dropout of four; the first and last unit of a plane may hold fewer of its own
+ *                      draws the dropout of four; the first and last unit of a plane may hold
+ *                      fewer of its own
  *
  * NaN passes everywhere: no fmaxf, no x > 0 ? x : 0.
  */
