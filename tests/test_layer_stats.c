@@ -97,16 +97,16 @@ Test(layer_stats, one_convolution_by_hand) {
     }
     cr_assert(dead >= 2 && zeros > dead * N, "%d zeros, %d dead: too easy", zeros, dead);
 
-    nl_layer_stats stats[NL_MAX_LAYERS];
+    nl_layer_stats layers[NL_MAX_LAYERS];
     const nl_state state = {e.params, e.momentum, e.buffers};
-    cr_assert_eq(nl_layer_stats_of(stats, &e.spec, &state, 8), 1);
-    cr_expect_str_eq(stats[0].label, "conv1");
-    same_moments("z", stats[0].z, moments(h.z, N * C), 1e-6); /* the pixel table is in float */
-    same_moments("y", stats[0].y, moments(h.y, N * C), 1e-6);
-    same_moments("dy", stats[0].dy, moments(h.dy, N * C), 1e-5);
-    same_moments("dw", stats[0].dw, moments(h.dw, C * NL_PIXELS), 1e-5);
-    near("dead", stats[0].dead, (double)dead / C, 1e-12);
-    near("zero", stats[0].zero, (double)zeros / (N * C), 1e-12);
+    cr_assert_eq(nl_layer_stats_of(layers, &e.spec, &state, 8), 1);
+    cr_expect_str_eq(layers[0].label, "conv1");
+    same_moments("z", layers[0].z, moments(h.z, N * C), 1e-6); /* the pixel table is in float */
+    same_moments("y", layers[0].y, moments(h.y, N * C), 1e-6);
+    same_moments("dy", layers[0].dy, moments(h.dy, N * C), 1e-5);
+    same_moments("dw", layers[0].dw, moments(h.dw, C * NL_PIXELS), 1e-5);
+    near("dead", layers[0].dead, (double)dead / C, 1e-12);
+    near("zero", layers[0].zero, (double)zeros / (N * C), 1e-12);
     memory_engine_close(&e);
     memory_run_close(&r);
 }

@@ -101,11 +101,11 @@ static void check_caller(const nl_backend *backend, unsigned callers) {
     memory_engine_get(&e);
     const nl_state state = {e.params, e.momentum, e.buffers};
     if (backend->real_size == 8) {
-        nl_layer_stats stats[NL_MAX_LAYERS];
+        nl_layer_stats layers[NL_MAX_LAYERS];
         const nl_epoch epoch = {.lr = 0.01, .order = r.order};
         nl_diagnose(text, sizeof text, &e.spec, &state, 8, &epoch, 0);
         cr_expect_eq(mode(), callers, "diagnose: %x", mode());
-        nl_layer_stats_of(stats, &e.spec, &state, 8);
+        nl_layer_stats_of(layers, &e.spec, &state, 8);
         cr_expect_eq(mode(), callers, "layer stats: %x", mode());
     }
     memory_engine_close(&e);

@@ -23,5 +23,5 @@ typedef struct nl_layer_stats {
  * (elements of real_size bytes), which is left alone. The batch is always the same: the first
  * images of the training set, as many as a batch of the config has, not rotated, without dropout;
  * so what differs from call to call is the weights' doing. Returns the number of convolutions. */
-int nl_layer_stats_of(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spec,
+int nl_layer_stats_of(nl_layer_stats layers[NL_MAX_LAYERS], const nl_engine_spec *spec,
                       const nl_state *state, int real_size);

@@ -67,7 +67,7 @@ typedef struct nl_study {
     void (*diagnose)(char *text, size_t size, const nl_engine_spec *spec, const nl_state *state,
                      int real_size, const nl_epoch *epoch, uint32_t step);
     /* nl_layer_stats_of: layer records before the first and after each epoch; NULL: none. */
-    int (*layer_stats)(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spec,
+    int (*layer_stats)(nl_layer_stats layers[NL_MAX_LAYERS], const nl_engine_spec *spec,
                        const nl_state *state, int real_size);
     nl_train_options options;
 } nl_study;

@@ -110,16 +110,16 @@ int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *r, nl_error *er
                       rounded((double)r->images / r->seconds, 10).text);
 }
 
-int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *s, nl_error *err) {
+int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *l, nl_error *err) {
     return write_line(metrics, err,
                       "{\"event\":\"layer\",\"epoch\":%" PRId64 ",\"layer\":\"%s\","
                       "\"z_mean\":%s,\"z_sd\":%s,\"y_mean\":%s,\"y_sd\":%s,"
                       "\"dy_mean\":%s,\"dy_sd\":%s,\"dw_mean\":%s,\"dw_sd\":%s,"
                       "\"zero\":%s,\"dead\":%s}\n",
-                      epoch, s->label, tidy(s->z.mean).text, tidy(s->z.sd).text,
-                      tidy(s->y.mean).text, tidy(s->y.sd).text, tidy(s->dy.mean).text,
-                      tidy(s->dy.sd).text, tidy(s->dw.mean).text, tidy(s->dw.sd).text,
-                      tidy(s->zero).text, tidy(s->dead).text);
+                      epoch, l->label, tidy(l->z.mean).text, tidy(l->z.sd).text,
+                      tidy(l->y.mean).text, tidy(l->y.sd).text, tidy(l->dy.mean).text,
+                      tidy(l->dy.sd).text, tidy(l->dw.mean).text, tidy(l->dw.sd).text,
+                      tidy(l->zero).text, tidy(l->dead).text);
 }
 
 int nl_metrics_final(nl_metrics *metrics, const nl_final *final, nl_error *err) {

@@ -36,7 +36,7 @@ int nl_metrics_progress(nl_metrics *metrics, uint32_t epoch, uint64_t step, doub
                         double accuracy, nl_error *err);
 int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *record, nl_error *err);
 /* Statistics of one convolution; epoch: trained last, -1 before the first. */
-int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *stats,
+int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *layer,
                      nl_error *err);
 int nl_metrics_final(nl_metrics *metrics, const nl_final *final, nl_error *err);
 

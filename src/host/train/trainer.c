@@ -63,12 +63,12 @@ static int open_engine(nl_run *run, nl_error *err) {
 /* What flows through the layers now, if that is asked for; the state has been fetched. */
 static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
     const nl_study *study = run->study;
-    nl_layer_stats stats[NL_MAX_LAYERS];
+    nl_layer_stats layers[NL_MAX_LAYERS];
     if (!study->layer_stats) return NL_OK;
-    const int n = study->layer_stats(stats, &run->spec, &run->state, study->backend->real_size);
+    const int n = study->layer_stats(layers, &run->spec, &run->state, study->backend->real_size);
     int code = NL_OK;
     for (int i = 0; i < n && !code; i++)
-        code = nl_metrics_layer(&run->metrics, epoch, &stats[i], err);
+        code = nl_metrics_layer(&run->metrics, epoch, &layers[i], err);
     return code;
 }
 

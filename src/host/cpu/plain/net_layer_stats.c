@@ -6,7 +6,7 @@
 #include <string.h> // memcpy
 
 #include "net_plain.h"
-#include "net_stats.h"
+#include "net_layer_stats.h"
 
 // --- numbers ------------------------------------------------------------------------------------
 
@@ -19,7 +19,7 @@ static nl_moments moments(const real *x, int64_t count) {
 }
 
 /* zero and dead of y (n, c, hw). */
-static void count_zeros(nl_layer_stats *stats, const real *y, int n, int channels, int64_t hw) {
+static void count_zeros(nl_layer_stats *layer, const real *y, int n, int channels, int64_t hw) {
     int64_t zeros = 0;
     int dead = 0;
     for (int c = 0; c < channels; c++) {
@@ -31,8 +31,8 @@ static void count_zeros(nl_layer_stats *stats, const real *y, int n, int channel
         zeros += of_channel;
         dead += of_channel == n * hw;
     }
-    stats->zero = (double)zeros / (double)(n * channels * hw);
-    stats->dead = (double)dead / channels;
+    layer->zero = (double)zeros / (double)(n * channels * hw);
+    layer->dead = (double)dead / channels;
 }
 
 static nl_layer_stats of_layer(const plain_net *net, int index, const real *grads, int n) {
@@ -85,8 +85,8 @@ static void run_step(plain_net *net, real *grads, const nl_engine_spec *spec, co
     free(images);
 }
 
-int OP(net_stats)(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spec,
-                  const nl_state *state) {
+int OP(net_layer_stats)(nl_layer_stats layers[NL_MAX_LAYERS], const nl_engine_spec *spec,
+                        const nl_state *state) {
     const uint32_t batch = (uint32_t)spec->config->data.batch, images = spec->data->train.count;
     const int n = (int)(images < batch ? images : batch);
     nl_model *model = nl_alloc(1, sizeof *model, "model without dropout");
@@ -100,8 +100,8 @@ int OP(net_stats)(nl_layer_stats stats[NL_MAX_LAYERS], const nl_engine_spec *spe
     int count = 0;
     for (int i = 0; i < model->n_layers; i++) {
         if (model->layers[i].kind != NL_LAYER_CONV) continue;
-        stats[count] = of_layer(&net, i, grads, n);
-        stats[count++].label = spec->model->layers[i].label; /* outlives the copy */
+        layers[count] = of_layer(&net, i, grads, n);
+        layers[count++].label = spec->model->layers[i].label; /* outlives the copy */
     }
     OP(net_close)(&net);
     free(grads);
