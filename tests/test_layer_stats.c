@@ -19,15 +19,15 @@ static void near(const char *what, double got, double want, double relative) {
               want);
 }
 
-static nl_moments moments(const double *x, int count) {
-    nl_moments m = {0, 0};
+static nl_mean_sd mean_sd(const double *x, int count) {
+    nl_mean_sd m = {0, 0};
     for (int i = 0; i < count; i++) m.mean += x[i] / count;
     for (int i = 0; i < count; i++) m.sd += (x[i] - m.mean) * (x[i] - m.mean) / count;
     m.sd = sqrt(m.sd);
     return m;
 }
 
-static void same_moments(const char *what, nl_moments got, nl_moments want, double relative) {
+static void same_mean_sd(const char *what, nl_mean_sd got, nl_mean_sd want, double relative) {
     near(what, got.sd, want.sd, relative);
     cr_expect(fabs(got.mean - want.mean) <= relative * want.sd, "%s: mean %.15g, not %.15g", what,
               got.mean, want.mean);
@@ -101,10 +101,10 @@ Test(layer_stats, one_convolution_by_hand) {
     const nl_state state = {e.params, e.momentum, e.buffers};
     cr_assert_eq(nl_layer_stats_of(layers, &e.spec, &state, 8), 1);
     cr_expect_str_eq(layers[0].label, "conv1");
-    same_moments("z", layers[0].z, moments(h.z, N * C), 1e-6); /* the pixel table is in float */
-    same_moments("y", layers[0].y, moments(h.y, N * C), 1e-6);
-    same_moments("dy", layers[0].dy, moments(h.dy, N * C), 1e-5);
-    same_moments("dw", layers[0].dw, moments(h.dw, C * NL_PIXELS), 1e-5);
+    same_mean_sd("z", layers[0].z, mean_sd(h.z, N * C), 1e-6); /* the pixel table is in float */
+    same_mean_sd("y", layers[0].y, mean_sd(h.y, N * C), 1e-6);
+    same_mean_sd("dy", layers[0].dy, mean_sd(h.dy, N * C), 1e-5);
+    same_mean_sd("dw", layers[0].dw, mean_sd(h.dw, C * NL_PIXELS), 1e-5);
     near("dead", layers[0].dead, (double)dead / C, 1e-12);
     near("zero", layers[0].zero, (double)zeros / (N * C), 1e-12);
     memory_engine_close(&e);
@@ -140,11 +140,11 @@ static void check_against_step(const char *norm) {
         double *g = old + t->offset;
         for (int64_t j = 0; j < t->count; j++) g[j] = (g[j] - e.params[t->offset + j]) / 0.001;
         cr_expect_str_eq(before[k].label, layer->label);
-        same_moments(t->name, before[k].dw, moments(g, (int)t->count), 1e-6);
+        same_mean_sd(t->name, before[k].dw, mean_sd(g, (int)t->count), 1e-6);
         cr_expect(before[k].dy.sd > 0 && before[k].y.sd > 0);
         if (layer->r_mean >= 0) {
             const nl_tensor *mean = &r.model.tensors[layer->r_mean];
-            const double of_z = moments(e.buffers + mean->offset, (int)mean->count).mean;
+            const double of_z = mean_sd(e.buffers + mean->offset, (int)mean->count).mean;
             near("z", before[k].z.mean, of_z / r.model.norm_momentum, 1e-6);
         }
         cr_expect(isnan(before[k].dead) == !layer->relu && isnan(before[k].zero) == !layer->relu);

@@ -5,9 +5,9 @@
 #include "normlab/backend.h" // nl_engine_spec, nl_state
 
 /* Mean and population standard deviation. */
-typedef struct nl_moments {
+typedef struct nl_mean_sd {
     double mean, sd;
-} nl_moments;
+} nl_mean_sd;
 
 /* One convolution, over all images, channels and pixels of a batch. z: its output, bias added,
  * before norm and ReLU; y: behind both; dy and dw: the gradients of the batch's mean cross-entropy
@@ -15,7 +15,7 @@ typedef struct nl_moments {
  * of channels that are 0 on every pixel of every image; both NaN without a ReLU. */
 typedef struct nl_layer_stats {
     const char *label; /* conv1 ...; the model's */
-    nl_moments z, y, dy, dw;
+    nl_mean_sd z, y, dy, dw;
     double zero, dead;
 } nl_layer_stats;
 

@@ -10,12 +10,12 @@
 
 // --- numbers ------------------------------------------------------------------------------------
 
-static nl_moments moments(const real *x, int64_t count) {
+static nl_mean_sd mean_sd(const real *x, int64_t count) {
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < count; i++) sum += (double)x[i];
     const double mean = sum / (double)count;
     for (int64_t i = 0; i < count; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
-    return (nl_moments){mean, sqrt(squares / (double)count)};
+    return (nl_mean_sd){mean, sqrt(squares / (double)count)};
 }
 
 /* zero and dead of y (n, c, hw). */
@@ -41,10 +41,10 @@ static nl_layer_stats of_layer(const plain_net *net, int index, const real *grad
     const nl_tensor *weight = &net->model->tensors[layer->weight];
     const int64_t hw = (int64_t)layer->out_h * layer->out_w, count = n * layer->out_c * hw;
     nl_layer_stats s = {.zero = NAN, .dead = NAN};
-    s.z = moments(store->z ? store->z : store->y, count);
-    s.y = moments(store->y, count);
-    s.dy = moments(store->dy, count);
-    s.dw = moments(grads + weight->offset, weight->count);
+    s.z = mean_sd(store->z ? store->z : store->y, count);
+    s.y = mean_sd(store->y, count);
+    s.dy = mean_sd(store->dy, count);
+    s.dw = mean_sd(grads + weight->offset, weight->count);
     if (layer->relu) count_zeros(&s, store->y, n, layer->out_c, hw);
     return s;
 }
