@@ -72,7 +72,7 @@ typedef struct nl_backend {
     int real_size;    /* bytes of a state element: 4 or 8 */
 
     /* The number of steps worth enqueueing at once between two looks at signals. */
-    int chunk;
+    int burst;
 
     int (*open)(nl_engine **engine, const nl_engine_spec *spec, nl_error *err);
     void (*close)(nl_engine *engine);

@@ -46,8 +46,8 @@ struct Range {
     int begin, end;
 };
 __host__ __device__ inline Range part_of(int units, int parts, int part) {
-    const int chunk = ceil_div(units, parts), begin = chunk * part;
-    const int end = begin + chunk < units ? begin + chunk : units;
+    const int share = ceil_div(units, parts), begin = share * part;
+    const int end = begin + share < units ? begin + share : units;
     return {begin < units ? begin : units, end};
 }
 

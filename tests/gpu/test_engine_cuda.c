@@ -142,13 +142,13 @@ static void fetch(const nl_backend *backend, nl_engine *engine, nl_state *state)
     cr_assert(backend->get_state(engine, state, &err) == NL_OK, "%s", err.what);
 }
 
-/* One epoch on a backend from the initial state, in enqueues of `chunk` steps. */
+/* One epoch on a backend from the initial state, in enqueues of `burst` steps. */
 static void train(const nl_backend *backend, const run *r, nl_step_record records[STEPS],
-                  nl_state *state, uint32_t chunk) {
+                  nl_state *state, uint32_t burst) {
     *state = make_state(r);
     nl_engine *engine = open_engine(backend, r, state);
-    for (uint32_t first = 0; first < STEPS; first += chunk) {
-        steps(backend, engine, records, first, first + chunk < STEPS ? chunk : STEPS - first);
+    for (uint32_t first = 0; first < STEPS; first += burst) {
+        steps(backend, engine, records, first, first + burst < STEPS ? burst : STEPS - first);
     }
     fetch(backend, engine, state);
     backend->close(engine);

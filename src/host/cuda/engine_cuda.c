@@ -354,7 +354,7 @@ static char *engine_plan(const nl_engine *e) {
 
 const nl_backend nl_backend_cuda = {.name = "cuda",
                                     .real_size = sizeof(float),
-                                    .chunk = NL_CUDA_CHUNK,
+                                    .burst = NL_CUDA_BURST,
                                     .open = engine_open,
                                     .close = engine_close,
                                     .set_state = engine_set_state,

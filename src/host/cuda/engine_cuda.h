@@ -5,8 +5,8 @@
 #include "cuda_net.h"                // nl_cuda_net
 #include "cuda/runtime/device.h"     // nl_device
 
-/* NL_CUDA_STEPS: steps of one long graph. NL_CUDA_CHUNK: what core enqueues at once. */
-enum { NL_CUDA_STEPS = 16, NL_CUDA_CHUNK = 64, NL_CUDA_MARKS = 8 };
+/* NL_CUDA_STEPS: steps of one long graph. NL_CUDA_BURST: what train enqueues at once. */
+enum { NL_CUDA_STEPS = 16, NL_CUDA_BURST = 64, NL_CUDA_MARKS = 8 };
 
 /* One split of the data set on the device, with what an evaluation pass over it uses. */
 typedef struct nl_cuda_split {

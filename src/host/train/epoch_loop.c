@@ -1,6 +1,6 @@
 /* One pass over the training set, and one in evaluation mode.
  *
- * Steps are enqueued one chunk ahead of those collected, so that a device never waits for the host
+ * Steps are enqueued one burst ahead of those collected, so that a device never waits for the host
  * to look at metrics and signals. After a signal nothing more is enqueued, and what is under way is
  * collected: the engine's state is then that after at.step steps, and can be saved and resumed. */
 #include "trainer.h"
@@ -63,7 +63,7 @@ static int fail_nonfinite(nl_run *run, double loss, nl_error *err) {
 }
 
 /* An epoch is told in so many pieces, or in one a step: where a piece ends depends on the number of
- * steps alone, not on chunks, stops and resumptions. */
+ * steps alone, not on bursts, stops and resumptions. */
 enum { PIECES = 50 };
 
 static bool ends_piece(uint32_t step, uint32_t steps) {
@@ -71,7 +71,7 @@ static bool ends_piece(uint32_t step, uint32_t steps) {
 }
 
 static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_error *err) {
-    nl_place *at = &run->at;
+    nl_position *at = &run->at;
     at->piece_loss += r->loss * r->images;
     at->piece_hits += r->hits;
     at->piece_images += r->images;
@@ -86,7 +86,7 @@ static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_
 
 /* Takes the records of steps at.step ... into sums, metrics and progress. */
 static int account(nl_run *run, uint32_t count, nl_error *err) {
-    nl_place *at = &run->at;
+    nl_position *at = &run->at;
     const uint32_t every = run->study->options.log_every;
     for (uint32_t i = 0; i < count; i++) {
         const nl_step_record *r = &run->records[i];
@@ -122,18 +122,18 @@ static uint32_t smaller(uint32_t a, uint32_t b) {
 
 static int train_steps(nl_run *run, nl_error *err) {
     const nl_backend *backend = run->study->backend;
-    const uint32_t chunk = (uint32_t)backend->chunk;
+    const uint32_t burst = (uint32_t)backend->burst;
     uint32_t queued = run->at.step;
     int code = NL_OK;
     for (;;) {
-        while (!nl_signals_caught() && queued < run->steps && queued < run->at.step + 2 * chunk) {
-            const uint32_t count = smaller(chunk, run->steps - queued);
+        while (!nl_signals_caught() && queued < run->steps && queued < run->at.step + 2 * burst) {
+            const uint32_t count = smaller(burst, run->steps - queued);
             code = backend->enqueue(run->engine, queued, count, err);
             if (code) return code;
             queued += count;
         }
         if (queued == run->at.step) return NL_OK;
-        const uint32_t count = smaller(chunk, queued - run->at.step);
+        const uint32_t count = smaller(burst, queued - run->at.step);
         code = backend->collect(run->engine, run->at.step, count, run->records, err);
         if (!code) code = account(run, count, err);
         if (code) return code;

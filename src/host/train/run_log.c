@@ -21,7 +21,7 @@ void nl_log_epoch(const nl_run *run) {
 void nl_log_train(const nl_run *run) {
     if (run->study->options.quiet) return;
     char gone[32], rate[32];
-    const nl_place *at = &run->at;
+    const nl_position *at = &run->at;
     printf("Loss = %.4g | Batch = %u | Accuracy = %.2f: %u/%u [%s, %s]\n", at->last_loss,
            at->step - 1, 100.0 * (double)at->hits / (double)at->images, at->step, run->steps,
            nl_clock_text(gone, at->seconds), nl_rate_text(rate, at->step, at->seconds));

@@ -1,5 +1,5 @@
 /* Saving and loading: state.safetensors holds the arenas as they lie in memory, in the backend's
- * precision, and the place in the run; a resumed run then goes on bit for bit. Doubles travel as
+ * precision, and the position in the run; a resumed run then goes on bit for bit. Doubles travel as
  * text of 17 digits, which reads back exactly. */
 #include "trainer.h"
 
@@ -10,9 +10,9 @@
 #include "normlab/checkpoint.h" // nl_archive
 #include "normlab/run_files.h"  // NL_FILE_STATE
 
-/* --- the place as text ---------------------------------------------------------------------- */
+/* --- the position as text ------------------------------------------------------------------- */
 
-static char *place_to_text(const nl_place *at) {
+static char *position_to_text(const nl_position *at) {
     json_t *json =
         json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:I}", "epoch",
                   (json_int_t)at->epoch, "step", (json_int_t)at->step, "loss_sum", at->loss_sum,
@@ -29,7 +29,7 @@ static char *place_to_text(const nl_place *at) {
 }
 
 /* The sums of a piece came later: a state without them begins a new piece. */
-static bool place_from_text(nl_place *at, const char *text) {
+static bool position_from_text(nl_position *at, const char *text) {
     json_int_t epoch, step, hits, images, best_epoch, metrics_bytes;
     json_int_t piece_hits = 0, piece_images = 0;
     at->piece_loss = 0;
@@ -100,16 +100,16 @@ int nl_run_save_state(nl_run *run, nl_error *err) {
         blobs[i].shape[0] = arenas[i].size;
         blobs[i].data = arenas[i].data;
     }
-    char *place = place_to_text(&run->at);
+    char *position = position_to_text(&run->at);
     char *plan = backend->plan ? backend->plan(run->engine) : NULL;
-    json_t *metadata = json_pack("{s:s}", "place", place);
+    json_t *metadata = json_pack("{s:s}", "place", position);
     if (plan) json_object_set_new(metadata, "plan", json_string(plan));
     char path[NL_PATH_SIZE];
     code = nl_archive_write(nl_unit_file(&run->unit, path, NL_FILE_STATE), blobs, count, metadata,
                             err);
     json_decref(metadata);
     free(plan);
-    free(place);
+    free(position);
     return code;
 }
 
@@ -126,7 +126,7 @@ static const char *take(nl_run *run, const nl_archive *archive) {
                (size_t)arenas[i].size * (size_t)run->study->backend->real_size);
     }
     const json_t *place = json_object_get(archive->metadata, "place");
-    if (!place_from_text(&run->at, json_string_value(place))) return "place";
+    if (!position_from_text(&run->at, json_string_value(place))) return "place";
     if (run->at.epoch > (uint32_t)run->config->train.epochs || run->at.step > run->steps)
         return "place";
     const char *plan = json_string_value(json_object_get(archive->metadata, "plan"));

@@ -24,7 +24,7 @@ static void allocate(nl_run *run) {
     run->order = nl_alloc(images, sizeof *run->order, "order of the images");
     run->rotations = nl_alloc(images, sizeof *run->rotations, "rotations");
     run->records =
-        nl_alloc((size_t)run->study->backend->chunk, sizeof *run->records, "step records");
+        nl_alloc((size_t)run->study->backend->burst, sizeof *run->records, "step records");
 }
 
 /* Whether the folder holds a run to go on with; it is checked against this one. */
@@ -90,7 +90,7 @@ static int open_run(nl_run *run, nl_error *err) {
     bool earlier = false;
     int code = find_earlier(run, &earlier, err);
     if (code) return code;
-    run->at = (nl_place){.best_epoch = -1};
+    run->at = (nl_position){.best_epoch = -1};
     code = earlier ? nl_run_load_state(run, err) : nl_run_init_state(run, err);
     if (!code) code = open_engine(run, err);
     if (!code) code = write_first_files(run, !earlier, err);
@@ -133,13 +133,13 @@ static int check_finite(nl_run *run, double loss, nl_error *err) {
     return nl_hint(err, "the checkpoints of the last whole epoch are kept; try a lower train.lr");
 }
 
-static bool is_best(const nl_place *at, const nl_evaluation *test) {
+static bool is_best(const nl_position *at, const nl_evaluation *test) {
     return at->best_epoch < 0 || test->accuracy > at->best_accuracy ||
            (test->accuracy == at->best_accuracy && test->loss < at->best_loss);
 }
 
 static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
-    const nl_place *at = &run->at;
+    const nl_position *at = &run->at;
     const nl_epoch_record record = {.epoch = at->epoch,
                                     .lr = nl_config_lr(run->config, (int)at->epoch),
                                     .train_loss = at->loss_sum / (double)at->images,
@@ -153,7 +153,7 @@ static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
 
 /* After the last step of an epoch: test, records, checkpoints, state. */
 static int end_epoch(nl_run *run, nl_error *err) {
-    nl_place *at = &run->at;
+    nl_position *at = &run->at;
     nl_evaluation test = {.split = &run->study->data->test, .epoch = -1};
     nl_log_train(run);
     int code = nl_run_evaluate(run, &test, err);
@@ -171,10 +171,10 @@ static int end_epoch(nl_run *run, nl_error *err) {
         code = nl_run_save_weights(run, NL_FILE_BEST, err);
         if (code) return code;
     }
-    *at = (nl_place){.epoch = at->epoch + 1,
-                     .best_epoch = at->best_epoch,
-                     .best_accuracy = at->best_accuracy,
-                     .best_loss = at->best_loss};
+    *at = (nl_position){.epoch = at->epoch + 1,
+                        .best_epoch = at->best_epoch,
+                        .best_accuracy = at->best_accuracy,
+                        .best_loss = at->best_loss};
     return nl_run_save_state(run, err);
 }
 

@@ -1,6 +1,6 @@
 /* One run, and what the files that make it up share: trainer.c opens and ends it, epoch_loop.c
  * trains, run_state.c saves and resumes, run_record.c writes run.json, run_log.c prints. Private to
- * core. */
+* train. */
 #pragma once
 
 #include "metrics.h"       // nl_metrics
@@ -12,7 +12,7 @@
 #include "normlab/train.h"   // nl_study
 
 /* Where a run is: together with the weights, all that a resumed run has to know. */
-typedef struct nl_place {
+typedef struct nl_position {
     uint32_t epoch; /* whole epochs done */
     uint32_t step;  /* steps done of the epoch behind them */
     /* Sums over the steps of this unfinished epoch. */
@@ -26,7 +26,7 @@ typedef struct nl_place {
     int64_t best_epoch;
     double best_accuracy, best_loss;
     int64_t metrics_bytes; /* size of metrics.jsonl when the state was saved */
-} nl_place;
+} nl_position;
 
 /* Where the loss was no longer finite. */
 typedef struct nl_failure {
@@ -44,7 +44,7 @@ typedef struct nl_run {
     nl_engine_spec spec;
     nl_engine *engine;
     nl_state state; /* host copy, elements of the backend's real_size */
-    nl_place at;
+    nl_position at;
     char *plan; /* of an earlier run, to be reused; or NULL */
     char started[32];
     nl_failure failure;
@@ -53,7 +53,7 @@ typedef struct nl_run {
     /* One epoch's work, allocated once. */
     uint32_t *order;         /* (train.count) */
     nl_rotation *rotations;  /* (train.count) */
-    nl_step_record *records; /* (chunk) */
+    nl_step_record *records; /* (burst) */
     uint32_t steps;          /* of an epoch */
 } nl_run;
 

@@ -105,7 +105,7 @@ static char *fast_plan(const nl_engine *e) {
 
 const nl_backend nl_backend_cpu = {.name = "cpu",
                                    .real_size = 4,
-                                   .chunk = 1,
+                                   .burst = 1,
                                    .open = fast_open,
                                    .close = fast_close,
                                    .set_state = fast_set_state,

@@ -21,7 +21,7 @@ struct nl_engine {
     real *buffers, *next_buffers;    /* (buffers_size) */
     real *probs, *dlogits;           /* (batch, classes) */
     uint8_t *labels;                 /* (batch) */
-    uint32_t *places;                /* (batch) image numbers of an evaluated chunk */
+    uint32_t *places;                /* (batch) image numbers of an evaluated batch */
     uint32_t *order;                 /* (train.count) of the epoch */
     nl_rotation *rotations;          /* (train.count) of the epoch */
     bool rotated;                    /* the epoch has rotations */
@@ -170,7 +170,7 @@ static int engine_collect(nl_engine *e, uint32_t first, uint32_t count, nl_step_
 // --- evaluation ---------------------------------------------------------------------------------
 
 /* Images first .. first + n - 1 of the split. */
-static void evaluate_chunk(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
+static void evaluate_batch(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
                            uint32_t first, int n) {
     for (int i = 0; i < n; i++) e->places[i] = first + (uint32_t)i;
     load(e, pass->split, e->places, pass->rotations, n);
@@ -196,7 +196,7 @@ static int engine_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_resul
     const unsigned mode = nl_subnormals(REAL_SUBNORMALS);
     for (uint32_t first = 0; first < pass->images; first += batch_size(e)) {
         const uint32_t left = pass->images - first;
-        evaluate_chunk(e, pass, result, first, (int)(left < batch_size(e) ? left : batch_size(e)));
+        evaluate_batch(e, pass, result, first, (int)(left < batch_size(e) ? left : batch_size(e)));
     }
     nl_subnormals_restore(mode);
     return NL_OK;
@@ -225,7 +225,7 @@ static char *engine_plan(const nl_engine *e) {
 
 const nl_backend BACKEND = {.name = BACKEND_NAME,
                             .real_size = sizeof(real),
-                            .chunk = 1,
+                            .burst = 1,
                             .open = engine_open,
                             .close = engine_close,
                             .set_state = engine_set_state,
