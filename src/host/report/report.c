@@ -52,10 +52,10 @@ static int write_workbook(const char *dir, nl_error *err) {
     return code;
 }
 
-static int write_results(const nl_folder *folder, const nl_summary *summary, const char *dir,
+static int write_results(const nl_folder *folder, const nl_figures *figures, const char *dir,
                          nl_error *err) {
     char *path = nl_path(dir, NL_REPORT_RESULTS);
-    const int code = nl_results_write(folder, summary, path, err);
+    const int code = nl_results_write(folder, figures, path, err);
     free(path);
     return code;
 }
@@ -68,21 +68,21 @@ static int write_findings(const nl_findings *findings, const char *dir, nl_error
 }
 
 static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
-    nl_summary summary;
+    nl_figures figures;
     nl_findings findings;
-    nl_summary_make(&summary, folder, NULL);
-    nl_findings_make(&findings, &summary);
+    nl_figures_make(&figures, folder, NULL);
+    nl_findings_make(&findings, &figures);
     remove_charts(dir);
     int code = write_findings(&findings, dir, err);
-    if (!code) code = write_results(folder, &summary, dir, err);
+    if (!code) code = write_results(folder, &figures, dir, err);
     if (!code) code = write_workbook(dir, err);
     if (!code) {
-        nl_charts_draw(&summary, dir);
-        nl_grids_draw(&summary, dir);
-        code = nl_page_write(folder, &summary, &findings, dir, err);
+        nl_charts_draw(&figures, dir);
+        nl_grids_draw(&figures, dir);
+        code = nl_page_write(folder, &figures, &findings, dir, err);
     }
     nl_findings_free(&findings);
-    nl_summary_free(&summary);
+    nl_figures_free(&figures);
     return code;
 }
 

@@ -3,7 +3,7 @@
  * falls out. Each kind of error, calling two different that are not and calling two equal that are
  * not, is at most NL_LEVEL over all pairs and both metrics together (Holm).
  */
-#include "summary.h"
+#include "figures.h"
 
 #include <math.h>   // NAN
 #include <stdlib.h> // free
@@ -79,8 +79,8 @@ static bool image_differences(double *x /* (images) */, nl_metric metric, const 
     return true;
 }
 
-nl_two_way nl_pair_over_images(const nl_summary *summary, const nl_pair *pair, nl_metric metric) {
-    const nl_variant *a = summary->rows[pair->a].variant, *b = summary->rows[pair->b].variant;
+nl_two_way nl_pair_over_images(const nl_figures *figures, const nl_pair *pair, nl_metric metric) {
+    const nl_variant *a = figures->rows[pair->a].variant, *b = figures->rows[pair->b].variant;
     uint32_t images = 0;
     int seeds = 0;
     double *x = NULL;
@@ -139,8 +139,8 @@ static void compare_seeds(nl_comparison *c, nl_metric metric, double margin, con
     free(difference);
 }
 
-static void make_pair(nl_pair *pair, const nl_summary *summary) {
-    const nl_variant *a = summary->rows[pair->a].variant, *b = summary->rows[pair->b].variant;
+static void make_pair(nl_pair *pair, const nl_figures *figures) {
+    const nl_variant *a = figures->rows[pair->a].variant, *b = figures->rows[pair->b].variant;
     double *x = nl_alloc(4 * (size_t)a->n_runs, sizeof *x, "paired seeds");
     double *y = x + 2 * a->n_runs;
     int n = 0;
@@ -158,7 +158,7 @@ static void make_pair(nl_pair *pair, const nl_summary *summary) {
             compare_images(pair, left, right);
     }
     for (int m = 0; m < NL_METRICS; m++) {
-        const double margin = m == NL_METRIC_LOSS ? summary->margins.loss : summary->margins.points;
+        const double margin = m == NL_METRIC_LOSS ? figures->margins.loss : figures->margins.points;
         compare_seeds(&pair->by[m], (nl_metric)m, margin, x + m * a->n_runs, y + m * a->n_runs, n);
     }
     free(x);
@@ -184,12 +184,12 @@ static void judge(nl_comparison *c, nl_metric metric, int family) {
     c->seeds = seeds_to_settle(c, NL_LEVEL / fmax(family, 1));
 }
 
-static void adjust(nl_summary *summary) {
-    const int n = NL_METRICS * summary->n_pairs;
+static void adjust(nl_figures *figures) {
+    const int n = NL_METRICS * figures->n_pairs;
     double *p = nl_alloc(2 * (size_t)n, sizeof *p, "p values"), *equivalent = p + n;
     int family = 0;
     for (int i = 0; i < n; i++) {
-        const nl_comparison *c = &summary->pairs[i / NL_METRICS].by[i % NL_METRICS];
+        const nl_comparison *c = &figures->pairs[i / NL_METRICS].by[i % NL_METRICS];
         p[i] = c->paired.p;
         equivalent[i] = c->equivalent;
         family += c->paired.n > 1;
@@ -197,26 +197,26 @@ static void adjust(nl_summary *summary) {
     nl_stats_holm(p, n);
     nl_stats_holm(equivalent, n);
     for (int i = 0; i < n; i++) {
-        nl_comparison *c = &summary->pairs[i / NL_METRICS].by[i % NL_METRICS];
+        nl_comparison *c = &figures->pairs[i / NL_METRICS].by[i % NL_METRICS];
         c->holm = p[i];
         c->equivalent = equivalent[i];
         judge(c, (nl_metric)(i % NL_METRICS), family);
     }
-    summary->family = family;
+    figures->family = family;
     free(p);
 }
 
-void nl_pairs_make(nl_summary *summary) {
-    const int n = summary->n_rows;
-    summary->n_pairs = n * (n - 1) / 2;
-    summary->pairs = nl_alloc((size_t)summary->n_pairs, sizeof *summary->pairs, "pairs");
-    nl_pair *pair = summary->pairs;
+void nl_pairs_make(nl_figures *figures) {
+    const int n = figures->n_rows;
+    figures->n_pairs = n * (n - 1) / 2;
+    figures->pairs = nl_alloc((size_t)figures->n_pairs, sizeof *figures->pairs, "pairs");
+    nl_pair *pair = figures->pairs;
     for (int i = 0; i < n; i++) {
         for (int j = i + 1; j < n; j++, pair++) {
             pair->a = i;
             pair->b = j;
-            make_pair(pair, summary);
+            make_pair(pair, figures);
         }
     }
-    adjust(summary);
+    adjust(figures);
 }

@@ -43,11 +43,11 @@ static void spread(nl_end *ends, int n, double gap) {
 }
 
 /* The last known mean of each variant and its label, sorted by height. Returns their number. */
-static int find_ends(nl_end *ends, const nl_summary *summary, const nl_scale *scale) {
+static int find_ends(nl_end *ends, const nl_figures *figures, const nl_scale *scale) {
     int count = 0;
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
-        nl_band *bands = nl_variant_bands(summary->rows[i].variant, &n);
+        nl_band *bands = nl_variant_bands(figures->rows[i].variant, &n);
         while (n > 0 &&
                (scale->accuracy ? bands[n - 1].test_accuracy.n : bands[n - 1].test_loss.n) == 0)
             n--;
@@ -56,7 +56,7 @@ static int find_ends(nl_end *ends, const nl_summary *summary, const nl_scale *sc
             nl_end end = {i, b->epoch, scale->accuracy ? b->test_accuracy.mean : b->test_loss.mean,
                           0, 0,        ""};
             snprintf(end.text, sizeof end.text, scale->accuracy ? "%.2f %%  %s" : "%.4f  %s",
-                     end.value, summary->rows[i].variant->label.text);
+                     end.value, figures->rows[i].variant->label.text);
             end.y = end.at = nl_scale_fraction(scale, end.value);
             ends[count++] = end;
         }
@@ -97,11 +97,11 @@ static nl_number rate_text(double lr) {
     return n;
 }
 
-static void write_rates(FILE *out, const nl_summary *summary, double height) {
-    const nl_seed_run *longest = &summary->rows[0].variant->runs[0];
-    for (int i = 0; i < summary->n_rows; i++)
-        for (int j = 0; j < summary->rows[i].variant->n_runs; j++) {
-            const nl_seed_run *run = &summary->rows[i].variant->runs[j];
+static void write_rates(FILE *out, const nl_figures *figures, double height) {
+    const nl_seed_run *longest = &figures->rows[0].variant->runs[0];
+    for (int i = 0; i < figures->n_rows; i++)
+        for (int j = 0; j < figures->rows[i].variant->n_runs; j++) {
+            const nl_seed_run *run = &figures->rows[i].variant->runs[j];
             if (!same_rates(longest, run)) return;
             if (run->n_points > longest->n_points) longest = run;
         }
@@ -121,10 +121,10 @@ static void write_rates(FILE *out, const nl_summary *summary, double height) {
 
 /* ---- the figure ---- */
 
-static void most_seeds(const nl_summary *summary, int *low, int *high) {
+static void most_seeds(const nl_figures *figures, int *low, int *high) {
     *low = *high = -1;
-    for (int i = 0; i < summary->n_rows; i++) {
-        const int n = nl_variant_curves(summary->rows[i].variant);
+    for (int i = 0; i < figures->n_rows; i++) {
+        const int n = nl_variant_curves(figures->rows[i].variant);
         if (n == 0) continue;
         if (*low < 0 || n < *low) *low = n;
         if (n > *high) *high = n;
@@ -132,17 +132,17 @@ static void most_seeds(const nl_summary *summary, int *low, int *high) {
 }
 
 /* Of more variants than colours, bands would only hide one another. */
-static bool has_bands(const nl_summary *summary) {
-    return summary->n_rows <= NL_COLOURS;
+static bool has_bands(const nl_figures *figures) {
+    return figures->n_rows <= NL_COLOURS;
 }
 
-static void write_title(FILE *out, const nl_summary *summary, bool accuracy, bool progress,
+static void write_title(FILE *out, const nl_figures *figures, bool accuracy, bool progress,
                         int height) {
     int low, high;
-    most_seeds(summary, &low, &high);
+    most_seeds(figures, &low, &high);
     char seeds[120], subtitle[300];
     if (high <= 1)
-        snprintf(seeds, sizeof seeds, summary->n_rows > 1 ? "one seed each" : "one seed");
+        snprintf(seeds, sizeof seeds, figures->n_rows > 1 ? "one seed each" : "one seed");
     else if (low == high)
         snprintf(seeds, sizeof seeds, "mean of %d seeds", high);
     else
@@ -150,32 +150,32 @@ static void write_title(FILE *out, const nl_summary *summary, bool accuracy, boo
     snprintf(subtitle, sizeof subtitle, "%s; %s%s%s",
              accuracy ? "per cent of the test images, logarithmic in the error"
                       : "mean cross-entropy of a test image, logarithmic",
-             seeds, high > 1 && has_bands(summary) ? ", band: lowest to highest" : "",
+             seeds, high > 1 && has_bands(figures) ? ", band: lowest to highest" : "",
              progress ? "; thin: training" : "");
     nl_gnuplot_title(out, height, accuracy ? "Validation accuracy" : "Validation loss", subtitle);
 }
 
-static void write_lines(FILE *out, const nl_summary *summary, bool accuracy, bool progress) {
+static void write_lines(FILE *out, const nl_figures *figures, bool accuracy, bool progress) {
     const int column = accuracy ? 6 : 3;
     const char *before = "plot ";
-    for (int i = 0; i < summary->n_rows && progress; i++) {
-        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
+    for (int i = 0; i < figures->n_rows && progress; i++) {
+        if (nl_variant_curves(figures->rows[i].variant) == 0) continue;
         fprintf(out,
                 "%s'" NL_REPORT_PLOTS
                 "/progress.dat' index %d using 1:%d with lines lw 0.6 lc rgb '%s'",
                 before, i, accuracy ? 3 : 2, nl_colours[i % NL_COLOURS]);
         before = ", \\\n     ";
     }
-    for (int i = 0; i < summary->n_rows && has_bands(summary); i++) {
-        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
+    for (int i = 0; i < figures->n_rows && has_bands(figures); i++) {
+        if (nl_variant_curves(figures->rows[i].variant) == 0) continue;
         fprintf(out,
                 "%s'" NL_REPORT_PLOTS
                 "/curves.dat' index %d using 1:%d:%d with filledcurves lc rgb '%s'",
                 before, i, column + 1, column + 2, nl_colours[i]);
         before = ", \\\n     ";
     }
-    for (int i = 0; i < summary->n_rows; i++) {
-        if (nl_variant_curves(summary->rows[i].variant) == 0) continue;
+    for (int i = 0; i < figures->n_rows; i++) {
+        if (nl_variant_curves(figures->rows[i].variant) == 0) continue;
         fprintf(out,
                 "%s'" NL_REPORT_PLOTS
                 "/curves.dat' index %d using 1:%d with linespoints lw 2 ps 0.6",
@@ -186,12 +186,12 @@ static void write_lines(FILE *out, const nl_summary *summary, bool accuracy, boo
     fputs(*before == 'p' ? "plot NaN\n" : "\n", out);
 }
 
-void nl_chart_curves(const nl_summary *summary, const char *dir, const char *name, bool accuracy,
+void nl_chart_curves(const nl_figures *figures, const char *dir, const char *name, bool accuracy,
                      bool progress) {
     enum { width = 920, height = 540 };
-    const nl_scale scale = nl_scale_of(summary, accuracy, false);
-    nl_end *ends = nl_alloc((size_t)summary->n_rows, sizeof *ends, "labels");
-    const int n = find_ends(ends, summary, &scale);
+    const nl_scale scale = nl_scale_of(figures, accuracy, false);
+    nl_end *ends = nl_alloc((size_t)figures->n_rows, sizeof *ends, "labels");
+    const int n = find_ends(ends, figures, &scale);
     int longest = 0;
     for (int i = 0; i < n; i++)
         if (nl_text_width(ends[i].text) > longest) longest = nl_text_width(ends[i].text);
@@ -199,18 +199,18 @@ void nl_chart_curves(const nl_summary *summary, const char *dir, const char *nam
     nl_script_open(&script);
     FILE *out = script.out;
     nl_gnuplot_head(out, name, "png svg", width, height);
-    write_title(out, summary, accuracy, progress, height);
+    write_title(out, figures, accuracy, progress, height);
     fprintf(out, "set lmargin at screen 0.075\nset rmargin at screen %.4f\n",
             1 - (longest + 3) * 8.4 / width);
     fputs("set tmargin at screen 0.86\nset bmargin at screen 0.115\n"
           "set xlabel 'epochs trained' offset 0,0.3 textcolor rgb '" NL_INK "'\n",
           out);
     nl_scale_write(out, &scale, (int)(0.745 * height), true);
-    nl_epochs_write(out, summary, 1, progress);
-    write_rates(out, summary, accuracy ? 0.04 : 0.97);
+    nl_epochs_write(out, figures, 1, progress);
+    write_rates(out, figures, accuracy ? 0.04 : 0.97);
     write_labels(out, ends, n, height);
     free(ends);
-    write_lines(out, summary, accuracy, progress);
+    write_lines(out, figures, accuracy, progress);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }

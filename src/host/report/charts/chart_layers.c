@@ -31,7 +31,7 @@ static const quantity quantities[QUANTITIES] = {
 };
 
 typedef struct grid {
-    const nl_summary *summary;
+    const nl_figures *figures;
     const char *labels[MAX_COLUMNS]; /* of the layers */
     int columns, last;               /* last: the highest number of epochs trained */
     double *means;                   /* (rows, columns, epochs 0 .. last, quantities) */
@@ -53,8 +53,8 @@ static int column_of(const grid *g, const char *label) {
 }
 
 static void find_columns(grid *g) {
-    for (int i = 0; i < g->summary->n_rows; i++) {
-        const nl_variant *variant = g->summary->rows[i].variant;
+    for (int i = 0; i < g->figures->n_rows; i++) {
+        const nl_variant *variant = g->figures->rows[i].variant;
         for (int j = 0; j < variant->n_runs; j++) {
             const nl_seed_run *run = &variant->runs[j];
             if (!nl_variant_counts(variant, run)) continue;
@@ -88,13 +88,13 @@ static double mean_of(const nl_variant *variant, const char *label, int epoch, s
 }
 
 static void find_means(grid *g) {
-    const size_t cells = (size_t)g->summary->n_rows * (size_t)g->columns * (size_t)(g->last + 1);
+    const size_t cells = (size_t)g->figures->n_rows * (size_t)g->columns * (size_t)(g->last + 1);
     g->means = nl_alloc(cells * QUANTITIES, sizeof *g->means, "layer statistics");
-    for (int i = 0; i < g->summary->n_rows; i++)
+    for (int i = 0; i < g->figures->n_rows; i++)
         for (int c = 0; c < g->columns; c++)
             for (int e = 0; e <= g->last; e++)
                 for (int q = 0; q < QUANTITIES; q++)
-                    cell(g, i, c, e)[q] = mean_of(g->summary->rows[i].variant, g->labels[c], e,
+                    cell(g, i, c, e)[q] = mean_of(g->figures->rows[i].variant, g->labels[c], e,
                                                   quantities[q].member) *
                                           (quantities[q].share ? 100 : 1);
 }
@@ -106,10 +106,10 @@ static void write_data(const grid *g, const char *dir) {
           "standard\n# deviations of z and of the gradient at the layer's output, and of the per "
           "cent of zeros behind the\n# ReLU and of channels that are 0 throughout\n",
           data.out);
-    for (int i = 0; i < g->summary->n_rows; i++)
+    for (int i = 0; i < g->figures->n_rows; i++)
         for (int c = 0; c < g->columns; c++) {
             fprintf(data.out, "%s# %s, %s\n", i + c ? "\n\n" : "",
-                    g->summary->rows[i].variant->name, g->labels[c]);
+                    g->figures->rows[i].variant->name, g->labels[c]);
             for (int e = 0; e <= g->last; e++) {
                 fprintf(data.out, "%d", e);
                 for (int q = 0; q < QUANTITIES; q++) {
@@ -136,7 +136,7 @@ static bool has_values(const grid *g, int row, int column, int q) {
 static void range_of(const grid *g, int q, double *low, double *high) {
     *low = INFINITY;
     *high = -INFINITY;
-    const int cells = g->summary->n_rows * g->columns * (g->last + 1);
+    const int cells = g->figures->n_rows * g->columns * (g->last + 1);
     for (int i = 0; i < cells; i++) {
         const double value = g->means[(size_t)i * QUANTITIES + (size_t)q];
         if (isnan(value) || (!quantities[q].share && value <= 0)) continue;
@@ -206,7 +206,7 @@ static void panel(FILE *out, const grid *g, int q, int column) {
         fprintf(out, "set label 104 \"%s\" at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n",
                 quantities[q].title, left / g->width, (top - 14) / g->height);
     const char *before = "plot ";
-    for (int i = 0; i < g->summary->n_rows; i++) {
+    for (int i = 0; i < g->figures->n_rows; i++) {
         if (!has_values(g, i, column, q)) continue;
         fprintf(out, "%s'" NL_REPORT_PLOTS "/layers.dat' index %d using 1:%d with %s lw 2 ps 0.4",
                 before, i * g->columns + column, q + 2, g->last > 12 ? "lines" : "linespoints");
@@ -224,8 +224,8 @@ static void panel(FILE *out, const grid *g, int q, int column) {
 static int write_key(FILE *out, const grid *g) {
     int lines = 1;
     double x = 0.018 * g->width;
-    for (int i = 0; i < g->summary->n_rows; i++) {
-        const char *name = g->summary->rows[i].variant->label.text;
+    for (int i = 0; i < g->figures->n_rows; i++) {
+        const char *name = g->figures->rows[i].variant->label.text;
         const double w = 44 + 8.4 * nl_text_width(name) + 18;
         if (x + w > g->width && i > 0) {
             lines++;
@@ -288,14 +288,14 @@ static void write_script(const grid *g, const char *dir, const char *name) {
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }
 
-bool nl_has_layers(const nl_summary *summary) {
-    grid g = {.summary = summary};
+bool nl_has_layers(const nl_figures *figures) {
+    grid g = {.figures = figures};
     find_columns(&g);
     return g.columns > 0;
 }
 
-void nl_chart_layers(const nl_summary *summary, const char *dir, const char *name) {
-    grid g = {.summary = summary};
+void nl_chart_layers(const nl_figures *figures, const char *dir, const char *name) {
+    grid g = {.figures = figures};
     find_columns(&g);
     if (g.columns == 0) return;
     g.width = g.columns > 6 ? 82 + 140 * g.columns : 920;

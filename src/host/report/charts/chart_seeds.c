@@ -13,12 +13,12 @@ enum { width = 920, row_height = 74, head_height = 84, foot_height = 62 };
 
 /* Two blocks: points (row, seed, accuracy, place within the row) and means (row, mean, low, high).
  */
-static void write_data(const nl_summary *summary, const char *dir) {
+static void write_data(const nl_figures *figures, const char *dir) {
     nl_script data;
     nl_script_open(&data);
     fputs("# row, seed, final test accuracy, height within the row\n", data.out);
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_variant *v = summary->rows[i].variant;
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_variant *v = figures->rows[i].variant;
         for (int j = 0; j < v->n_runs; j++) {
             if (!v->runs[j].finished || !isfinite(v->runs[j].final.test_accuracy)) continue;
             const double up = v->n_runs > 1 ? 0.30 - 0.36 * j / (v->n_runs - 1) : 0.12;
@@ -28,8 +28,8 @@ static void write_data(const nl_summary *summary, const char *dir) {
     }
     fputs("\n\n# row, mean, 95 % interval: of the mean over seeds, or of one seed's images\n",
           data.out);
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_row *r = &summary->rows[i];
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_row *r = &figures->rows[i];
         if (r->accuracy.n == 0) continue;
         const bool many = r->accuracy.n > 1;
         fprintf(data.out, "%d %.6g %.6g %.6g\n", i, r->accuracy.mean,
@@ -39,11 +39,11 @@ static void write_data(const nl_summary *summary, const char *dir) {
 }
 
 /* Range of the axis: points, intervals and parity ranges. False: nothing to draw. */
-static bool limits(const nl_summary *summary, double *low, double *high) {
+static bool limits(const nl_figures *figures, double *low, double *high) {
     *low = INFINITY;
     *high = -INFINITY;
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_row *r = &summary->rows[i];
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_row *r = &figures->rows[i];
         if (r->accuracy.n == 0) continue;
         const bool many = r->accuracy.n > 1;
         *low = fmin(fmin(*low, r->accuracy.min), many ? r->accuracy.low : r->images.low);
@@ -60,14 +60,14 @@ static bool limits(const nl_summary *summary, double *low, double *high) {
     return true;
 }
 
-static void write_rows(FILE *out, const nl_summary *summary) {
-    for (int i = 0; i < summary->n_rows; i++) {
+static void write_rows(FILE *out, const nl_figures *figures) {
+    for (int i = 0; i < figures->n_rows; i++) {
         double low, high;
         fputs("set label ", out);
-        nl_gnuplot_quote(out, summary->rows[i].variant->label.text);
+        nl_gnuplot_quote(out, figures->rows[i].variant->label.text);
         fprintf(out, " at graph -0.012, first %d right tc rgb '%s'\n", -i,
                 nl_text_colours[i % NL_COLOURS]);
-        if (nl_parity_range(summary->rows[i].variant, &low, &high))
+        if (nl_parity_range(figures->rows[i].variant, &low, &high))
             fprintf(out,
                     "set object rectangle from %.4f, %.2f to %.4f, %.2f back fs solid noborder fc "
                     "rgb '" NL_BAND "'\n",
@@ -86,10 +86,10 @@ static bool has_interval(const nl_row *row) {
 }
 
 /* Points, and below them the interval with the mean as a thick stroke. */
-static void write_plot(FILE *out, const nl_summary *summary) {
+static void write_plot(FILE *out, const nl_figures *figures) {
     const char *before = "plot ";
-    for (int i = 0; i < summary->n_rows; i++) {
-        if (summary->rows[i].accuracy.n == 0) continue;
+    for (int i = 0; i < figures->n_rows; i++) {
+        if (figures->rows[i].accuracy.n == 0) continue;
         const char *colour = nl_colours[i % NL_COLOURS];
         fprintf(out,
                 "%s'" NL_REPORT_PLOTS
@@ -97,7 +97,7 @@ static void write_plot(FILE *out, const nl_summary *summary) {
                 before, i);
         before = ", \\\n     ";
         nl_gnuplot_style(out, i);
-        if (has_interval(&summary->rows[i]))
+        if (has_interval(&figures->rows[i]))
             fprintf(out,
                     ", \\\n     '' index 1 using ($1 == %d ? $2 : NaN):(-$1 - 0.24):3:4 with "
                     "xerrorbars lw 2 pt 7 ps 0.01 lc rgb '%s'",
@@ -111,17 +111,17 @@ static void write_plot(FILE *out, const nl_summary *summary) {
     fputc('\n', out);
 }
 
-void nl_chart_seeds(const nl_summary *summary, const char *dir, const char *name) {
-    const int n = summary->n_rows, height = head_height + foot_height + row_height * n;
+void nl_chart_seeds(const nl_figures *figures, const char *dir, const char *name) {
+    const int n = figures->n_rows, height = head_height + foot_height + row_height * n;
     double low, high, unused;
     int longest = 4;
     bool parity = false;
-    write_data(summary, dir);
-    if (!limits(summary, &low, &high)) return;
+    write_data(figures, dir);
+    if (!limits(figures, &low, &high)) return;
     for (int i = 0; i < n; i++) {
-        const int w = nl_text_width(summary->rows[i].variant->label.text);
+        const int w = nl_text_width(figures->rows[i].variant->label.text);
         if (w > longest) longest = w;
-        parity = parity || nl_parity_range(summary->rows[i].variant, &unused, &unused);
+        parity = parity || nl_parity_range(figures->rows[i].variant, &unused, &unused);
     }
     nl_script script;
     nl_script_open(&script);
@@ -142,8 +142,8 @@ void nl_chart_seeds(const nl_summary *summary, const char *dir, const char *name
             "set grid noytics xtics lt 1 lw 1 lc rgb '" NL_GRID "'\nset format x '%%g'\n"
             "set xlabel 'per cent of the test images' offset 0,0.3 textcolor rgb '" NL_INK "'\n",
             low, high, 0.5 - n);
-    write_rows(out, summary);
-    write_plot(out, summary);
+    write_rows(out, figures);
+    write_plot(out, figures);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
 }

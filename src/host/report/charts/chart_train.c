@@ -35,7 +35,7 @@ static void lines(FILE *out, const nl_variant *variant, int i, bool progress) {
             i, colour, i, colour);
 }
 
-static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, int i, int columns,
+static void panel(FILE *out, const nl_figures *figures, const nl_scale *scale, int i, int columns,
                   int height, bool progress) {
     const int row = i / columns, column = i % columns;
     const double left = 0.075, right = 0.985, gap = columns > 3 ? 0.032 : 0.02;
@@ -47,41 +47,41 @@ static void panel(FILE *out, const nl_summary *summary, const nl_scale *scale, i
             left + column * w, left + (column + 1) * w - gap, (top - 24) / height,
             (top - panel_height + 48) / height);
     nl_scale_write(out, scale, panel_height - 72, column == 0);
-    if (i + columns < summary->n_rows)
+    if (i + columns < figures->n_rows)
         fputs("unset xlabel\n", out);
     else
         fputs("set xlabel 'epochs trained' offset 0,0.5 textcolor rgb '" NL_INK "'\n", out);
     fputs("set label 3 ", out);
-    nl_gnuplot_quote(out, summary->rows[i].variant->label.text);
+    nl_gnuplot_quote(out, figures->rows[i].variant->label.text);
     fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[i % NL_COLOURS]);
-    lines(out, summary->rows[i].variant, i, progress);
+    lines(out, figures->rows[i].variant, i, progress);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
-static bool has_bands(const nl_summary *summary) {
-    for (int i = 0; i < summary->n_rows; i++)
-        if (nl_variant_curves(summary->rows[i].variant) > 1) return true;
+static bool has_bands(const nl_figures *figures) {
+    for (int i = 0; i < figures->n_rows; i++)
+        if (nl_variant_curves(figures->rows[i].variant) > 1) return true;
     return false;
 }
 
-void nl_chart_train(const nl_summary *summary, const char *dir, const char *name, bool progress) {
-    const int n = summary->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
+void nl_chart_train(const nl_figures *figures, const char *dir, const char *name, bool progress) {
+    const int n = figures->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
     const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
-    const nl_scale scale = nl_scale_of(summary, false, true);
+    const nl_scale scale = nl_scale_of(figures, false, true);
     char subtitle[200];
     snprintf(subtitle, sizeof subtitle,
              "mean cross-entropy of an image, logarithmic; %s: train (rotated, with dropout), "
              "%s: test%s",
              progress ? "thin" : "dashed", progress ? "points" : "solid",
-             has_bands(summary) ? "; band: lowest to highest seed" : "");
+             has_bands(figures) ? "; band: lowest to highest seed" : "");
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
     nl_gnuplot_head(out, name, "png svg", width, height);
     nl_gnuplot_title(out, height, "Train against test", subtitle);
-    nl_epochs_write(out, summary, columns, progress);
+    nl_epochs_write(out, figures, columns, progress);
     fputs("set multiplot\n", out);
-    for (int i = 0; i < n; i++) panel(out, summary, &scale, i, columns, height, progress);
+    for (int i = 0; i < n; i++) panel(out, figures, &scale, i, columns, height, progress);
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
     if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);

@@ -130,8 +130,8 @@ nl_stretch *nl_variant_stretches(const nl_variant *variant, int most, int *n) {
     return all;
 }
 
-int nl_stretches_most(const nl_summary *summary) {
-    const int most = 6000 / (summary->n_rows + 1); /* of all variants: the page embeds them */
+int nl_stretches_most(const nl_figures *figures) {
+    const int most = 6000 / (figures->n_rows + 1); /* of all variants: the page embeds them */
     return most > 400 ? 400 : most < 50 ? 50 : most;
 }
 
@@ -154,17 +154,17 @@ static void columns(FILE *out, const nl_sample *s, bool accuracy) {
     column(out, s->max, accuracy);
 }
 
-static void write_bands(const nl_summary *summary, const char *dir) {
+static void write_bands(const nl_figures *figures, const char *dir) {
     nl_script data;
     nl_script_open(&data);
     fputs("# One block a variant. Columns: epochs trained, seeds, then mean, lowest, highest over "
           "seeds of\n# test loss (3-5), test accuracy (6-8), train loss (9-11), train accuracy "
           "(12-14)\n",
           data.out);
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
-        nl_band *bands = nl_variant_bands(summary->rows[i].variant, &n);
-        fprintf(data.out, "%s# %s\n", i ? "\n\n" : "", summary->rows[i].variant->name);
+        nl_band *bands = nl_variant_bands(figures->rows[i].variant, &n);
+        fprintf(data.out, "%s# %s\n", i ? "\n\n" : "", figures->rows[i].variant->name);
         for (int j = 0; j < n; j++) {
             fprintf(data.out, "%d %d", bands[j].epoch, bands[j].test_loss.n);
             columns(data.out, &bands[j].test_loss, false);
@@ -179,18 +179,18 @@ static void write_bands(const nl_summary *summary, const char *dir) {
     nl_script_save(&data, dir, "curves", ".dat");
 }
 
-static bool write_stretches(const nl_summary *summary, const char *dir) {
+static bool write_stretches(const nl_figures *figures, const char *dir) {
     bool any = false;
     nl_script data;
     nl_script_open(&data);
     fputs("# One block a variant. Columns: epochs trained, then means over seeds of the train loss "
           "and train\n# accuracy (train mode) of the batches since the line before\n",
           data.out);
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
         nl_stretch *all =
-            nl_variant_stretches(summary->rows[i].variant, nl_stretches_most(summary), &n);
-        fprintf(data.out, "%s# %s\n", i ? "\n\n" : "", summary->rows[i].variant->name);
+            nl_variant_stretches(figures->rows[i].variant, nl_stretches_most(figures), &n);
+        fprintf(data.out, "%s# %s\n", i ? "\n\n" : "", figures->rows[i].variant->name);
         for (int j = 0; j < n; j++) {
             fprintf(data.out, "%.6g", all[j].epochs);
             column(data.out, all[j].loss, false);
@@ -205,7 +205,7 @@ static bool write_stretches(const nl_summary *summary, const char *dir) {
     return any;
 }
 
-bool nl_curves_write(const nl_summary *summary, const char *dir) {
-    write_bands(summary, dir);
-    return write_stretches(summary, dir);
+bool nl_curves_write(const nl_figures *figures, const char *dir) {
+    write_bands(figures, dir);
+    return write_stretches(figures, dir);
 }

@@ -1,7 +1,7 @@
 /* The curves of a variant: means over its runs that count, and the files that gnuplot reads. */
 #pragma once
 
-#include "stats/summary.h" // nl_summary
+#include "stats/figures.h" // nl_figures
 
 /* Mean and range over seeds of one figure after one epoch. */
 typedef struct nl_band {
@@ -30,8 +30,8 @@ nl_stretch *nl_variant_stretches(const nl_variant *variant, int most, int *n);
 double nl_curve_value(bool accuracy, double value);
 
 /* How many stretches of each variant a picture of all of them takes. */
-int nl_stretches_most(const nl_summary *summary);
+int nl_stretches_most(const nl_figures *figures);
 
 /* Writes plots/curves.dat and plots/progress.dat, a block a variant. Returns whether there is
  * progress to draw. */
-bool nl_curves_write(const nl_summary *summary, const char *dir);
+bool nl_curves_write(const nl_figures *figures, const char *dir);

@@ -82,13 +82,13 @@ static int by_image(const void *key, const void *element) {
 }
 
 /* "also: ln, gn"; how many more where they would not fit. */
-static void name_others(char *text, size_t size, const nl_summary *summary, const nl_row *self,
+static void name_others(char *text, size_t size, const nl_figures *figures, const nl_row *self,
                         uint32_t seed, uint32_t image) {
     int wrong = 0, asked = 0, left_out = 0;
     size_t used = 0;
     text[0] = '\0';
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_row *row = &summary->rows[i];
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_row *row = &figures->rows[i];
         const nl_seed_run *run = row == self ? NULL : nl_variant_run(row->variant, seed);
         if (!run || run->n_guesses == 0) continue;
         asked++;
@@ -147,7 +147,7 @@ static void write_cell(FILE *out, const char *pixels, const nl_guess *guess, con
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
-static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run *run,
+static void draw(const nl_figures *figures, const nl_row *row, const nl_seed_run *run,
                  const nl_dataset *data, const char *dir) {
     const nl_variant *variant = row->variant;
     int n;
@@ -172,7 +172,7 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
     if (shown == 0) fputs("set label 3 'none' at screen 0.02, screen 0.8\nplot NaN\n", script.out);
     for (int i = 0; i < shown; i++) {
         char others[200];
-        name_others(others, sizeof others, summary, row, run->seed, errors[i].image);
+        name_others(others, sizeof others, figures, row, run->seed, errors[i].image);
         write_cell(script.out, pixels, &errors[i], others, i);
     }
     fputs("unset multiplot\n", script.out);
@@ -188,12 +188,12 @@ static void draw(const nl_summary *summary, const nl_row *row, const nl_seed_run
 
 /* plots/grids.txt: the variants of the newest report, a line each, written before the first grid.
  */
-static void write_list(const nl_summary *summary, const char *dir) {
+static void write_list(const nl_figures *figures, const char *dir) {
     nl_script list;
     nl_script_open(&list);
-    for (int i = 0; i < summary->n_rows; i++)
-        if (nl_grid_run(summary->rows[i].variant))
-            fprintf(list.out, "%s\n", summary->rows[i].variant->name);
+    for (int i = 0; i < figures->n_rows; i++)
+        if (nl_grid_run(figures->rows[i].variant))
+            fprintf(list.out, "%s\n", figures->rows[i].variant->name);
     nl_script_save(&list, dir, "grids", ".txt");
 }
 
@@ -221,12 +221,12 @@ void nl_grids_remove(const char *dir) {
     free(plots);
 }
 
-void nl_grids_draw(const nl_summary *summary, const char *dir) {
+void nl_grids_draw(const nl_figures *figures, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
-    write_list(summary, dir);
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_variant *variant = summary->rows[i].variant;
+    write_list(figures, dir);
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_variant *variant = figures->rows[i].variant;
         const nl_seed_run *run = nl_grid_run(variant);
         char *path = nl_grid_path(variant, dir, ".png");
         unlink(path); /* an older one would lie where no new one can be drawn */
@@ -237,7 +237,7 @@ void nl_grids_draw(const nl_summary *summary, const char *dir) {
         /* Images come in rising order: the last has the largest number. */
         if (!loaded) continue;
         if (run->guesses[run->n_guesses - 1].image < data.test.count)
-            draw(summary, &summary->rows[i], run, &data, dir);
+            draw(figures, &figures->rows[i], run, &data, dir);
         else
             nl_warn(variant->name, "predictions of images that the data set does not have");
     }

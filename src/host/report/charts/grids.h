@@ -1,11 +1,11 @@
 /* The grids of misclassified images: misclassified_<config>.png. */
 #pragma once
 
-#include "stats/summary.h" // nl_summary
+#include "stats/figures.h" // nl_figures
 
 /* Needs the data set that the runs were trained on; without it there are no grids, and a warning.
  * What cannot be made is a warning. */
-void nl_grids_draw(const nl_summary *summary, const char *dir);
+void nl_grids_draw(const nl_figures *figures, const char *dir);
 
 /* Removes the grids of the report that is there, with their scripts and pixels. */
 void nl_grids_remove(const char *dir);

@@ -27,15 +27,15 @@ static void stretch(nl_scale *scale, const nl_sample *s) {
 /* Progress is noisy: the mean of a few batches may be perfect, and the first of them know nothing
  * yet. It widens an axis to half the least loss or error seen otherwise, and where it begins it may
  * lie outside. */
-static void stretch_by_progress(nl_scale *scale, const nl_summary *summary, int epochs) {
+static void stretch_by_progress(nl_scale *scale, const nl_figures *figures, int epochs) {
     static const double half = 0.301; /* log10(2) */
     const double sign = scale->accuracy ? 1 : -1;
     const double best = scale->accuracy ? scale->high : scale->low;
     const double outside = 0.03 * (epochs - 1); /* one epoch is seen whole */
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
         nl_stretch *all =
-            nl_variant_stretches(summary->rows[i].variant, nl_stretches_most(summary), &n);
+            nl_variant_stretches(figures->rows[i].variant, nl_stretches_most(figures), &n);
         for (int j = 0; j < n; j++) {
             const double value = scale->accuracy ? all[j].accuracy : all[j].loss;
             if (!isfinite(value) || all[j].epochs < outside) continue;
@@ -48,12 +48,12 @@ static void stretch_by_progress(nl_scale *scale, const nl_summary *summary, int 
     }
 }
 
-nl_scale nl_scale_of(const nl_summary *summary, bool accuracy, bool train) {
+nl_scale nl_scale_of(const nl_figures *figures, bool accuracy, bool train) {
     nl_scale scale = {accuracy, INFINITY, -INFINITY};
     int epochs = 0;
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
-        nl_band *bands = nl_variant_bands(summary->rows[i].variant, &n);
+        nl_band *bands = nl_variant_bands(figures->rows[i].variant, &n);
         for (int j = 0; j < n; j++) {
             stretch(&scale, accuracy ? &bands[j].test_accuracy : &bands[j].test_loss);
             if (train) stretch(&scale, accuracy ? &bands[j].train_accuracy : &bands[j].train_loss);
@@ -61,7 +61,7 @@ nl_scale nl_scale_of(const nl_summary *summary, bool accuracy, bool train) {
         free(bands);
         if (n > epochs) epochs = n;
     }
-    stretch_by_progress(&scale, summary, epochs);
+    stretch_by_progress(&scale, figures, epochs);
     if (!(scale.low <= scale.high)) scale.low = scale.high = forward(accuracy, accuracy ? 90 : 1);
     const double room = fmax(0.05 * (scale.high - scale.low), 0.03);
     scale.low -= room;
@@ -150,12 +150,12 @@ void nl_scale_write(FILE *out, const nl_scale *scale, int pixels, bool labels) {
     fputs(")\n", out);
 }
 
-void nl_epochs_write(FILE *out, const nl_summary *summary, int columns, bool from_zero) {
+void nl_epochs_write(FILE *out, const nl_figures *figures, int columns, bool from_zero) {
     static const double steps[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
     int last = 1;
-    for (int i = 0; i < summary->n_rows; i++) {
+    for (int i = 0; i < figures->n_rows; i++) {
         int n;
-        nl_band *bands = nl_variant_bands(summary->rows[i].variant, &n);
+        nl_band *bands = nl_variant_bands(figures->rows[i].variant, &n);
         if (n > 0 && bands[n - 1].epoch > last) last = bands[n - 1].epoch;
         free(bands);
     }

@@ -3,7 +3,7 @@
 
 #include <stdio.h> // FILE
 
-#include "stats/summary.h" // nl_summary
+#include "stats/figures.h" // nl_figures
 
 typedef struct nl_scale {
     bool accuracy;    /* the axis shows 100 - error, logarithmic in the error */
@@ -12,10 +12,10 @@ typedef struct nl_scale {
 
 /* The range of the test figures of all variants (and the train figures) and, within reason, of
  * their progress, with some room. */
-nl_scale nl_scale_of(const nl_summary *summary, bool accuracy, bool train);
+nl_scale nl_scale_of(const nl_figures *figures, bool accuracy, bool train);
 double nl_scale_fraction(const nl_scale *scale, double value); /* 0 to 1 up the axis */
 /* set yrange, ytics ...; pixels: how long the axis is. */
 void nl_scale_write(FILE *out, const nl_scale *scale, int pixels, bool labels);
 /* set xrange, xtics; for one of so many charts side by side. from_zero: there is progress to draw
  * before the first whole epoch. */
-void nl_epochs_write(FILE *out, const nl_summary *summary, int columns, bool from_zero);
+void nl_epochs_write(FILE *out, const nl_figures *figures, int columns, bool from_zero);

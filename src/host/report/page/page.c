@@ -13,7 +13,7 @@
 typedef struct page {
     FILE *out;
     const nl_folder *folder;
-    const nl_summary *summary;
+    const nl_figures *figures;
     const nl_findings *findings;
     const char *dir;
 } page;
@@ -22,8 +22,8 @@ typedef struct page {
 
 static void cards(const page *p) {
     fputs("<div class=\"cards\">\n", p->out);
-    for (int i = 0; i < p->summary->n_rows; i++) {
-        const nl_row *r = &p->summary->rows[i];
+    for (int i = 0; i < p->figures->n_rows; i++) {
+        const nl_row *r = &p->figures->rows[i];
         fprintf(p->out, "<div class=\"card\" style=\"--c:var(--c%d)\">", i % NL_COLOURS + 1);
         nl_html(p->out, r->variant->name);
         if (r->accuracy.n == 0)
@@ -78,7 +78,7 @@ static void words(const page *p) {
 }
 
 static void layers(const page *p) {
-    if (!nl_has_layers(p->summary)) return;
+    if (!nl_has_layers(p->figures)) return;
     fputs("<h2 id=\"layers\">Layers</h2>\n", p->out);
     chart(p, NL_CHART_LAYERS, "Activations and gradients of each layer by epoch");
     fputs("<p class=\"note\">Measured on one training step with always the same batch, not rotated "
@@ -179,11 +179,11 @@ static void write_page(const page *p) {
           p->out);
 }
 
-int nl_page_write(const nl_folder *folder, const nl_summary *summary, const nl_findings *findings,
+int nl_page_write(const nl_folder *folder, const nl_figures *figures, const nl_findings *findings,
                   const char *dir, nl_error *err) {
     char *text = NULL;
     size_t size = 0;
-    const page p = {open_memstream(&text, &size), folder, summary, findings, dir};
+    const page p = {open_memstream(&text, &size), folder, figures, findings, dir};
     NL_ASSERT(p.out);
     write_page(&p);
     NL_ASSERT(fclose(p.out) == 0);

@@ -4,7 +4,7 @@
 #include "report/text/findings.h" // nl_findings
 
 /* Errors: NL_EWRITE. The pictures are taken from dir; one that is not there is named instead. */
-int nl_page_write(const nl_folder *folder, const nl_summary *summary, const nl_findings *findings,
+int nl_page_write(const nl_folder *folder, const nl_figures *figures, const nl_findings *findings,
                   const char *dir, nl_error *err);
 
 /* ---- parts, each in a file of its own ---- */

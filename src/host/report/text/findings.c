@@ -5,10 +5,10 @@
 
 #include "normlab/checkpoint.h" // nl_file_write
 
-void nl_findings_make(nl_findings *findings, const nl_summary *summary) {
+void nl_findings_make(nl_findings *findings, const nl_figures *figures) {
     *findings = (nl_findings){.mistakes = nl_original_mistakes};
-    nl_findings_tables(findings, summary);
-    nl_findings_words(&findings->words, summary);
+    nl_findings_tables(findings, figures);
+    nl_findings_words(&findings->words, figures);
 }
 
 void nl_findings_free(nl_findings *findings) {

@@ -1,7 +1,7 @@
 /* The findings: tables and sentences that findings.md and the page share. */
 #pragma once
 
-#include "stats/summary.h" // nl_summary
+#include "stats/figures.h" // nl_figures
 #include "text.h"          // nl_table, nl_lines
 
 /* In the order in which they are shown. */
@@ -28,21 +28,21 @@ typedef struct nl_findings {
     const char *const *mistakes; /* the original's, ends with NULL */
 } nl_findings;
 
-void nl_findings_make(nl_findings *findings, const nl_summary *summary);
+void nl_findings_make(nl_findings *findings, const nl_figures *figures);
 void nl_findings_free(nl_findings *findings);
 
 /* The parts, each in a file of its own: tables.c, words.c, words_runs.c,
  * words_pairs.c, parity.c. */
-void nl_findings_tables(nl_findings *findings, const nl_summary *summary);
-void nl_findings_words(nl_lines *words, const nl_summary *summary);
-void nl_findings_runs(nl_lines *words, const nl_summary *summary);
-void nl_findings_pairs(nl_lines *words, const nl_summary *summary);
-void nl_findings_parity(nl_table *table, const nl_summary *summary);
+void nl_findings_tables(nl_findings *findings, const nl_figures *figures);
+void nl_findings_words(nl_lines *words, const nl_figures *figures);
+void nl_findings_runs(nl_lines *words, const nl_figures *figures);
+void nl_findings_pairs(nl_lines *words, const nl_figures *figures);
+void nl_findings_parity(nl_table *table, const nl_figures *figures);
 extern const char *const nl_original_mistakes[];
 
 /* results.json: the curve and the final figures of every run, and every comparison. Errors:
  * NL_EWRITE. */
-int nl_results_write(const nl_folder *folder, const nl_summary *summary, const char *path,
+int nl_results_write(const nl_folder *folder, const nl_figures *figures, const char *path,
                      nl_error *err);
 
 /* findings.md. Errors: NL_EWRITE. */

@@ -54,13 +54,13 @@ bool nl_parity_range(const nl_variant *variant, double *low, double *high) {
     return true;
 }
 
-void nl_findings_parity(nl_table *table, const nl_summary *summary) {
+void nl_findings_parity(nl_table *table, const nl_figures *figures) {
     static const char *const head[] = {
         "variant", "original, final %",   ">here, mean %",   ">range of parity",
         "verdict", "original, epoch 1 %", ">here, epoch 1 %"};
     *table = (nl_table){.head = head, .columns = 7};
-    for (int i = 0; i < summary->n_rows; i++) {
-        const nl_row *row = &summary->rows[i];
+    for (int i = 0; i < figures->n_rows; i++) {
+        const nl_row *row = &figures->rows[i];
         const nl_published *p = find(row->variant);
         if (!p) continue;
         double low, high;

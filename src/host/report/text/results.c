@@ -16,7 +16,7 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *figures(const nl_point *p) {
+static json_t *point_json(const nl_point *p) {
     return json_pack("{s:o, s:o, s:o, s:o}", "train_loss", number(p->train_loss), "train_accuracy",
                      number(p->train_accuracy), "test_loss", number(p->test_loss), "test_accuracy",
                      number(p->test_accuracy));
@@ -25,7 +25,7 @@ static json_t *figures(const nl_point *p) {
 static json_t *one_run(const nl_seed_run *run) {
     json_t *epochs = json_array();
     for (int i = 0; i < run->n_points; i++) {
-        json_t *point = figures(&run->points[i]);
+        json_t *point = point_json(&run->points[i]);
         json_object_set_new(point, "seconds", number(run->points[i].seconds));
         json_array_append_new(epochs, point);
     }
@@ -33,7 +33,8 @@ static json_t *one_run(const nl_seed_run *run) {
     return json_pack("{s:I, s:s, s:O?, s:b, s:o, s:o}", "seed", (json_int_t)run->seed, "end",
                      nl_run_end_name(run->end), "failure",
                      run->end == NL_END_FAILED ? failure : NULL, "recorded", run->info != NULL,
-                     "final", run->finished ? figures(&run->final) : json_null(), "epochs", epochs);
+                     "final", run->finished ? point_json(&run->final) : json_null(), "epochs",
+                     epochs);
 }
 
 /* One line a run: easy to read, and a line more for a seed more. */
@@ -59,7 +60,7 @@ static json_t *keys_of(const nl_differences *d) {
     return keys;
 }
 
-static json_t *one_comparison(const nl_summary *s, const nl_pair *p, nl_metric metric) {
+static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric metric) {
     static const char *const verdicts[] = {"open", "a", "b", "equal"};
     const nl_comparison *c = &p->by[metric];
     return json_pack(
@@ -79,7 +80,7 @@ static void write_line(FILE *out, json_t *value) {
     json_decref(value);
 }
 
-int nl_results_write(const nl_folder *folder, const nl_summary *summary, const char *path,
+int nl_results_write(const nl_folder *folder, const nl_figures *figures, const char *path,
                      nl_error *err) {
     char *text = NULL;
     size_t size = 0;
@@ -91,9 +92,9 @@ int nl_results_write(const nl_folder *folder, const nl_summary *summary, const c
         write_runs(out, &folder->variants[i]);
     }
     fputs("\n},\n\"pairs\": [", out);
-    for (int i = 0; i < NL_METRICS * summary->n_pairs; i++) {
+    for (int i = 0; i < NL_METRICS * figures->n_pairs; i++) {
         fputs(i ? ",\n  " : "\n  ", out);
-        write_line(out, one_comparison(summary, &summary->pairs[i / NL_METRICS],
+        write_line(out, one_comparison(figures, &figures->pairs[i / NL_METRICS],
                                        (nl_metric)(i % NL_METRICS)));
     }
     fprintf(out, "\n],\n\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);

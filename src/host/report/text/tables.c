@@ -1,4 +1,4 @@
-/* The tables of the findings, from the summary's figures to text. */
+/* The tables of the findings, from the figures to text. */
 #include <math.h>   // isnan, fabs
 #include <stdlib.h> // free, qsort
 
@@ -7,7 +7,7 @@
 #include "findings.h"
 #include "report/runs/runs.h"
 
-static const char *name_of(const nl_summary *s, int row) {
+static const char *name_of(const nl_figures *s, int row) {
     return s->rows[row].variant->name;
 }
 
@@ -20,7 +20,7 @@ static void seeded(nl_table *table, double value, uint32_t seed, int n) {
         nl_table_add(table, "%.2f (%u)", value, seed);
 }
 
-static void results(nl_table *table, const nl_summary *s) {
+static void results(nl_table *table, const nl_figures *s) {
     static const char *const head[] = {
         "variant",        ">seeds",      ">test %",      ">sd",           ">sd by chance",
         ">95 % interval", "of",          ">best (seed)", ">worst (seed)", ">test loss",
@@ -50,7 +50,7 @@ static void results(nl_table *table, const nl_summary *s) {
     }
 }
 
-static void times(nl_table *table, const nl_summary *s) {
+static void times(nl_table *table, const nl_figures *s) {
     static const char *const head[] = {"variant",  ">reached by",       ">epochs",
                                        ">seconds", ">seconds an epoch", ">images a second"};
     *table = (nl_table){.head = head, .columns = 6};
@@ -83,7 +83,7 @@ static void one_run(nl_table *table, const nl_variant *v, const nl_seed_run *run
     nl_table_add(table, "%s%s", nl_run_end_text(run).text, run->info ? "" : "; no " NL_FILE_RUN);
 }
 
-static void runs(nl_table *table, const nl_summary *s) {
+static void runs(nl_table *table, const nl_figures *s) {
     static const char *const head[] = {"variant",    ">seed",    ">epochs",     ">test %",
                                        ">test loss", ">train %", ">train loss", "state"};
     *table = (nl_table){.head = head, .columns = 8};
@@ -112,7 +112,7 @@ static int by_pair(const void *a, const void *b) {
 }
 
 /* The pairs to be shown, in the order of the study. */
-static int choose(ranked *list, const nl_summary *s, nl_metric metric) {
+static int choose(ranked *list, const nl_figures *s, nl_metric metric) {
     int n = 0;
     for (int i = 0; i < s->n_pairs; i++) {
         const nl_comparison *c = &s->pairs[i].by[metric];
@@ -126,7 +126,7 @@ static int choose(ranked *list, const nl_summary *s, nl_metric metric) {
     return most_shown;
 }
 
-static void verdict(nl_table *table, const nl_summary *s, const nl_pair *p, nl_metric metric) {
+static void verdict(nl_table *table, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
     if (!p->compared)
         nl_table_add(table, "not compared");
@@ -142,7 +142,7 @@ static void verdict(nl_table *table, const nl_summary *s, const nl_pair *p, nl_m
         nl_table_add(table, "open: %d seeds", c->seeds);
 }
 
-static void pair_row(nl_table *table, const nl_summary *s, const nl_pair *p, nl_metric metric) {
+static void pair_row(nl_table *table, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
     const int decimals = metric == NL_METRIC_LOSS ? 5 : 3;
     const nl_two_way images = nl_pair_over_images(s, p, metric);
@@ -167,7 +167,7 @@ static void pair_row(nl_table *table, const nl_summary *s, const nl_pair *p, nl_
     free(keys);
 }
 
-static void pairs(nl_table *table, const nl_summary *s, nl_metric metric) {
+static void pairs(nl_table *table, const nl_figures *s, nl_metric metric) {
     static const char *const head[NL_METRICS][12] = {
         {"pair", ">seeds", ">difference, points", ">95 % interval", ">seeds and images", ">p",
          ">p, sign flip", ">p, Holm", ">p equal, Holm", "verdict", ">the first is better on",
@@ -182,7 +182,7 @@ static void pairs(nl_table *table, const nl_summary *s, nl_metric metric) {
     free(list);
 }
 
-static void images(nl_table *table, const nl_summary *s) {
+static void images(nl_table *table, const nl_figures *s) {
     static const char *const head[] = {
         "pair", ">seed", ">only the first errs", ">only the second errs", ">p, exact", ">p, mid"};
     *table = (nl_table){.head = head, .columns = 6};
@@ -252,13 +252,13 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
      "no finished run, and then only in the curves. Epochs and steps of a failure count from 0.",
      {0}}};
 
-void nl_findings_tables(nl_findings *findings, const nl_summary *summary) {
+void nl_findings_tables(nl_findings *findings, const nl_figures *figures) {
     for (int i = 0; i < NL_TABLE_COUNT; i++) findings->parts[i] = parts[i];
-    results(&findings->parts[NL_TABLE_RESULTS].table, summary);
-    times(&findings->parts[NL_TABLE_TIME].table, summary);
-    pairs(&findings->parts[NL_TABLE_PAIRS].table, summary, NL_METRIC_ACCURACY);
-    pairs(&findings->parts[NL_TABLE_LOSS].table, summary, NL_METRIC_LOSS);
-    images(&findings->parts[NL_TABLE_IMAGES].table, summary);
-    nl_findings_parity(&findings->parts[NL_TABLE_PARITY].table, summary);
-    runs(&findings->parts[NL_TABLE_RUNS].table, summary);
+    results(&findings->parts[NL_TABLE_RESULTS].table, figures);
+    times(&findings->parts[NL_TABLE_TIME].table, figures);
+    pairs(&findings->parts[NL_TABLE_PAIRS].table, figures, NL_METRIC_ACCURACY);
+    pairs(&findings->parts[NL_TABLE_LOSS].table, figures, NL_METRIC_LOSS);
+    images(&findings->parts[NL_TABLE_IMAGES].table, figures);
+    nl_findings_parity(&findings->parts[NL_TABLE_PARITY].table, figures);
+    runs(&findings->parts[NL_TABLE_RUNS].table, figures);
 }

@@ -6,7 +6,7 @@
 
 /* ---- overview ---- */
 
-static void overview(nl_lines *words, const nl_summary *s) {
+static void overview(nl_lines *words, const nl_figures *s) {
     int first = -1, last = -1;
     for (int i = 0; i < s->n_rows; i++) {
         const nl_row *r = &s->rows[i];
@@ -37,7 +37,7 @@ static void overview(nl_lines *words, const nl_summary *s) {
 
 /* ---- the rest ---- */
 
-static void goal(nl_lines *words, const nl_summary *s) {
+static void goal(nl_lines *words, const nl_figures *s) {
     int fastest = -1;
     bool any = false;
     for (int i = 0; i < s->n_rows; i++) {
@@ -57,7 +57,7 @@ static void goal(nl_lines *words, const nl_summary *s) {
         nl_lines_add(words, "No variant came to 99 %%%s.", any ? " with every seed" : "");
 }
 
-static void parameters(nl_lines *words, const nl_summary *s) {
+static void parameters(nl_lines *words, const nl_figures *s) {
     int64_t low = 0, high = 0;
     for (int i = 0; i < s->n_rows; i++) {
         const int64_t n = s->rows[i].params;
@@ -75,10 +75,10 @@ static void parameters(nl_lines *words, const nl_summary *s) {
                      nl_thousands(high).text);
 }
 
-void nl_findings_words(nl_lines *words, const nl_summary *summary) {
-    overview(words, summary);
-    nl_findings_runs(words, summary);
-    nl_findings_pairs(words, summary);
-    goal(words, summary);
-    parameters(words, summary);
+void nl_findings_words(nl_lines *words, const nl_figures *figures) {
+    overview(words, figures);
+    nl_findings_runs(words, figures);
+    nl_findings_pairs(words, figures);
+    goal(words, figures);
+    parameters(words, figures);
 }

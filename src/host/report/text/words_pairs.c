@@ -23,14 +23,14 @@ static const metric_words metrics[NL_METRICS] = {
     {"test loss", "", 5, "has a lower test loss than"},
 };
 
-static const char *name_of(const nl_summary *s, int row) {
+static const char *name_of(const nl_figures *s, int row) {
     return s->rows[row].variant->name;
 }
 
 /* ---- settled ---- */
 
 /* " With other images too: +0.1 to +0.3." of a - b, or turned to the one that is ahead. */
-static void over_images(char *text, size_t size, const nl_summary *s, const nl_pair *p,
+static void over_images(char *text, size_t size, const nl_figures *s, const nl_pair *p,
                         nl_metric metric, double sign) {
     const nl_two_way r = nl_pair_over_images(s, p, metric);
     text[0] = '\0';
@@ -41,7 +41,7 @@ static void over_images(char *text, size_t size, const nl_summary *s, const nl_p
              low > 0 || high < 0 ? "" : ", which leaves it open there");
 }
 
-static void different(nl_lines *words, const nl_summary *s, const nl_pair *p, nl_metric metric) {
+static void different(nl_lines *words, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
     const metric_words *m = &metrics[metric];
     const bool swap = c->verdict == NL_B_BETTER;
@@ -60,7 +60,7 @@ static void different(nl_lines *words, const nl_summary *s, const nl_pair *p, nl
     free(keys);
 }
 
-static void equal(nl_lines *words, const nl_summary *s, const nl_pair *p, nl_metric metric) {
+static void equal(nl_lines *words, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
     const metric_words *m = &metrics[metric];
     nl_lines_add(words,
@@ -87,7 +87,7 @@ static void seeds_needed(char *need, size_t size, const nl_comparison *c) {
                  c->seeds);
 }
 
-static void unsettled(nl_lines *words, const nl_summary *s, const nl_pair *p) {
+static void unsettled(nl_lines *words, const nl_figures *s, const nl_pair *p) {
     const char *a = name_of(s, p->a), *b = name_of(s, p->b);
     const nl_comparison *c = &p->by[NL_METRIC_ACCURACY];
     if (!(c->paired.sd > 0)) {
@@ -122,7 +122,7 @@ static void untested(nl_lines *words, const nl_comparison *c, const char *a, con
 }
 
 /* No test over seeds at all. */
-static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
+static void open_pair(nl_lines *words, const nl_figures *s, const nl_pair *p) {
     const char *a = name_of(s, p->a), *b = name_of(s, p->b);
     const nl_comparison *c = &p->by[NL_METRIC_ACCURACY];
     if (!p->compared) {
@@ -153,7 +153,7 @@ static void open_pair(nl_lines *words, const nl_summary *s, const nl_pair *p) {
         p->images.mid < NL_LEVEL ? "these two sets of weights differ" : "no more than chance");
 }
 
-static void none_tested(nl_lines *words, const nl_summary *s) {
+static void none_tested(nl_lines *words, const nl_figures *s) {
     bool compared = false;
     int most = 0;
     for (int i = 0; i < s->n_pairs; i++) {
@@ -179,7 +179,7 @@ typedef struct tally {
     int tested, verdicts[NL_EQUAL + 1];
 } tally;
 
-static tally count(const nl_summary *s, int metric /* or NL_METRICS: all */) {
+static tally count(const nl_figures *s, int metric /* or NL_METRICS: all */) {
     tally t = {0};
     for (int i = 0; i < NL_METRICS * s->n_pairs; i++) {
         const nl_comparison *c = &s->pairs[i / NL_METRICS].by[i % NL_METRICS];
@@ -192,7 +192,7 @@ static tally count(const nl_summary *s, int metric /* or NL_METRICS: all */) {
 }
 
 /* The sentences on what is settled in one metric: differences first. */
-static void settled(nl_lines *words, const nl_summary *s, nl_metric metric) {
+static void settled(nl_lines *words, const nl_figures *s, nl_metric metric) {
     int told = 0;
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < s->n_pairs; i++) {
@@ -205,7 +205,7 @@ static void settled(nl_lines *words, const nl_summary *s, nl_metric metric) {
         }
 }
 
-void nl_findings_pairs(nl_lines *words, const nl_summary *s) {
+void nl_findings_pairs(nl_lines *words, const nl_figures *s) {
     const tally all = count(s, NL_METRICS), loss = count(s, NL_METRIC_LOSS);
     const tally accuracy = count(s, NL_METRIC_ACCURACY);
     const int apart = all.verdicts[NL_A_BETTER] + all.verdicts[NL_B_BETTER];

@@ -79,7 +79,7 @@ static void notes(nl_lines *words, const nl_variant *v) {
                      v->name, untold, v->n_runs);
 }
 
-void nl_findings_runs(nl_lines *words, const nl_summary *s) {
+void nl_findings_runs(nl_lines *words, const nl_figures *s) {
     for (int i = 0; i < s->n_rows; i++) apart(words, s->rows[i].variant);
     for (int i = 0; i < s->n_rows; i++) endings(words, s->rows[i].variant);
     for (int i = 0; i < s->n_rows; i++) notes(words, s->rows[i].variant);

@@ -62,14 +62,14 @@ typedef struct nl_pair {
     bool compared;         /* on the same data, as far as is known */
 } nl_pair;
 
-typedef struct nl_summary {
+typedef struct nl_figures {
     nl_row *rows; /* as the study's variants */
     int n_rows;
     nl_pair *pairs;
     int n_pairs;
     nl_margins margins;
     int family; /* comparisons of two seeds or more: what the level is shared among */
-} nl_summary;
+} nl_figures;
 
 #define NL_GOAL 99.0  /* per cent */
 #define NL_LEVEL 0.05 /* of all comparisons together */
@@ -80,15 +80,15 @@ typedef struct nl_summary {
 bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 
 /* margins NULL: NL_MARGINS. */
-void nl_summary_make(nl_summary *summary, const nl_folder *study, const nl_margins *margins);
-void nl_summary_free(nl_summary *summary);
+void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins);
+void nl_figures_free(nl_figures *figures);
 
 /* The final test figure of a run; NaN where it did not finish. */
 double nl_metric_of(const nl_seed_run *run, nl_metric metric);
 
 /* The difference a - b and its interval over seeds and images (nl_stats_two_way), from predictions
  * and their losses; NaN where a run of a common seed has none. Costs a pass over all of them. */
-nl_two_way nl_pair_over_images(const nl_summary *summary, const nl_pair *pair, nl_metric metric);
+nl_two_way nl_pair_over_images(const nl_figures *figures, const nl_pair *pair, nl_metric metric);
 
-/* Part of nl_summary_make: all pairs of the rows. */
-void nl_pairs_make(nl_summary *summary);
+/* Part of nl_figures_make: all pairs of the rows. */
+void nl_pairs_make(nl_figures *figures);

@@ -1,5 +1,5 @@
 /* Figures of each variant over its seeds. */
-#include "summary.h"
+#include "figures.h"
 
 #include <math.h>   // NAN
 #include <stdlib.h> // free
@@ -136,16 +136,16 @@ static void make_row(nl_row *row, const nl_variant *variant) {
 
 /* ---- the whole ---- */
 
-void nl_summary_make(nl_summary *summary, const nl_folder *study, const nl_margins *margins) {
+void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins) {
     const int n = study->n_variants;
-    *summary = (nl_summary){.margins = margins ? *margins : (nl_margins)NL_MARGINS, .n_rows = n};
-    summary->rows = nl_alloc((size_t)n, sizeof *summary->rows, "summary");
-    for (int i = 0; i < n; i++) make_row(&summary->rows[i], &study->variants[i]);
-    nl_pairs_make(summary);
+    *figures = (nl_figures){.margins = margins ? *margins : (nl_margins)NL_MARGINS, .n_rows = n};
+    figures->rows = nl_alloc((size_t)n, sizeof *figures->rows, "figures");
+    for (int i = 0; i < n; i++) make_row(&figures->rows[i], &study->variants[i]);
+    nl_pairs_make(figures);
 }
 
-void nl_summary_free(nl_summary *summary) {
-    free(summary->rows);
-    free(summary->pairs);
-    *summary = (nl_summary){0};
+void nl_figures_free(nl_figures *figures) {
+    free(figures->rows);
+    free(figures->pairs);
+    *figures = (nl_figures){0};
 }
