@@ -116,7 +116,7 @@ def expected(right, loss):
         seeds = need(size, pair["sd"], 1 - level / 2, 0.8)
         if size < pair["margin"]:
             seeds = min(seeds, need(pair["margin"] - size, pair["sd"], 1 - level, 0.9))
-        pair["seeds_needed"] = seeds
+        pair["seeds_needed"] = seeds if pair["verdict"] == "open" else None
     return pairs
 
 

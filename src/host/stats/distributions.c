@@ -12,6 +12,8 @@
 
 #include "normlab/error.h" // NL_ASSERT
 
+#define PI 3.14159265358979323846
+
 /* ---- Student's distribution ---- */
 
 /* A denominator that became 0 is moved off it; the fraction itself is not sensitive to it. */
@@ -51,19 +53,26 @@ double nl_stats_t_cdf(double t, double df) {
     return t < 0 ? tail : 1 - tail;
 }
 
+static double t_density(double t, double df) {
+    return exp(lgamma(0.5 * (df + 1)) - lgamma(0.5 * df) - 0.5 * (df + 1) * log1p(t * t / df)) /
+           sqrt(df * PI);
+}
+
+/* Newton's steps, halved where they leave the bracket. */
 double nl_stats_t_quantile(double p, double df) {
     NL_ASSERT(p > 0 && p < 1);
     if (p < 0.5) return -nl_stats_t_quantile(1 - p, df);
     double low = 0, high = 1;
     while (nl_stats_t_cdf(high, df) < p && high < 1e15) high *= 2;
+    double t = 0.5 * (low + high);
     for (int i = 0; i < 200; i++) {
-        const double middle = 0.5 * (low + high);
-        if (nl_stats_t_cdf(middle, df) < p)
-            low = middle;
-        else
-            high = middle;
+        const double off = nl_stats_t_cdf(t, df) - p, before = t;
+        *(off < 0 ? &low : &high) = t;
+        t -= off / t_density(t, df);
+        if (!(t > low && t < high)) t = 0.5 * (low + high);
+        if (fabs(t - before) <= 1e-15 * t) break;
     }
-    return 0.5 * (low + high);
+    return t;
 }
 
 /* ---- chi-square ---- */

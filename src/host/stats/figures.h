@@ -44,7 +44,7 @@ typedef struct nl_comparison {
     double holm, equivalent;    /* p of the t test and of nl_stats_equivalence, adjusted over all
                                  * pairs and both metrics */
     nl_verdict verdict;         /* a p below NL_LEVEL */
-    int seeds;                  /* that would settle it, nl_stats_seeds; 0: not known */
+    int seeds;                  /* that would settle what is open, nl_stats_seeds; 0: not known */
     double a_better;            /* share of seeds on which a is better, ties half; NaN: no seed */
     nl_interval a_better_range; /* Wilson */
 } nl_comparison;

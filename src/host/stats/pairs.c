@@ -181,7 +181,7 @@ static void judge(nl_comparison *c, nl_metric metric, int family) {
     if (c->holm < NL_LEVEL)
         c->verdict = (c->paired.mean > 0) == higher_is_better ? NL_A_BETTER : NL_B_BETTER;
     if (c->equivalent < NL_LEVEL) c->verdict = NL_EQUAL;
-    c->seeds = seeds_to_settle(c, NL_LEVEL / fmax(family, 1));
+    c->seeds = c->verdict == NL_OPEN ? seeds_to_settle(c, NL_LEVEL / fmax(family, 1)) : 0;
 }
 
 static void adjust(nl_figures *figures) {

@@ -155,29 +155,23 @@ double nl_stats_sd_limit(double sd, int n, double level) {
     return sd * sqrt((n - 1) / nl_stats_chi2_quantile(1 - level, n - 1));
 }
 
-/* Whether n pairs are enough: the quantiles of t at `reach` and at `power` together, times the
- * standard error, stay within the difference. */
-static bool enough(int n, double mean, double sd, double reach, double power) {
-    const double t = nl_stats_t_quantile(reach, n - 1) + nl_stats_t_quantile(power, n - 1);
-    return n >= pow(t * sd / mean, 2);
+/* The t quantiles at `reach` and at `power` together, in standard errors, have to stay within the
+ * difference. Those of n - 1 degrees of freedom are larger than the normal distribution's, so n is
+ * at least what that asks for, and seldom much more. */
+static double wanted(double df, double mean, double sd, double reach, double power) {
+    const double t = nl_stats_t_quantile(reach, df) + nl_stats_t_quantile(power, df);
+    return pow(t * sd / mean, 2);
 }
 
 static int smallest(double mean, double sd, double reach, double power) {
+    const double normal = 1e9; /* degrees of freedom */
     if (!isfinite(mean) || !(sd > 0) || !isfinite(sd)) return 0;
     if (!(reach > 0 && reach < 1 && power > 0 && power < 1)) return 0;
-    if (mean == 0) return NL_SEEDS_MAX;
-    /* low is too few; high doubles until it is enough */
-    int low = NL_SEEDS_TO_TEST - 1, high = NL_SEEDS_TO_TEST;
-    while (!enough(high, mean, sd, reach, power)) {
-        low = high;
-        high *= 2;
-        if (high >= NL_SEEDS_MAX) return NL_SEEDS_MAX;
-    }
-    while (high - low > 1) {
-        const int n = (low + high) / 2;
-        *(enough(n, mean, sd, reach, power) ? &high : &low) = n;
-    }
-    return high;
+    const double least = wanted(normal, mean, sd, reach, power);
+    if (!(least < NL_SEEDS_MAX)) return NL_SEEDS_MAX; /* or mean is 0 */
+    int n = (int)fmax(least, NL_SEEDS_TO_TEST);
+    while (n < NL_SEEDS_MAX && n < wanted(n - 1, mean, sd, reach, power)) n++;
+    return n;
 }
 
 int nl_stats_seeds(double mean, double sd, double level, double power) {

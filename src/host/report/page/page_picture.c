@@ -2,7 +2,7 @@
  * that the charts use becomes a variable of the style sheet. Only what stands inside a tag is
  * changed: the text of a label, whatever it is, is not.
  */
-#include <stdlib.h> // free
+#include <stdlib.h> // free, strtol
 #include <string.h> // strstr
 
 #include "report/charts/gnuplot.h" // nl_colours
@@ -51,6 +51,20 @@ static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* The length of "rgb(1, 2, 3)" at the beginning of a text, or 0. (sscanf would measure all that
+ * follows each time.) */
+static size_t colour(int rgb[3], const char *text) {
+    const char *at = text + 4;
+    if (!begins(text, "rgb(")) return 0;
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        rgb[i] = (int)strtol(at, &end, 10);
+        if (end == at || *end != (i < 2 ? ',' : ')')) return 0;
+        at = end + 1;
+    }
+    return (size_t)(at - text);
+}
+
 /* Writes what replaces the text at `at`, inside a tag; returns how much of it that was, or 0. */
 static size_t replace(FILE *out, const char *at, const char *prefix) {
     static const char *const names[] = {" id=\"", " id='", "href='#", "href=\"#", "url(#"};
@@ -59,14 +73,15 @@ static size_t replace(FILE *out, const char *at, const char *prefix) {
             fprintf(out, "%s%s", names[i], prefix);
             return strlen(names[i]);
         }
-    int r, g, b, length = 0;
-    if (sscanf(at, "rgb(%d,%d,%d)%n", &r, &g, &b, &length) == 3 && length > 0) {
-        const char *name = variable(r, g, b);
+    int rgb[3];
+    const size_t length = colour(rgb, at);
+    if (length > 0) {
+        const char *name = variable(rgb[0], rgb[1], rgb[2]);
         if (name)
             fprintf(out, "var(%s)", name);
         else
-            fprintf(out, "rgb(%d,%d,%d)", r, g, b);
-        return (size_t)length;
+            fprintf(out, "rgb(%d,%d,%d)", rgb[0], rgb[1], rgb[2]);
+        return length;
     }
     if (begins(at, "fill=\"#ffffff\"")) { /* the sheet of paper below a chart of its own */
         fputs("fill=\"none\"", out);
