@@ -36,6 +36,20 @@ typedef struct nl_state {
     void *buffers;  /* (buffers_size) */
 } nl_state;
 
+/* The one list of a state's arenas: each with its name in state.safetensors and its elements. */
+enum { NL_ARENAS = 3 };
+typedef struct nl_arena {
+    const char *name;
+    void *data;
+    int64_t size;
+} nl_arena;
+void nl_state_arenas(nl_arena arenas[NL_ARENAS], const nl_state *state, const nl_model *model);
+
+/* Memory for a state, zeroed. */
+nl_state nl_state_alloc(const nl_model *model, int real_size);
+void nl_state_free(nl_state *state);
+void nl_state_copy(const nl_state *to, const nl_state *from, const nl_model *model, int real_size);
+
 /* One epoch of training as seen by a device. order and rotations: copied by the engine. */
 typedef struct nl_epoch {
     uint32_t epoch;

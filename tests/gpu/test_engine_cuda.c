@@ -103,17 +103,9 @@ static void free_run(run *r) {
 }
 
 static nl_state make_state(const run *r) {
-    nl_state s = {.params = nl_alloc((size_t)r->model.params_size, sizeof(float), "params"),
-                  .momentum = nl_alloc((size_t)r->model.params_size, sizeof(float), "momentum"),
-                  .buffers = nl_alloc((size_t)r->model.buffers_size, sizeof(float), "buffers")};
+    nl_state s = nl_state_alloc(&r->model, sizeof(float));
     nl_model_init(&r->model, s.params, s.buffers, SEED);
     return s;
-}
-
-static void free_state(nl_state *s) {
-    free(s->params);
-    free(s->momentum);
-    free(s->buffers);
 }
 
 static nl_engine *open_engine(const nl_backend *backend, const run *r, const nl_state *state) {
@@ -191,8 +183,8 @@ static void check_losses(const char *name, const char *const *sets) {
     train(&nl_backend_cuda, r, got, &a, STEPS);
     train(&nl_backend_plain, r, want, &b, STEPS);
     compare_records(name, got, want);
-    free_state(&a);
-    free_state(&b);
+    nl_state_free(&a);
+    nl_state_free(&b);
     free_run(r);
 }
 
@@ -234,8 +226,8 @@ Test(engine_cuda, any_cut_into_enqueues_gives_the_same_bits) {
     train(&nl_backend_cuda, r, many, &b, 3);
     cr_assert(same_bits(r, &a, &b));
     for (int i = 0; i < STEPS; i++) cr_assert(one[i].loss == many[i].loss, "step %d", i);
-    free_state(&a);
-    free_state(&b);
+    nl_state_free(&a);
+    nl_state_free(&b);
     free_run(r);
 }
 
@@ -255,8 +247,8 @@ Test(engine_cuda, a_run_resumed_in_the_epoch_gives_the_same_bits) {
     nl_backend_cuda.close(engine);
     cr_assert(same_bits(r, &a, &b));
     for (int i = 0; i < STEPS; i++) cr_assert(whole[i].loss == parts[i].loss, "step %d", i);
-    free_state(&a);
-    free_state(&b);
+    nl_state_free(&a);
+    nl_state_free(&b);
     free_run(r);
 }
 
@@ -282,9 +274,9 @@ Test(engine_cuda, a_loss_that_is_not_finite_changes_nothing) {
     fetch(&nl_backend_cuda, engine, &after);
     cr_assert(isfinite(records[0].loss) && !same_bits(r, &good, &after), "a new state runs again");
     nl_backend_cuda.close(engine);
-    free_state(&before);
-    free_state(&after);
-    free_state(&good);
+    nl_state_free(&before);
+    nl_state_free(&after);
+    nl_state_free(&good);
     free_run(r);
 }
 
@@ -303,8 +295,8 @@ Test(engine_cuda, a_penalty_that_is_not_finite_changes_nothing) {
         cr_assert(isfinite(records[0].loss) && records[0].penalty == INFINITY);
         cr_assert(same_bits(r, &before, &after), "%s", backends[i]->name);
         backends[i]->close(engine);
-        free_state(&before);
-        free_state(&after);
+        nl_state_free(&before);
+        nl_state_free(&after);
     }
     free_run(r);
 }
@@ -329,9 +321,9 @@ Test(engine_cuda, a_new_state_in_the_epoch_trains_as_in_the_epoch) {
     cr_assert(!same_bits(r, &begin, &a) && same_bits(r, &a, &b));
     for (int i = 0; i < 5; i++)
         cr_assert(first[i].loss == again[i].loss && first[i].penalty == again[i].penalty);
-    free_state(&begin);
-    free_state(&a);
-    free_state(&b);
+    nl_state_free(&begin);
+    nl_state_free(&a);
+    nl_state_free(&b);
     free_run(r);
 }
 
@@ -362,7 +354,7 @@ Test(engine_cuda, a_last_batch_that_cannot_train_may_be_left_out) {
     cr_assert(strstr(err.what, "one value a channel"), "%s", err.what);
     nl_backend_cuda.close(cuda);
     nl_backend_plain.close(plain);
-    free_state(&begin);
+    nl_state_free(&begin);
     free_run(r);
 }
 
@@ -385,8 +377,8 @@ Test(engine_cuda, a_batch_above_the_data_is_the_data) {
     }
     cr_assert(records[0].images == IMAGES && records[0].loss == records[1].loss);
     cr_assert(same_bits(r, &states[0], &states[1]));
-    free_state(&states[0]);
-    free_state(&states[1]);
+    nl_state_free(&states[0]);
+    nl_state_free(&states[1]);
     free_run(r);
 }
 
@@ -462,7 +454,7 @@ static void check_evaluation(const char *name) {
     steps(&nl_backend_cuda, cuda, records, 6, STEPS - 6); /* training goes on behind it */
     nl_backend_cuda.close(cuda);
     nl_backend_plain.close(cpu);
-    free_state(&state);
+    nl_state_free(&state);
     free_run(r);
 }
 

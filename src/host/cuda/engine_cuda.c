@@ -212,17 +212,17 @@ static int write_state(nl_engine *e, const nl_k_state *state, size_t offset, siz
 static int copy_state(nl_engine *e, const nl_state *state, enum cudaMemcpyKind kind,
                       nl_error *err) {
     const nl_k_arenas *a = &e->net.arenas;
-    const size_t params = (size_t)a->params_size * sizeof(float);
-    const size_t buffers = (size_t)a->buffers_size * sizeof(float);
-    void *const host[3] = {state->params, state->momentum, state->buffers};
-    void *const device[3] = {a->params, a->momentum, a->buffers};
-    const size_t sizes[3] = {params, params, buffers};
+    const nl_state own = {a->params, a->momentum, a->buffers};
+    nl_arena host[NL_ARENAS], device[NL_ARENAS];
+    nl_state_arenas(host, state, e->net.model);
+    nl_state_arenas(device, &own, e->net.model);
+    const bool in = kind == cudaMemcpyHostToDevice;
     cudaError_t status = cudaSuccess;
-    for (int i = 0; i < 3 && !status; i++) {
-        const bool in = kind == cudaMemcpyHostToDevice;
-        if (sizes[i] == 0) continue;
-        status = cudaMemcpyAsync(in ? device[i] : host[i], in ? host[i] : device[i], sizes[i], kind,
-                                 e->net.stream);
+    for (int i = 0; i < NL_ARENAS && !status; i++) {
+        const nl_arena *to = in ? &device[i] : &host[i], *from = in ? &host[i] : &device[i];
+        if (to->size > 0)
+            status = cudaMemcpyAsync(to->data, from->data, (size_t)to->size * sizeof(float), kind,
+                                     e->net.stream);
     }
     if (!status) status = cudaStreamSynchronize(e->net.stream);
     return nl_cuda_check(status, "copying the model's state", err);

@@ -60,19 +60,12 @@ static bool position_from_text(nl_position *at, const char *text) {
 
 /* --- the state ------------------------------------------------------------------------------ */
 
-typedef struct arena {
-    const char *name;
-    void *data;
-    int64_t size;
-} arena;
-
 /* The arenas of a run; one without elements (no running values) is left out. */
-static int list_arenas(arena arenas[3], const nl_run *run) {
-    const arena all[3] = {{"params", run->state.params, run->model.params_size},
-                          {"momentum", run->state.momentum, run->model.params_size},
-                          {"buffers", run->state.buffers, run->model.buffers_size}};
+static int list_arenas(nl_arena arenas[NL_ARENAS], const nl_run *run) {
+    nl_arena all[NL_ARENAS];
+    nl_state_arenas(all, &run->state, &run->model);
     int count = 0;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < NL_ARENAS; i++)
         if (all[i].size > 0) arenas[count++] = all[i];
     return count;
 }
@@ -90,8 +83,8 @@ int nl_run_save_state(nl_run *run, nl_error *err) {
     int code = nl_metrics_sync(&run->metrics, &run->at.metrics_bytes, err);
     if (code) return code;
 
-    arena arenas[3];
-    nl_blob blobs[3] = {0};
+    nl_arena arenas[NL_ARENAS];
+    nl_blob blobs[NL_ARENAS] = {0};
     const int count = list_arenas(arenas, run);
     for (int i = 0; i < count; i++) {
         snprintf(blobs[i].name, sizeof blobs[i].name, "%s", arenas[i].name);
@@ -115,7 +108,7 @@ int nl_run_save_state(nl_run *run, nl_error *err) {
 
 /* Copies what was read into the run; NULL, or what does not fit. */
 static const char *take(nl_run *run, const nl_archive *archive) {
-    arena arenas[3];
+    nl_arena arenas[NL_ARENAS];
     const int count = list_arenas(arenas, run);
     for (int i = 0; i < count; i++) {
         const nl_blob *blob = nl_archive_find(archive, arenas[i].name);

@@ -16,11 +16,8 @@
 /* --- opening -------------------------------------------------------------------------------- */
 
 static void allocate(nl_run *run) {
-    const size_t real = (size_t)run->study->backend->real_size;
     const size_t images = run->study->data->train.count;
-    run->state.params = nl_alloc((size_t)run->model.params_size, real, "parameters");
-    run->state.momentum = nl_alloc((size_t)run->model.params_size, real, "momentum");
-    run->state.buffers = nl_alloc((size_t)run->model.buffers_size, real, "running values");
+    run->state = nl_state_alloc(&run->model, run->study->backend->real_size);
     run->order = nl_alloc(images, sizeof *run->order, "order of the images");
     run->rotations = nl_alloc(images, sizeof *run->rotations, "rotations");
     run->records =
@@ -102,9 +99,7 @@ static void close_run(nl_run *run) {
     nl_metrics_close(&run->metrics);
     if (run->engine) run->study->backend->close(run->engine);
     nl_unit_leave(&run->unit);
-    free(run->state.params);
-    free(run->state.momentum);
-    free(run->state.buffers);
+    nl_state_free(&run->state);
     free(run->order);
     free(run->rotations);
     free(run->records);

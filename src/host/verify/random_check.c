@@ -77,14 +77,12 @@ static int set(nl_engine *engine, const bench *b, const nl_backend *backend, con
 static int get(nl_engine *engine, const bench *b, const nl_backend *backend, double *params,
                double *momentum, double *buffers, nl_error *err) {
     const int64_t size = b->model.params_size, running = b->model.buffers_size;
-    const nl_state state = {numbers(size), numbers(size), numbers(running)};
+    nl_state state = nl_state_alloc(&b->model, backend->real_size);
     const int code = backend->get_state(engine, &state, err);
     if (!code && params) widen(params, state.params, size, backend->real_size);
     if (!code && momentum) widen(momentum, state.momentum, size, backend->real_size);
     if (!code) widen(buffers, state.buffers, running, backend->real_size);
-    free(state.params);
-    free(state.momentum);
-    free(state.buffers);
+    nl_state_free(&state);
     return code;
 }
 

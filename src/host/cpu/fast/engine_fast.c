@@ -22,18 +22,14 @@ static void fast_close(nl_engine *e) {
 
 static int fast_set_state(nl_engine *e, const nl_state *state, nl_error *err) {
     (void)err;
-    memcpy(e->params, state->params, sizeof *e->params * (size_t)e->model->params_size);
-    memcpy(e->momentum, state->momentum, sizeof *e->momentum * (size_t)e->model->params_size);
-    memcpy(e->buffers, state->buffers, sizeof *e->buffers * (size_t)e->model->buffers_size);
+    nl_state_copy(&(nl_state){e->params, e->momentum, e->buffers}, state, e->model, sizeof(float));
     e->stopped = false;
     return NL_OK;
 }
 
 static int fast_get_state(nl_engine *e, const nl_state *state, nl_error *err) {
     (void)err;
-    memcpy(state->params, e->params, sizeof *e->params * (size_t)e->model->params_size);
-    memcpy(state->momentum, e->momentum, sizeof *e->momentum * (size_t)e->model->params_size);
-    memcpy(state->buffers, e->buffers, sizeof *e->buffers * (size_t)e->model->buffers_size);
+    nl_state_copy(state, &(nl_state){e->params, e->momentum, e->buffers}, e->model, sizeof(float));
     return NL_OK;
 }
 

@@ -16,17 +16,18 @@
 struct nl_engine {
     nl_engine_spec spec;
     plain_net net;
-    float table[256];                /* of the pixels */
-    real *params, *momentum, *grads; /* (params_size) */
-    real *buffers, *next_buffers;    /* (buffers_size) */
-    real *probs, *dlogits;           /* (batch, classes) */
-    uint8_t *labels;                 /* (batch) */
-    uint32_t *places;                /* (batch) image numbers of an evaluated batch */
-    uint32_t *order;                 /* (train.count) of the epoch */
-    nl_rotation *rotations;          /* (train.count) of the epoch */
-    bool rotated;                    /* the epoch has rotations */
-    nl_step_record *records;         /* (steps) of the epoch */
-    uint32_t steps;                  /* of a whole epoch */
+    float table[256];        /* of the pixels */
+    nl_state state;          /* of reals */
+    real *grads;             /* (params_size) */
+    real *next_buffers;      /* (buffers_size) */
+    real *probs, *dlogits;   /* (batch, classes) */
+    uint8_t *labels;         /* (batch) */
+    uint32_t *places;        /* (batch) image numbers of an evaluated batch */
+    uint32_t *order;         /* (train.count) of the epoch */
+    nl_rotation *rotations;  /* (train.count) of the epoch */
+    bool rotated;            /* the epoch has rotations */
+    nl_step_record *records; /* (steps) of the epoch */
+    uint32_t steps;          /* of a whole epoch */
     uint32_t epoch;
     double lr;
     bool stopped; /* by a step that was not finite, until the next set_state */
@@ -51,10 +52,8 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     const uint32_t batch = batch_size(e);
     OP(net_open)(&e->net, model, (int)batch);
     nl_pixel_table(e->table, spec->config->data.mean, spec->config->data.std);
-    e->params = memory(model->params_size, sizeof(real));
-    e->momentum = memory(model->params_size, sizeof(real));
+    e->state = nl_state_alloc(model, sizeof(real));
     e->grads = memory(model->params_size, sizeof(real));
-    e->buffers = memory(model->buffers_size, sizeof(real));
     e->next_buffers = memory(model->buffers_size, sizeof(real));
     e->probs = memory((int64_t)batch * NL_CLASSES, sizeof(real));
     e->dlogits = memory((int64_t)batch * NL_CLASSES, sizeof(real));
@@ -70,28 +69,23 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
 
 static void engine_close(nl_engine *e) {
     OP(net_close)(&e->net);
-    void *owned[] = {e->params,  e->momentum, e->grads,  e->buffers, e->next_buffers, e->probs,
-                     e->dlogits, e->labels,   e->places, e->order,   e->rotations,    e->records};
+    nl_state_free(&e->state);
+    void *owned[] = {e->grads,  e->next_buffers, e->probs,     e->dlogits, e->labels,
+                     e->places, e->order,        e->rotations, e->records};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     free(e);
 }
 
 static int engine_set_state(nl_engine *e, const nl_state *state, nl_error *err) {
     (void)err;
-    const nl_model *model = e->spec.model;
-    memcpy(e->params, state->params, (size_t)model->params_size * sizeof(real));
-    memcpy(e->momentum, state->momentum, (size_t)model->params_size * sizeof(real));
-    memcpy(e->buffers, state->buffers, (size_t)model->buffers_size * sizeof(real));
+    nl_state_copy(&e->state, state, e->spec.model, sizeof(real));
     e->stopped = false;
     return NL_OK;
 }
 
 static int engine_get_state(nl_engine *e, const nl_state *state, nl_error *err) {
     (void)err;
-    const nl_model *model = e->spec.model;
-    memcpy(state->params, e->params, (size_t)model->params_size * sizeof(real));
-    memcpy(state->momentum, e->momentum, (size_t)model->params_size * sizeof(real));
-    memcpy(state->buffers, e->buffers, (size_t)model->buffers_size * sizeof(real));
+    nl_state_copy(state, &e->state, e->spec.model, sizeof(real));
     return NL_OK;
 }
 
@@ -122,10 +116,10 @@ static void update(nl_engine *e, net_batch b) {
                         .weight_decay = config->train.weight_decay,
                         .l1 = config->train.l1,
                         .nesterov = config->train.nesterov};
-    OP(net_backward)(&e->net, e->grads, e->dlogits, e->params, b);
-    OP(sgd_update)(e->params, e->momentum, e->grads, e->spec.model->params_size, sgd);
-    real *const old = e->buffers;
-    e->buffers = e->next_buffers;
+    OP(net_backward)(&e->net, e->grads, e->dlogits, e->state.params, b);
+    OP(sgd_update)(e->state.params, e->state.momentum, e->grads, e->spec.model->params_size, sgd);
+    real *const old = e->state.buffers;
+    e->state.buffers = e->next_buffers;
     e->next_buffers = old;
 }
 
@@ -138,14 +132,14 @@ static void train_step(nl_engine *e, uint32_t step) {
         .train = true, .n = (int)n, .seed = e->spec.seed, .epoch = e->epoch, .images = images};
     nl_step_record *record = &e->records[step];
     load(e, &e->spec.data->train, images, e->rotated ? e->rotations : NULL, b.n);
-    memcpy(e->next_buffers, e->buffers, (size_t)model->buffers_size * sizeof(real));
-    const real *logits = OP(net_forward)(&e->net, e->params, e->next_buffers, b);
+    memcpy(e->next_buffers, e->state.buffers, (size_t)model->buffers_size * sizeof(real));
+    const real *logits = OP(net_forward)(&e->net, e->state.params, e->next_buffers, b);
     record->images = n;
     record->loss = OP(softmax_loss)(NULL, e->dlogits, NULL, &record->hits, logits, e->labels, b.n,
                                     NL_CLASSES) /
                    n;
     const double l1 = e->spec.config->train.l1;
-    record->penalty = l1 > 0 ? l1 * OP(sum_abs)(e->params, model->params_size) : 0;
+    record->penalty = l1 > 0 ? l1 * OP(sum_abs)(e->state.params, model->params_size) : 0;
     if (!isfinite(record->loss + record->penalty)) e->stopped = true;
     if (!e->stopped) update(e, b);
 }
@@ -175,7 +169,7 @@ static void evaluate_batch(nl_engine *e, const nl_eval_pass *pass, nl_eval_resul
     for (int i = 0; i < n; i++) e->places[i] = first + (uint32_t)i;
     load(e, pass->split, e->places, pass->rotations, n);
     const net_batch b = {.train = false, .n = n};
-    const real *logits = OP(net_forward)(&e->net, e->params, e->buffers, b);
+    const real *logits = OP(net_forward)(&e->net, e->state.params, e->state.buffers, b);
     uint32_t hits = 0;
     result->loss +=
         OP(softmax_loss)(e->probs, NULL, pass->predictions ? pass->predictions + first : NULL,
