@@ -2,11 +2,12 @@
  * on a data set, never rotated. The checkpoint's own config builds the model, so nothing else is
  * needed but the data; weights of another program want --config. */
 #include <jansson.h> // json_t
-#include <math.h>    // isfinite
+#include <math.h>    // NAN
 #include <stdio.h>   // printf
 #include <stdlib.h>  // free
 #include <string.h>  // strcmp, memcpy
 
+#include "base/number.h" // nl_json_number
 #include "commands.h"
 #include "config_path.h" // nl_config_load_named
 #include "eval_logits.h"
@@ -208,10 +209,6 @@ static double percent(uint32_t part, uint32_t whole) {
     return whole ? 100.0 * part / whole : NAN;
 }
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void print_json(const evaluation *e) {
     json_t *per_class = json_array(), *confusion = json_array();
     for (int label = 0; label < NL_CLASSES; label++) {
@@ -220,13 +217,13 @@ static void print_json(const evaluation *e) {
         for (int k = 0; k < NL_CLASSES; k++) {
             json_array_append_new(row, json_integer(e->confusion[label][k]));
         }
-        json_array_append_new(per_class, number(accuracy));
+        json_array_append_new(per_class, nl_json_number(accuracy));
         json_array_append_new(confusion, row);
     }
     json_t *object =
         json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "split", e->train ? "train" : "test", "images",
-                  (json_int_t)e->split->count, "loss", number(e->loss), "accuracy",
-                  number(percent(count_right(e), e->split->count)), "per_class", per_class,
+                  (json_int_t)e->split->count, "loss", nl_json_number(e->loss), "accuracy",
+                  nl_json_number(percent(count_right(e), e->split->count)), "per_class", per_class,
                   "confusion", confusion);
     NL_ASSERT(object);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));

@@ -1,6 +1,6 @@
 /* The resolved config as JSON, and back. What comes back is the metadata of a checkpoint, which
  * anyone may have written: it passes through the same table and the same checks as a file. A JSON
- * number becomes text with 17 digits and is parsed like one of a file, which is exact.
+ * number becomes text that brings it back, and is parsed like one of a file.
  */
 #include "normlab/config.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>  // malloc
 #include <string.h>  // strchr
 
+#include "base/number.h" // nl_shortest
 #include "config_read.h"
 
 /* --- Config to JSON -------------------------------------------------------------------------- */
@@ -97,7 +98,7 @@ static int scalar_of(nl_scalar *value, char *text, size_t size, const json_t *js
     } else if (json_is_integer(json)) {
         snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
     } else if (json_is_real(json)) {
-        snprintf(text, size, "%.17g", json_real_value(json));
+        snprintf(text, size, "%s", nl_shortest(json_real_value(json)).text);
     } else {
         return nl_key_fail(err, value, path, "wants one value");
     }

@@ -7,6 +7,8 @@
 #include <stdio.h>  // snprintf
 #include <string.h> // strcmp
 
+#include "base/number.h" // nl_shortest
+
 /* --- The table ------------------------------------------------------------------------------- */
 
 const char *const nl_norm_words[] = {
@@ -129,14 +131,13 @@ void nl_key_range(char *text, size_t size, const nl_key *key) {
     }
     const char *kind = key->type == NL_KEY_REAL ? "number" : "whole number";
     const nl_limits *l = &key->limits;
-    const int digits = 10;
+    const nl_number min = nl_shortest(l->min), max = nl_shortest(l->max);
     if (isfinite(l->max) && l->below)
-        snprintf(text, size, "%s, %.*g or more and below %.*g", kind, digits, l->min, digits,
-                 l->max);
+        snprintf(text, size, "%s, %s or more and below %s", kind, min.text, max.text);
     else if (isfinite(l->max))
-        snprintf(text, size, "%s, %.*g to %.*g", kind, digits, l->min, digits, l->max);
+        snprintf(text, size, "%s, %s to %s", kind, min.text, max.text);
     else if (isfinite(l->min))
-        snprintf(text, size, l->above ? "%s above %.*g" : "%s, %.*g or more", kind, digits, l->min);
+        snprintf(text, size, l->above ? "%s above %s" : "%s, %s or more", kind, min.text);
     else
         snprintf(text, size, "%s", kind);
 }

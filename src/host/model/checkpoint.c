@@ -1,5 +1,6 @@
 /* Checkpoints: a model's tensors, and the config that rebuilds the model, in a safetensors file. */
 #include "base/archive.h" // nl_blob_to_floats
+#include "base/number.h"  // nl_json_precision
 
 #include "normlab/checkpoint.h"
 
@@ -9,17 +10,6 @@
 #include <string.h>  // memcpy, strchr
 
 /* ---- writing -------------------------------------------------------------------------------- */
-
-/* JSON text with as few digits as bring back the same numbers: 0.1, not 0.10000000000000001. */
-static char *exact_text(const json_t *json) {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    json_t *back = text ? json_loads(text, 0, NULL) : NULL;
-    const bool same = json_equal(json, back);
-    json_decref(back);
-    if (same) return text;
-    free(text);
-    return json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
-}
 
 int nl_checkpoint_write(const char *path, const nl_config *config, const nl_model *model,
                         const float *params, const float *buffers, nl_error *err) {
@@ -34,7 +24,7 @@ int nl_checkpoint_write(const char *path, const nl_config *config, const nl_mode
         blob->data = (tensor->buffer ? buffers : params) + tensor->offset;
     }
     json_t *json = nl_config_to_json(config);
-    char *text = exact_text(json);
+    char *text = json_dumps(json, JSON_COMPACT | nl_json_precision(json));
     json_t *metadata = json_pack("{s:s}", "config", text);
     NL_ASSERT(metadata);
     const int rc = nl_archive_write(path, blobs, model->n_tensors, metadata, err);

@@ -2,25 +2,18 @@
  * mean and variance each norm takes of one training batch, and of how many values. */
 #include "normlab/model.h"
 
-#include <stdio.h>  // printf
-#include <string.h> // strlen
+#include <stdio.h> // printf
 
-/* 1,234,567 into text[32] */
-static const char *grouped(char text[32], int64_t number) {
-    char digits[24];
-    const int n = snprintf(digits, sizeof digits, "%lld", (long long)number);
-    char *at = text;
-    for (int i = 0; i < n; i++) {
-        if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-') *at++ = ',';
-        *at++ = digits[i];
-    }
-    *at = '\0';
-    return text;
+#include "base/number.h" // nl_thousands
+
+/* 1,234,567, empty for 0 */
+static nl_number count_text(int64_t count) {
+    return count ? nl_thousands(count) : (nl_number){""};
 }
 
 /* The count of a tensor, empty where there is none. */
-static const char *count_of(char text[32], const nl_model *model, int tensor) {
-    return tensor < 0 ? "" : grouped(text, model->tensors[tensor].count);
+static nl_number count_of(const nl_model *model, int tensor) {
+    return count_text(tensor < 0 ? 0 : model->tensors[tensor].count);
 }
 
 static void shape_text(char text[48], int c, int h, int w) {
@@ -64,22 +57,19 @@ static void print_row(const char *const cells[12]) {
 static void print_layer(const nl_model *model, int index) {
     const nl_layer *l = &model->layers[index];
     char number[16], kernel[48], in[48], out[48], rf[16], jump[16];
-    char weights[32], bias[32], norm[32] = "", macs[32] = "";
     snprintf(number, sizeof number, "%d", index + 1);
     snprintf(rf, sizeof rf, "%d", l->rf);
     snprintf(jump, sizeof jump, "%d", l->jump);
     kernel_text(kernel, sizeof kernel, l);
     shape_text(in, l->in_c, l->in_h, l->in_w);
     shape_text(out, l->out_c, l->out_h, l->out_w);
-    if (l->gamma >= 0) grouped(norm, 2 * model->tensors[l->gamma].count);
-    if (l->macs) grouped(macs, l->macs);
-    print_row((const char *const[12]){number, l->label, kernel, then_text(l), in, out, rf, jump,
-                                      count_of(weights, model, l->weight),
-                                      count_of(bias, model, l->bias), norm, macs});
+    const nl_number norm = count_text(l->gamma < 0 ? 0 : 2 * model->tensors[l->gamma].count);
+    print_row((const char *const[12]){
+        number, l->label, kernel, then_text(l), in, out, rf, jump, count_of(model, l->weight).text,
+        count_of(model, l->bias).text, norm.text, count_text(l->macs).text});
 }
 
 static void print_statistics(const nl_model *model, int batch) {
-    char pairs_text[32], values_text[32];
     int64_t total = 0;
     for (int i = 0; i < model->n_layers; i++) {
         const nl_layer *l = &model->layers[i];
@@ -88,14 +78,14 @@ static void print_statistics(const nl_model *model, int batch) {
         const int64_t values = (int64_t)batch * l->out_c * l->out_h * l->out_w / pairs;
         if (!total) printf("\nNorm statistics of a training batch of %d images:\n", batch);
         printf("    norm%-3d %9s pairs of mean and variance, each over %s values\n", l->conv,
-               grouped(pairs_text, pairs), grouped(values_text, values));
+               nl_thousands(pairs).text, nl_thousands(values).text);
         total += pairs;
     }
-    if (total) printf("    all     %9s pairs\n", grouped(pairs_text, total));
+    if (total) printf("    all     %9s pairs\n", nl_thousands(total).text);
 }
 
 void nl_model_print(const nl_model *model, int batch) {
-    char number[16], params[32], macs[32];
+    char number[16];
     print_row((const char *const[12]){"#", "layer", "kernel", "then", "input", "output", "rf",
                                       "jump", "weights", "bias", "norm", "MACs"});
     for (int i = 0; i < model->n_layers; i++) print_layer(model, i);
@@ -103,6 +93,6 @@ void nl_model_print(const nl_model *model, int batch) {
     print_row((const char *const[12]){number, "softmax", "", "in the loss", "10", "10", "", "", "",
                                       "", "", ""});
     printf("\n%s parameters, %s multiply-adds (MACs) an image forward\n",
-           grouped(params, model->n_params), grouped(macs, model->macs));
+           nl_thousands(model->n_params).text, nl_thousands(model->macs).text);
     print_statistics(model, batch);
 }

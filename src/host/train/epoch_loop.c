@@ -77,8 +77,12 @@ static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_
     at->piece_images += r->images;
     if (!ends_piece(at->step, run->steps)) return NL_OK;
     const double images = (double)at->piece_images;
-    const int code = nl_metrics_progress(&run->metrics, at->epoch, step, at->piece_loss / images,
-                                         100.0 * (double)at->piece_hits / images, err);
+    const nl_metrics_record record = {.event = NL_EVENT_PROGRESS,
+                                      .epoch = at->epoch,
+                                      .step = (int64_t)step,
+                                      .loss = at->piece_loss / images,
+                                      .accuracy = 100.0 * (double)at->piece_hits / images};
+    const int code = nl_metrics_write(&run->metrics, &record, err);
     at->piece_loss = 0;
     at->piece_hits = at->piece_images = 0;
     return code;
@@ -92,8 +96,12 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
         const nl_step_record *r = &run->records[i];
         const uint64_t step = (uint64_t)at->epoch * run->steps + at->step;
         if (every && step % every == 0) {
-            const int code =
-                nl_metrics_step(&run->metrics, at->epoch, step, r->loss, r->penalty, err);
+            const nl_metrics_record record = {.event = NL_EVENT_STEP,
+                                              .epoch = at->epoch,
+                                              .step = (int64_t)step,
+                                              .loss = r->loss,
+                                              .penalty = r->penalty};
+            const int code = nl_metrics_write(&run->metrics, &record, err);
             if (code) return code;
         }
         if (!isfinite(r->loss + r->penalty)) return fail_nonfinite(run, r->loss + r->penalty, err);

@@ -1,40 +1,80 @@
-/* Writing metrics. Numbers are printed with the fewest digits that read back as the same double, so
- * that 0.1 stays 0.1 and nothing is lost. */
+/* The records of a run, written and read by one table of their keys. jansson writes each number
+ * with the fewest digits that read back as the same double, so that 0.1 stays 0.1.
+ */
 #include "metrics.h"
 
 #include <errno.h>     // errno
 #include <fcntl.h>     // open
-#include <inttypes.h>  // PRIu32
-#include <jansson.h>   // json_loads
-#include <math.h>      // isfinite
-#include <stdarg.h>    // va_list
+#include <inttypes.h>  // PRId64
+#include <jansson.h>   // json_object
+#include <math.h>      // isfinite, isnan
+#include <stddef.h>    // offsetof
 #include <stdlib.h>    // strtod, free
 #include <string.h>    // strerror
 #include <sys/types.h> // off_t
 #include <unistd.h>    // ftruncate, fsync
 
-/* --- numbers -------------------------------------------------------------------------------- */
+#include "base/number.h" // nl_json_number
 
-typedef struct number {
-    char text[32];
-} number;
+/* --- what stands in a record ----------------------------------------------------------------- */
 
-static number printed(double value, int digits) {
-    number n = {"null"};
-    if (isfinite(value)) snprintf(n.text, sizeof n.text, "%.*g", digits, value);
-    return n;
-}
+typedef enum field_type { REAL, WHOLE, TEXT } field_type;
 
-static number tidy(double value) {
-    int digits = 15;
-    while (digits < 17 && strtod(printed(value, digits).text, NULL) != value) digits++;
-    return printed(value, digits);
-}
+typedef struct field {
+    const char *key;
+    field_type type;
+    size_t offset;    /* in nl_metrics_record; a TEXT is its `layer` */
+    const char *form; /* a REAL of which more digits would only be noise: printed like this */
+} field;
 
-/* A measured time or rate: more digits would only be noise. */
-static number rounded(double value, double scale) {
-    return tidy(round(value * scale) / scale);
-}
+#define AT(name) offsetof(nl_metrics_record, name)
+static const field step_fields[] = {{"epoch", WHOLE, AT(epoch), NULL},
+                                    {"step", WHOLE, AT(step), NULL},
+                                    {"loss", REAL, AT(loss), NULL},
+                                    {"penalty", REAL, AT(penalty), NULL},
+                                    {0}};
+static const field progress_fields[] = {{"epoch", WHOLE, AT(epoch), NULL},
+                                        {"step", WHOLE, AT(step), NULL},
+                                        {"loss", REAL, AT(loss), NULL},
+                                        {"accuracy", REAL, AT(accuracy), NULL},
+                                        {0}};
+static const field epoch_fields[] = {{"epoch", WHOLE, AT(epoch), NULL},
+                                     {"lr", REAL, AT(lr), "%.12g"},
+                                     {"train_loss", REAL, AT(figures.train_loss), NULL},
+                                     {"train_accuracy", REAL, AT(figures.train_accuracy), NULL},
+                                     {"test_loss", REAL, AT(figures.test_loss), NULL},
+                                     {"test_accuracy", REAL, AT(figures.test_accuracy), NULL},
+                                     {"seconds", REAL, AT(seconds), "%.4f"},
+                                     {"images_per_second", REAL, AT(images_per_second), "%.1f"},
+                                     {0}};
+static const field layer_fields[] = {{"epoch", WHOLE, AT(epoch), NULL},
+                                     {"layer", TEXT, AT(layer), NULL},
+                                     {"z_mean", REAL, AT(z.mean), NULL},
+                                     {"z_sd", REAL, AT(z.sd), NULL},
+                                     {"y_mean", REAL, AT(y.mean), NULL},
+                                     {"y_sd", REAL, AT(y.sd), NULL},
+                                     {"dy_mean", REAL, AT(dy.mean), NULL},
+                                     {"dy_sd", REAL, AT(dy.sd), NULL},
+                                     {"dw_mean", REAL, AT(dw.mean), NULL},
+                                     {"dw_sd", REAL, AT(dw.sd), NULL},
+                                     {"zero", REAL, AT(zero), NULL},
+                                     {"dead", REAL, AT(dead), NULL},
+                                     {0}};
+static const field final_fields[] = {{"train_loss", REAL, AT(figures.train_loss), NULL},
+                                     {"train_accuracy", REAL, AT(figures.train_accuracy), NULL},
+                                     {"test_loss", REAL, AT(figures.test_loss), NULL},
+                                     {"test_accuracy", REAL, AT(figures.test_accuracy), NULL},
+                                     {0}};
+#undef AT
+
+static const struct {
+    const char *name;
+    const field *fields;
+} events[NL_EVENTS] = {[NL_EVENT_STEP] = {"step", step_fields},
+                       [NL_EVENT_PROGRESS] = {"progress", progress_fields},
+                       [NL_EVENT_EPOCH] = {"epoch", epoch_fields},
+                       [NL_EVENT_LAYER] = {"layer", layer_fields},
+                       [NL_EVENT_FINAL] = {"final", final_fields}};
 
 /* --- the file ------------------------------------------------------------------------------- */
 
@@ -71,86 +111,119 @@ int nl_metrics_sync(nl_metrics *metrics, int64_t *bytes, nl_error *err) {
     return NL_OK;
 }
 
-__attribute__((format(printf, 3, 4))) static int write_line(nl_metrics *metrics, nl_error *err,
-                                                            const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    const int printed = vfprintf(metrics->file, format, args);
-    va_end(args);
-    if (printed < 0 || fflush(metrics->file) != 0) return cannot_write(metrics, err);
+/* --- writing -------------------------------------------------------------------------------- */
+
+static json_t *real(double value, const char *form) {
+    if (form && isfinite(value)) {
+        char text[400]; /* %.4f of the largest double has 314 characters */
+        snprintf(text, sizeof text, form, value);
+        value = strtod(text, NULL);
+    }
+    /* jansson writes a real 97 as 97.0 */
+    const bool whole = fabs(value) < 1e15 && trunc(value) == value;
+    return whole ? json_integer((json_int_t)value) : nl_json_number(value);
+}
+
+static json_t *value_of(const nl_metrics_record *record, const field *f) {
+    const void *at = (const char *)record + f->offset;
+    switch (f->type) {
+    case REAL:
+        return real(*(const double *)at, f->form);
+    case WHOLE:
+        return json_integer(*(const int64_t *)at);
+    case TEXT:
+        return json_string(at);
+    }
+    nl_abort("type of a field", __FILE__, __LINE__);
+}
+
+int nl_metrics_write(nl_metrics *metrics, const nl_metrics_record *record, nl_error *err) {
+    bool good = fprintf(metrics->file, "{\"event\":\"%s\"", events[record->event].name) > 0;
+    for (const field *f = events[record->event].fields; good && f->key; f++) {
+        json_t *value = value_of(record, f); /* each with its own number of digits */
+        NL_ASSERT(value);
+        good = fprintf(metrics->file, ",\"%s\":", f->key) > 0 &&
+               json_dumpf(value, metrics->file, JSON_ENCODE_ANY | nl_json_precision(value)) == 0;
+        json_decref(value);
+    }
+    if (!good || fputs("}\n", metrics->file) < 0 || fflush(metrics->file) != 0)
+        return cannot_write(metrics, err);
     return NL_OK;
 }
 
-/* --- records -------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------- */
 
-int nl_metrics_step(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss, double penalty,
-                    nl_error *err) {
-    return write_line(metrics, err,
-                      "{\"event\":\"step\",\"epoch\":%" PRIu32 ",\"step\":%" PRIu64
-                      ",\"loss\":%s,\"penalty\":%s}\n",
-                      epoch, step, tidy(loss).text, tidy(penalty).text);
+static bool read_field(nl_metrics_record *record, const field *f, const json_t *value) {
+    void *at = (char *)record + f->offset;
+    const char *text = json_string_value(value);
+    switch (f->type) {
+    case REAL:
+        *(double *)at = json_is_number(value) ? json_number_value(value) : NAN;
+        return true;
+    case WHOLE:
+        *(int64_t *)at = json_integer_value(value);
+        return json_is_integer(value);
+    case TEXT:
+        if (!text || strlen(text) >= sizeof record->layer) return false;
+        strcpy(at, text);
+        return true;
+    }
+    nl_abort("type of a field", __FILE__, __LINE__);
 }
 
-int nl_metrics_progress(nl_metrics *metrics, uint32_t epoch, uint64_t step, double loss,
-                        double accuracy, nl_error *err) {
-    return write_line(metrics, err,
-                      "{\"event\":\"progress\",\"epoch\":%" PRIu32 ",\"step\":%" PRIu64
-                      ",\"loss\":%s,\"accuracy\":%s}\n",
-                      epoch, step, tidy(loss).text, tidy(accuracy).text);
+/* False: not a record. An event that is not known leaves NL_EVENTS. */
+static bool read_record(nl_metrics_record *record, const json_t *json) {
+    const char *name = json_string_value(json_object_get(json, "event"));
+    int event = 0;
+    while (name && event < NL_EVENTS && strcmp(events[event].name, name) != 0) event++;
+    *record = (nl_metrics_record){.event = (nl_event)event};
+    if (event == NL_EVENTS) return true;
+    for (const field *f = events[event].fields; name && f->key; f++)
+        if (!read_field(record, f, json_object_get(json, f->key))) return false;
+    return name != NULL;
 }
 
-int nl_metrics_epoch(nl_metrics *metrics, const nl_epoch_record *r, nl_error *err) {
-    return write_line(metrics, err,
-                      "{\"event\":\"epoch\",\"epoch\":%" PRIu32 ",\"lr\":%s,\"train_loss\":%s,"
-                      "\"train_accuracy\":%s,\"test_loss\":%s,\"test_accuracy\":%s,"
-                      "\"seconds\":%s,\"images_per_second\":%s}\n",
-                      r->epoch, printed(r->lr, 12).text, tidy(r->train_loss).text,
-                      tidy(r->train_accuracy).text, tidy(r->test_loss).text,
-                      tidy(r->test_accuracy).text, rounded(r->seconds, 1e4).text,
-                      rounded((double)r->images / r->seconds, 10).text);
+void nl_metrics_read(const char *path, bool (*take)(void *to, const nl_metrics_record *record),
+                     void *to) {
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));
+        return;
+    }
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    for (int number = 1; (length = getline(&line, &room, file)) >= 0; number++) {
+        if (strspn(line, " \t\r\n") == (size_t)length) continue;
+        nl_metrics_record record;
+        json_t *json = json_loadb(line, (size_t)length, 0, NULL);
+        if (!read_record(&record, json) || (record.event < NL_EVENTS && !take(to, &record)))
+            nl_warn(path, "line %d is no record and is left out", number);
+        json_decref(json);
+    }
+    if (ferror(file)) nl_warn(path, "cannot read: %s", strerror(errno));
+    free(line);
+    fclose(file);
 }
 
-int nl_metrics_layer(nl_metrics *metrics, int64_t epoch, const nl_layer_stats *l, nl_error *err) {
-    return write_line(metrics, err,
-                      "{\"event\":\"layer\",\"epoch\":%" PRId64 ",\"layer\":\"%s\","
-                      "\"z_mean\":%s,\"z_sd\":%s,\"y_mean\":%s,\"y_sd\":%s,"
-                      "\"dy_mean\":%s,\"dy_sd\":%s,\"dw_mean\":%s,\"dw_sd\":%s,"
-                      "\"zero\":%s,\"dead\":%s}\n",
-                      epoch, l->label, tidy(l->z.mean).text, tidy(l->z.sd).text,
-                      tidy(l->y.mean).text, tidy(l->y.sd).text, tidy(l->dy.mean).text,
-                      tidy(l->dy.sd).text, tidy(l->dw.mean).text, tidy(l->dw.sd).text,
-                      tidy(l->zero).text, tidy(l->dead).text);
-}
+typedef struct finding {
+    nl_final figures;
+    bool found;
+} finding;
 
-int nl_metrics_final(nl_metrics *metrics, const nl_final *final, nl_error *err) {
-    return write_line(metrics, err,
-                      "{\"event\":\"final\",\"train_loss\":%s,\"train_accuracy\":%s,"
-                      "\"test_loss\":%s,\"test_accuracy\":%s}\n",
-                      tidy(final->train_loss).text, tidy(final->train_accuracy).text,
-                      tidy(final->test_loss).text, tidy(final->test_accuracy).text);
+static bool take_final(void *to, const nl_metrics_record *record) {
+    finding *last = to;
+    const nl_final *f = &record->figures;
+    if (record->event != NL_EVENT_FINAL ||
+        isnan(f->train_loss + f->train_accuracy + f->test_loss + f->test_accuracy))
+        return true;
+    *last = (finding){*f, true};
+    return true;
 }
 
 bool nl_metrics_read_final(const char *path, nl_final *final) {
-    FILE *file = fopen(path, "re");
-    if (!file) return false;
-    bool found = false;
-    char *line = NULL;
-    size_t room = 0;
-    while (getline(&line, &room, file) > 0) {
-        json_t *json = json_loads(line, 0, NULL);
-        const char *event = NULL;
-        nl_final f;
-        if (json && json_unpack(json, "{s:s}", "event", &event) == 0 &&
-            strcmp(event, "final") == 0 &&
-            json_unpack(json, "{s:F, s:F, s:F, s:F}", "train_loss", &f.train_loss, "train_accuracy",
-                        &f.train_accuracy, "test_loss", &f.test_loss, "test_accuracy",
-                        &f.test_accuracy) == 0) {
-            *final = f;
-            found = true;
-        }
-        json_decref(json);
-    }
-    free(line);
-    fclose(file);
-    return found;
+    finding last = {0};
+    nl_metrics_read(path, take_final, &last);
+    if (last.found) *final = last.figures;
+    return last.found;
 }

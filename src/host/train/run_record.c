@@ -6,27 +6,14 @@
 #include <errno.h>   // errno
 #include <jansson.h> // json_pack
 #include <math.h>    // isnan
-#include <stdlib.h>  // free, strtod
+#include <stdlib.h>  // free
 #include <string.h>  // strcmp
 #include <time.h>    // gmtime_r
 #include <unistd.h>  // access
 
-#include "config/config_keys.h" // nl_config_keys
+#include "base/number.h"        // nl_json_precision
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_FILE_RUN
-
-/* 15 digits, so that 0.1 stays 0.1; 17, where a number of the config needs them to read back. */
-static size_t dump_flags(const nl_config *config) {
-    for (int i = 0; i < nl_config_key_count; i++) {
-        const nl_key *key = &nl_config_keys[i];
-        char text[32];
-        if (key->type != NL_KEY_REAL) continue;
-        const double value = *(const double *)(const void *)((const char *)config + key->offset);
-        snprintf(text, sizeof text, "%.15g", value);
-        if (strtod(text, NULL) != value) return JSON_INDENT(2) | JSON_REAL_PRECISION(17);
-    }
-    return JSON_INDENT(2) | JSON_REAL_PRECISION(15);
-}
 
 /* --- writing -------------------------------------------------------------------------------- */
 
@@ -86,18 +73,20 @@ static json_t *describe_failure(const nl_failure *f) {
 
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
     char updated[32], path[NL_PATH_SIZE];
+    json_t *config = nl_config_to_json(run->config);
+    const size_t precision = nl_json_precision(config);
     utc_now(updated);
     if (!run->started[0]) snprintf(run->started, sizeof run->started, "%s", updated);
     json_t *json = json_pack(
         "{s:s, s:I, s:s, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s}, s:o, s:o}", "name",
         run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
         text_or_null(error), "failure", describe_failure(&run->failure), "started", run->started,
-        "updated", updated, "parameters", (json_int_t)run->model.n_params, "config",
-        nl_config_to_json(run->config), "options", describe_options(run->study), "device",
-        describe_device(run), "versions", "normlab", NL_VERSION, "plan", describe_plan(run), "data",
+        "updated", updated, "parameters", (json_int_t)run->model.n_params, "config", config,
+        "options", describe_options(run->study), "device", describe_device(run), "versions",
+        "normlab", NL_VERSION, "plan", describe_plan(run), "data",
         nl_record_data(run->study->data));
     NL_ASSERT(json);
-    char *text = json_dumps(json, dump_flags(run->config));
+    char *text = json_dumps(json, JSON_INDENT(2) | precision);
     NL_ASSERT(text);
     json_decref(json);
     const int code =

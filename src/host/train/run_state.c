@@ -7,6 +7,7 @@
 #include <stdlib.h>  // free
 #include <string.h>  // memcpy, strdup
 
+#include "base/number.h"        // nl_json_precision
 #include "normlab/checkpoint.h" // nl_archive
 #include "normlab/run_files.h"  // NL_FILE_STATE
 
@@ -22,7 +23,7 @@ static char *position_to_text(const nl_position *at) {
                   "best_epoch", (json_int_t)at->best_epoch, "best_accuracy", at->best_accuracy,
                   "best_loss", at->best_loss, "metrics_bytes", (json_int_t)at->metrics_bytes);
     NL_ASSERT(json);
-    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = json_dumps(json, JSON_COMPACT | nl_json_precision(json));
     json_decref(json);
     NL_ASSERT(text);
     return text;

@@ -64,8 +64,19 @@ static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
     if (!study->layer_stats) return NL_OK;
     const int n = study->layer_stats(layers, &run->spec, &run->state, study->backend->real_size);
     int code = NL_OK;
-    for (int i = 0; i < n && !code; i++)
-        code = nl_metrics_layer(&run->metrics, epoch, &layers[i], err);
+    for (int i = 0; i < n && !code; i++) {
+        const nl_layer_stats *l = &layers[i];
+        nl_metrics_record record = {.event = NL_EVENT_LAYER,
+                                    .epoch = epoch,
+                                    .z = l->z,
+                                    .y = l->y,
+                                    .dy = l->dy,
+                                    .dw = l->dw,
+                                    .zero = l->zero,
+                                    .dead = l->dead};
+        snprintf(record.layer, sizeof record.layer, "%s", l->label);
+        code = nl_metrics_write(&run->metrics, &record, err);
+    }
     return code;
 }
 
@@ -135,15 +146,16 @@ static bool is_best(const nl_position *at, const nl_evaluation *test) {
 
 static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
     const nl_position *at = &run->at;
-    const nl_epoch_record record = {.epoch = at->epoch,
-                                    .lr = nl_config_lr(run->config, (int)at->epoch),
-                                    .train_loss = at->loss_sum / (double)at->images,
-                                    .train_accuracy = 100.0 * (double)at->hits / (double)at->images,
-                                    .test_loss = test->loss,
-                                    .test_accuracy = test->accuracy,
-                                    .seconds = at->seconds,
-                                    .images = at->images};
-    return nl_metrics_epoch(&run->metrics, &record, err);
+    const double images = (double)at->images;
+    const nl_metrics_record record = {.event = NL_EVENT_EPOCH,
+                                      .epoch = at->epoch,
+                                      .lr = nl_config_lr(run->config, (int)at->epoch),
+                                      .figures = {at->loss_sum / images,
+                                                  100.0 * (double)at->hits / images, test->loss,
+                                                  test->accuracy},
+                                      .seconds = at->seconds,
+                                      .images_per_second = images / at->seconds};
+    return nl_metrics_write(&run->metrics, &record, err);
 }
 
 /* After the last step of an epoch: test, records, checkpoints, state. */
@@ -207,7 +219,8 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     if (!code) code = nl_run_evaluate(run, &test, err);
     if (!code) code = nl_run_save_predictions(run, &test, err);
     *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};
-    if (!code) code = nl_metrics_final(&run->metrics, final, err);
+    const nl_metrics_record record = {.event = NL_EVENT_FINAL, .figures = *final};
+    if (!code) code = nl_metrics_write(&run->metrics, &record, err);
     free(test.predictions);
     free(test.probs);
     free(test.losses);

@@ -3,6 +3,7 @@
 #include <stdlib.h>  // free
 #include <string.h>  // strcmp
 
+#include "base/number.h"   // nl_json_precision
 #include "normlab/model.h" // nl_model_build
 #include "page.h"
 #include "report/text/text.h" // nl_table
@@ -169,7 +170,7 @@ void nl_page_origin(FILE *out, const nl_folder *folder) {
         const nl_variant *variant = &folder->variants[i];
         if (!variant->has_config) continue;
         json_t *json = nl_config_to_json(&variant->config);
-        char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+        char *text = json_dumps(json, JSON_INDENT(2) | nl_json_precision(json));
         NL_ASSERT(text);
         fputs("<details><summary>Config of ", out);
         nl_html(out, variant->name);

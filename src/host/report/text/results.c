@@ -3,30 +3,27 @@
  * into the same folder.
  */
 #include <jansson.h> // json_pack
-#include <math.h>    // isfinite
 #include <stdio.h>   // open_memstream
 #include <stdlib.h>  // free
 
+#include "base/number.h" // nl_json_number
 #include "findings.h"
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/commit.h"     // nl_commit
 #include "report/runs/runs.h"
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *point_json(const nl_point *p) {
-    return json_pack("{s:o, s:o, s:o, s:o}", "train_loss", number(p->train_loss), "train_accuracy",
-                     number(p->train_accuracy), "test_loss", number(p->test_loss), "test_accuracy",
-                     number(p->test_accuracy));
+    return json_pack("{s:o, s:o, s:o, s:o}", "train_loss", nl_json_number(p->train_loss),
+                     "train_accuracy", nl_json_number(p->train_accuracy), "test_loss",
+                     nl_json_number(p->test_loss), "test_accuracy",
+                     nl_json_number(p->test_accuracy));
 }
 
 static json_t *one_run(const nl_seed_run *run) {
     json_t *epochs = json_array();
     for (int i = 0; i < run->n_points; i++) {
         json_t *point = point_json(&run->points[i]);
-        json_object_set_new(point, "seconds", number(run->points[i].seconds));
+        json_object_set_new(point, "seconds", nl_json_number(run->points[i].seconds));
         json_array_append_new(epochs, point);
     }
     json_t *failure = json_object_get(run->info, "failure");
@@ -67,12 +64,13 @@ static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric m
         "{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:o, s:o, s:o}",
         "a", s->rows[p->a].variant->name, "b", s->rows[p->b].variant->name, "metric",
         metric == NL_METRIC_LOSS ? "loss" : "accuracy", "seeds", c->paired.n, "difference",
-        number(c->paired.mean), "sd", number(c->paired.sd), "low", number(c->paired.low), "high",
-        number(c->paired.high), "p", number(c->paired.p), "p_sign_flip", number(c->sign_flip),
-        "p_holm", number(c->holm), "p_equivalent", number(c->equivalent), "margin", c->margin,
+        nl_json_number(c->paired.mean), "sd", nl_json_number(c->paired.sd), "low",
+        nl_json_number(c->paired.low), "high", nl_json_number(c->paired.high), "p",
+        nl_json_number(c->paired.p), "p_sign_flip", nl_json_number(c->sign_flip), "p_holm",
+        nl_json_number(c->holm), "p_equivalent", nl_json_number(c->equivalent), "margin", c->margin,
         "verdict", verdicts[c->verdict], "seeds_needed",
-        c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better", number(c->a_better),
-        "differ_in", keys_of(&p->differ));
+        c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better",
+        nl_json_number(c->a_better), "differ_in", keys_of(&p->differ));
 }
 
 static void write_line(FILE *out, json_t *value) {

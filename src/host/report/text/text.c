@@ -67,20 +67,6 @@ nl_number nl_p(double p) {
     return n;
 }
 
-nl_number nl_thousands(long long value) {
-    char digits[24];
-    const int length = snprintf(digits, sizeof digits, "%lld", value);
-    nl_number n;
-    int at = 0;
-    for (int i = 0; i < length; i++) {
-        n.text[at++] = digits[i];
-        const int left = length - 1 - i;
-        if (left > 0 && left % 3 == 0 && digits[i] != '-') n.text[at++] = ',';
-    }
-    n.text[at] = '\0';
-    return n;
-}
-
 nl_number nl_range(double low, double high, int decimals) {
     if (isnan(low) || isnan(high)) return nl_fixed(NAN, 0);
     nl_number n;

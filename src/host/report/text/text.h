@@ -3,18 +3,15 @@
 
 #include <stdio.h> // FILE
 
+#include "base/number.h" // nl_number, nl_thousands
+
 /* Writes text with what has a meaning in HTML (and in its attributes) or in Markdown escaped. */
 void nl_html(FILE *out, const char *text);
 void nl_markdown(FILE *out, const char *text);
 
-typedef struct nl_number {
-    char text[40];
-} nl_number;
-
-/* A value with so many decimals; a dash for NaN. nl_p: a p value. nl_thousands: 9,426. */
+/* A value with so many decimals; a dash for NaN. nl_p: a p value. */
 nl_number nl_fixed(double value, int decimals);
 nl_number nl_p(double p);
-nl_number nl_thousands(long long value);
 nl_number nl_range(double low, double high, int decimals);
 
 /* A table: cells row by row. A head that begins with '>' is set to the right. */
