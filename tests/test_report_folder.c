@@ -41,8 +41,10 @@ Test(report_folder, natural_order) {
     expect_order(
         (const char *const[]){"bn\\_l1", "ln", "gn", "bn", "none", "v1", "v2", "v10", NULL});
     static const char *const given[] = {"v2", "bn", "v2", "absent"};
+    const nl_report_of of = {
+        .folders = (const char *const *)&out, .n_folders = 1, .names = given, .n_names = 4};
     nl_error err = {0};
-    cr_assert_eq(nl_report_in_order(out, given, 4, &err), NL_OK, "%s", err.what);
+    cr_assert_eq(nl_report_make(&of, &err), NL_OK, "%s", err.what);
     expect_order(
         (const char *const[]){"v2", "bn", "bn\\_l1", "ln", "gn", "none", "v1", "v10", NULL});
 }

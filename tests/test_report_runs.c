@@ -110,10 +110,12 @@ Test(report_runs, a_copy_counts_once) {
     write_record("bn/seed-01", plain);
     report(out, NL_OK);
     findings("| bn | 2 | 99.45 |", true);
-    /* of the same name and seed, but started at another time */
-    record other = plain;
-    other.started = "2026-11-25T21:00:00Z";
-    write_record("bn/seed-01", other);
+    /* of the same name and seed, but with another result */
+    char *changed = strdup(two_epochs), *digits = strstr(changed, "99.1");
+    cr_assert(digits);
+    digits[3] = '2';
+    write_text(copy, "metrics.jsonl", "%s", changed);
+    free(changed);
     const nl_error err = refused(NL_EDATA);
     cr_expect(strstr(err.where, "seed-01") && strstr(err.what, "bn/seed-1"), "%s: %s", err.where,
               err.what);
@@ -301,4 +303,38 @@ Test(report_runs, what_two_variants_differ_in) {
     report(out, NL_OK);
     findings("Settled: bn is ahead of other", true);
     findings("not the norm alone", false);
+}
+
+/* ---- several folders ---- */
+
+Test(report_runs, several_folders_are_one_study) {
+    char *second = temp_dir_make(), *third = temp_dir_make(), path[600];
+    for (unsigned s = 1; s <= 4; s++) {
+        finished_run(s < 3 ? out : second, "bn", s, 99.4 + 0.01 * s);
+        finished_run(s < 3 ? out : second, "ln", s, 99.2 + 0.02 * s);
+    }
+    finished_run(second, "ln", 2, 99.24); /* the same results: counts once */
+    const char *const folders[] = {second, out};
+    const nl_report_of of = {.folders = folders, .n_folders = 2, .out = third};
+    nl_error err = {0};
+    cr_assert_eq(nl_report_make(&of, &err), NL_OK, "%s: %s", err.where, err.what);
+    char *parts = read_report(third, "results.json");
+    for (unsigned s = 3; s <= 4; s++) {
+        finished_run(out, "bn", s, 99.4 + 0.01 * s);
+        finished_run(out, "ln", s, 99.2 + 0.02 * s);
+    }
+    report(out, NL_OK);
+    char *whole = read_report(out, "results.json");
+    cr_expect(strcmp(parts, whole) == 0, "%s\n%s", parts, whole);
+    snprintf(path, sizeof path, "%s/report", second);
+    cr_expect(access(path, F_OK) != 0, "only the folder asked for gets a report");
+
+    finished_run(second, "ln", 2, 99.23); /* other results */
+    cr_expect_eq(nl_report_make(&of, &err), NL_EDATA);
+    cr_expect(strstr(err.where, second) || strstr(err.what, second), "%s: %s", err.where, err.what);
+    cr_expect(strstr(err.where, out) || strstr(err.what, out), "%s: %s", err.where, err.what);
+    free(parts);
+    free(whole);
+    temp_dir_remove(second);
+    temp_dir_remove(third);
 }

@@ -70,6 +70,12 @@ nl_interval nl_stats_wilson(double hits, uint32_t n);
 nl_paired nl_stats_paired(const double *a, const double *b, int n);
 nl_mcnemar nl_stats_mcnemar(uint32_t only_a, uint32_t only_b);
 
+/* The largest difference that is none for any use: of accuracy in points, of loss per image. */
+typedef struct nl_margins {
+    double points, loss;
+} nl_margins;
+#define NL_MARGINS ((nl_margins){0.05, 0.001})
+
 /* Are the two equal, but for less than the margin? The p value of the two one-sided t tests of
  * |mean| >= margin, that is the larger one. NaN with fewer than NL_SEEDS_TO_TEST pairs or without
  * a spread. */

@@ -43,7 +43,11 @@ static bool has_results(const nl_study *study) {
 static int report(const nl_study *study, nl_error *err) {
     const char **names = nl_alloc((size_t)study->n_runs, sizeof *names, "names");
     for (int i = 0; i < study->n_runs; i++) names[i] = study->runs[i].config.name;
-    const int code = nl_report_in_order(study->options.out, names, study->n_runs, err);
+    const char *const folder = study->options.out;
+    const int code = nl_report_make(
+        &(nl_report_of){
+            .folders = &folder, .n_folders = 1, .names = names, .n_names = study->n_runs},
+        err);
     free(names);
     return code;
 }

@@ -9,6 +9,7 @@
 #include <inttypes.h> // PRIu32
 #include <limits.h>   // INT_MAX
 #include <stdbool.h>  // bool
+#include <math.h>     // isfinite
 #include <stdio.h>    // snprintf
 #include <stdlib.h>   // strtoll, qsort
 #include <string.h>   // strcspn
@@ -184,6 +185,14 @@ int nl_option_int(int *value, const char *option, const char *text, int min, int
                        min);
     return nl_fail(err, NL_EUSAGE, option, "'%.80s': wants a whole number, %d to %d", text, min,
                    max);
+}
+
+int nl_option_positive(double *value, const char *option, const char *text, nl_error *err) {
+    char *end;
+    *value = strtod(text, &end);
+    const bool plain = strspn(text, "0123456789.eE+-") == strlen(text);
+    if (plain && end != text && !*end && *value > 0 && isfinite(*value)) return NL_OK;
+    return nl_fail(err, NL_EUSAGE, option, "'%.80s': wants a number above 0", text);
 }
 
 static int by_number(const void *a, const void *b) {

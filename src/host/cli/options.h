@@ -33,6 +33,9 @@ int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input
 int nl_option_int(int *value, const char *option, const char *text, int min, int max,
                   nl_error *err);
 
+/* A finite number above 0. */
+int nl_option_positive(double *value, const char *option, const char *text, nl_error *err);
+
 typedef struct nl_seeds {
     uint32_t *list; /* the caller frees */
     int count;

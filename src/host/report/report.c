@@ -67,10 +67,11 @@ static int write_findings(const nl_findings *findings, const char *dir, nl_error
     return code;
 }
 
-static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
+static int write_all(const nl_folder *folder, const nl_margins *margins, const char *dir,
+                     nl_error *err) {
     nl_figures figures;
     nl_findings findings;
-    nl_figures_make(&figures, folder, NULL);
+    nl_figures_make(&figures, folder, margins);
     nl_findings_make(&findings, &figures);
     remove_charts(dir);
     int code = write_findings(&findings, dir, err);
@@ -87,17 +88,20 @@ static int write_all(const nl_folder *folder, const char *dir, nl_error *err) {
 }
 
 int nl_report(const char *out, nl_error *err) {
-    return nl_report_in_order(out, NULL, 0, err);
+    const nl_report_of of = {.folders = &out, .n_folders = 1};
+    return nl_report_make(&of, err);
 }
 
-int nl_report_in_order(const char *out, const char *const *names, int n_names, nl_error *err) {
+int nl_report_make(const nl_report_of *of, nl_error *err) {
     nl_folder folder = {0};
-    int code = nl_folder_read(&folder, out, names, n_names, err);
+    int code = nl_folder_read(&folder, of->folders, of->n_folders, of->names, of->n_names, err);
     if (code) return code;
-    char *dir = nl_path(out, NL_REPORT_FOLDER), *plots = nl_path(dir, NL_REPORT_PLOTS);
-    code = make_folder(dir, err);
+    char *dir = nl_path(of->out ? of->out : of->folders[0], NL_REPORT_FOLDER);
+    char *plots = nl_path(dir, NL_REPORT_PLOTS);
+    if (of->out) code = make_folder(of->out, err);
+    if (!code) code = make_folder(dir, err);
     if (!code) code = make_folder(plots, err);
-    if (!code) code = write_all(&folder, dir, err);
+    if (!code) code = write_all(&folder, of->margins, dir, err);
     free(plots);
     free(dir);
     nl_folder_free(&folder);

@@ -138,7 +138,7 @@ static void make_row(nl_row *row, const nl_variant *variant) {
 
 void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins) {
     const int n = study->n_variants;
-    *figures = (nl_figures){.margins = margins ? *margins : (nl_margins)NL_MARGINS, .n_rows = n};
+    *figures = (nl_figures){.margins = margins ? *margins : NL_MARGINS, .n_rows = n};
     figures->rows = nl_alloc((size_t)n, sizeof *figures->rows, "figures");
     for (int i = 0; i < n; i++) make_row(&figures->rows[i], &study->variants[i]);
     nl_pairs_make(figures);

@@ -26,13 +26,6 @@ typedef struct nl_row {
  * confidence: what moves it at equal accuracy (L1, say) is not what a norm does. */
 typedef enum nl_metric { NL_METRIC_ACCURACY, NL_METRIC_LOSS, NL_METRICS } nl_metric;
 
-/* The largest difference that is none for any use; of accuracy in points. */
-typedef struct nl_margins {
-    double points, loss;
-} nl_margins;
-#define NL_MARGINS                                                                                 \
-    { 0.05, 0.001 }
-
 /* Equal where equal and a difference are both settled: a difference too small to matter. */
 typedef enum nl_verdict { NL_OPEN, NL_A_BETTER, NL_B_BETTER, NL_EQUAL } nl_verdict;
 

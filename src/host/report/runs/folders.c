@@ -4,6 +4,7 @@
  */
 #include <dirent.h>   // opendir
 #include <errno.h>    // errno
+#include <math.h>     // isnan
 #include <stdlib.h>   // qsort
 #include <string.h>   // strcmp, strverscmp
 #include <sys/stat.h> // stat
@@ -108,14 +109,16 @@ static bool agrees(const unit *u) {
     return (!name || strcmp(name, u->name) == 0) && told_seed(u) == (json_int_t)u->run.seed;
 }
 
-/* By name and seed; of equals first the one that agrees, then the one spelt as normlab does: the
- * shorter. The path makes the order total. */
+/* By name and seed; of equals first the one that agrees, then the one that came farther, then the
+ * one spelt as normlab does: the shorter. The path makes the order total. */
 static int by_unit(const void *a, const void *b) {
     const unit *x = a, *y = b;
     const int names = strcmp(x->name, y->name);
     if (names) return names;
     if (x->run.seed != y->run.seed) return x->run.seed < y->run.seed ? -1 : 1;
     if (agrees(x) != agrees(y)) return agrees(x) ? -1 : 1;
+    if (x->run.finished != y->run.finished) return x->run.finished ? -1 : 1;
+    if (x->run.n_points != y->run.n_points) return x->run.n_points > y->run.n_points ? -1 : 1;
     const size_t m = strlen(x->run.folder), n = strlen(y->run.folder);
     if (m != n) return m < n ? -1 : 1;
     return strcmp(x->run.folder, y->run.folder);
@@ -154,21 +157,33 @@ static int refuse_name(const unit *u, nl_error *err) {
                         " tells");
 }
 
-static bool same_start(const unit *a, const unit *b) {
-    const char *x = json_string_value(json_object_get(a->run.info, "started"));
-    const char *y = json_string_value(json_object_get(b->run.info, "started"));
-    return x && y && strcmp(x, y) == 0;
+static bool same_figures(const nl_point *a, const nl_point *b) {
+    const double x[] = {a->train_loss, a->train_accuracy, a->test_loss, a->test_accuracy};
+    const double y[] = {b->train_loss, b->train_accuracy, b->test_loss, b->test_accuracy};
+    for (int i = 0; i < 4; i++)
+        if (x[i] != y[i] && !(isnan(x[i]) && isnan(y[i]))) return false;
+    return true;
 }
 
-/* Copies: the same name, seed and start is the same run. */
+/* Whether nothing tells the two apart: a run gives the same figures on every machine, but for
+ * times. One may have come farther than the other. */
+static bool same_results(const nl_seed_run *a, const nl_seed_run *b) {
+    for (int i = 0; i < a->n_points && i < b->n_points; i++)
+        if (a->points[i].epoch != b->points[i].epoch || !same_figures(&a->points[i], &b->points[i]))
+            return false;
+    return !a->finished || !b->finished || same_figures(&a->final, &b->final);
+}
+
+/* Copies: the same name, seed and results is the same run, in one folder or in several. */
 static int drop_copies(units *all, nl_error *err) {
     for (int i = 0; i + 1 < all->n; i++) {
         while (i + 1 < all->n) {
             const unit *a = &all->list[i], *b = a + 1;
             if (strcmp(a->name, b->name) != 0 || a->run.seed != b->run.seed) break;
-            if (!same_start(a, b)) {
-                nl_fail(err, NL_EDATA, b->run.folder, "a second run of %s, seed %u, beside %s",
-                        b->name, b->run.seed, a->run.folder);
+            if (!same_results(&a->run, &b->run)) {
+                nl_fail(err, NL_EDATA, b->run.folder,
+                        "a second run of %s, seed %u, with other results, beside %s", b->name,
+                        b->run.seed, a->run.folder);
                 return nl_hint(err, "move one of them out of the run folder");
             }
             drop(all, i + 1, a);
@@ -256,13 +271,17 @@ static void make_labels(nl_folder *study) {
     free(names);
 }
 
-int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
-                   nl_error *err) {
+int nl_folder_read(nl_folder *study, const char *const *folders, int n_folders,
+                   const char *const *names, int n_names, nl_error *err) {
     units all = {0};
+    int code = NL_OK;
     *study = (nl_folder){0};
-    int code = read_all(&all, out, err);
+    for (int i = 0; i < n_folders && !code; i++) {
+        const int before = all.n;
+        code = read_all(&all, folders[i], err);
+        if (!code && all.n == before) code = refuse_folder(folders[i], err);
+    }
     if (!code) code = identify(&all, err);
-    if (!code && all.n == 0) code = refuse_folder(out, err);
     if (code) {
         for (int i = 0; i < all.n; i++) nl_seed_run_free(&all.list[i].run);
     } else {

@@ -7,13 +7,14 @@
 #include "normlab/error.h"  // nl_error
 #include "stats/variants.h" // nl_folder
 
-/* Reads all runs below `out`. A run is what its run.json says it is: name, seed and start; one that
- * is there twice is read once, with a warning. Variants come in the order of the names given, then
- * those that normlab ships, then by name with numbers in it as numbers. What cannot be read is a
- * warning. Errors: NL_EDATA when there is no run at all, where folder and run.json tell different
- * names or seeds, and for two runs of one name and seed. The caller frees. */
-int nl_folder_read(nl_folder *study, const char *out, const char *const *names, int n_names,
-                   nl_error *err);
+/* Reads all runs below the folders, which are one study. A run is what its run.json says it is:
+ * name and seed; one that is there twice, with the same results, is read once, with a warning.
+ * Variants come in the order of the names given, then those that normlab ships, then by name with
+ * numbers in it as numbers. What cannot be read is a warning. Errors: NL_EDATA when a folder has no
+ * run at all, where folder and run.json tell different names or seeds, and for two runs of one name
+ * and seed with different results. The caller frees. */
+int nl_folder_read(nl_folder *study, const char *const *folders, int n_folders,
+                   const char *const *names, int n_names, nl_error *err);
 void nl_folder_free(nl_folder *study);
 
 /* The parts of it, by file. A missing file gives nothing and no warning. */
