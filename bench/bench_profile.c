@@ -123,9 +123,9 @@ WATCH(nl_dropout_fast_factors, "dropout's mask", hw, cp, 0,
       (factor, d, image, c, hw, cp))
 
 WATCH(nl_gather_f32, "gather, rotation", 0, 0, 0,
-      (float *x, const uint8_t *images, const uint32_t *order, const nl_rotation *rotations,
-       const float *table, int n),
-      (x, images, order, rotations, table, n))
+      (float *x, const uint8_t *images, nl_image_shape shape, const uint32_t *order,
+       const nl_rotation *rotations, const nl_pixel_table *table, int n),
+      (x, images, shape, order, rotations, table, n))
 WATCH(nl_conv_fast_pack, "packing of filters", 0, 0, 0,
       (nl_conv_fast * conv, const float *filter, const float *bias), (conv, filter, bias))
 WATCH(nl_conv_fast_sum_filter, "filter gradient's sum", 0, 0, 0,
@@ -204,7 +204,7 @@ int main(int argc, char **argv) {
     }
     o.threads = 1;
     o.device = "cpu";
-    int code = nl_dataset_load(&data, o.dir, &err);
+    int code = bench_load(&data, &o, &err);
     for (; i < argc && !code; i++) code = profile(&o, steps, argv[i], &data, &err);
     if (code) nl_error_print(&err);
     nl_dataset_free(&data);

@@ -146,7 +146,7 @@ int main(int argc, char **argv) {
     for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
         if (!option(&o, argv[i], argv[i + 1])) return usage();
     if (i >= argc) return usage();
-    int code = nl_dataset_load(&data, o.run.dir, &err);
+    int code = bench_load(&data, &o.run, &err);
     for (; i < argc && !code; i++) code = measure(&o, argv[i], &data, &err);
     if (code) nl_error_print(&err);
     nl_dataset_free(&data);

@@ -53,8 +53,8 @@ Test(config, the_published_variants) {
         load_good(variants[i].name);
         cr_expect_eq(config.model.norm, variants[i].norm, "%s", variants[i].name);
         cr_expect_eq(config.train.l1, variants[i].l1, "%s", variants[i].name);
-        cr_expect_eq(config.data.mean, 0.1307);
-        cr_expect_eq(config.data.std, 0.3081);
+        cr_expect_eq(config.data.picture.mean.of[0], 0.1307);
+        cr_expect_eq(config.data.picture.std.of[0], 0.3081);
         cr_expect_eq(config.data.rotate, 7.0);
         cr_expect(config.data.shuffle);
         cr_expect_eq(config.data.batch, 64);
@@ -98,7 +98,7 @@ Test(config, what_a_file_leaves_out_has_its_default) {
     const nl_config all = config;
     cr_assert_eq(load_text(SMALL_NET), NL_OK, "%s: %s", err.where, err.what);
     cr_expect_eq(config.data.batch, all.data.batch);
-    cr_expect_eq(config.data.std, all.data.std);
+    cr_expect_eq(config.data.picture.std.of[0], all.data.picture.std.of[0]);
     cr_expect_eq(config.model.norm, all.model.norm);
     cr_expect_eq(config.model.eps, all.model.eps);
     cr_expect_eq(config.train.lr, all.train.lr);

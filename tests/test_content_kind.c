@@ -45,7 +45,7 @@ static const struct {
 static void expect_hint(const char *dir, const char *hint) {
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
     cr_assert(strstr(err.where, nl_file_name(NL_TEST_IMAGES)), "%s", err.where);
     cr_assert(strstr(err.hint, hint), "'%s' is not in '%s' for: %s", hint, err.hint, err.what);
 }
@@ -93,7 +93,7 @@ Test(content_kind, hints_at_names_that_do_not_fit_the_content) {
     idx_set_save(other, raw, size, false);
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
     cr_assert(strstr(err.hint, "t10k-images.idx3-ubyte is there"), "%s", err.hint);
     free(raw), free(zipped);
     temp_dir_remove(dir);

@@ -23,7 +23,7 @@ static const char *path_of(const char *dir, enum nl_file file, bool gzip) {
 static void expect_failure(const char *dir, const char *where, const char *what) {
     nl_dataset data;
     nl_error err = {0};
-    const int rc = nl_dataset_load(&data, dir, &err);
+    const int rc = nl_dataset_load(&data, dir, idx_set_picture(), &err);
     cr_assert(rc == NL_EDATA, "%s: exit code %d", what, rc);
     cr_assert(err.code == NL_EDATA);
     cr_assert(strstr(err.where, where), "%s: where is %s", what, err.where);
@@ -38,12 +38,14 @@ static void check_good(bool gzip) {
     idx_set_write(dir, TRAIN, TEST, gzip);
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, dir, &err) == NL_OK, "%s: %s", err.where, err.what);
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_OK, "%s: %s", err.where,
+              err.what);
     cr_assert(data.train.count == TRAIN && data.test.count == TEST);
     for (uint32_t i = 0; i < TRAIN; i++) {
-        uint8_t image[NL_PIXELS];
+        uint8_t image[IDX_PIXELS];
         idx_set_draw(image, i);
-        cr_assert(memcmp(image, data.train.images + i * NL_PIXELS, NL_PIXELS) == 0, "image %u", i);
+        cr_assert(memcmp(image, data.train.images + i * IDX_PIXELS, IDX_PIXELS) == 0, "image %u",
+                  i);
         cr_assert(data.train.labels[i] == i % 10);
     }
     for (uint32_t i = 0; i < TEST; i++) cr_assert(data.test.labels[i] == i % 10);
@@ -73,7 +75,8 @@ Test(dataset, reads_a_mixture_and_prefers_raw) {
     unlink(path_of(dir, NL_TEST_LABELS, true));
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, dir, &err) == NL_OK, "%s: %s", err.where, err.what);
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_OK, "%s: %s", err.where,
+              err.what);
     cr_assert(data.train.count == 20);
     nl_dataset_free(&data);
     temp_dir_remove(dir);
@@ -243,7 +246,8 @@ Test(dataset, refuses_corrupt_gzip_streams) {
     expect_failure(dir, name, "the file goes on after the end of the gzip stream");
     idx_set_save(path, named, BUFFER, false);
     nl_dataset data;
-    cr_assert(nl_dataset_load(&data, dir, NULL) == NL_OK, "the good one is read");
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), NULL) == NL_OK,
+              "the good one is read");
     free(named);
     nl_dataset_free(&data);
     free(good);
@@ -282,7 +286,8 @@ Test(dataset, reads_a_gzip_file_of_several_members) {
         if (i & 2) append(path, zeros, i % 3 ? 512 : sizeof zeros, false);
         nl_dataset data;
         nl_error err = {0};
-        cr_assert(nl_dataset_load(&data, dir, &err) == NL_OK, "cut at %zu: %s", cut, err.what);
+        cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_OK, "cut at %zu: %s",
+                  cut, err.what);
         cr_assert_str_eq(data.sha256[NL_TRAIN_IMAGES], hash);
         nl_dataset_free(&data);
     }
@@ -302,10 +307,11 @@ Test(dataset, one_split_needs_its_own_files_alone) {
     unlink(path_of(dir, NL_TRAIN_LABELS, false));
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load_part(&data, dir, false, true, &err) == NL_OK, "%s", err.what);
+    cr_assert(nl_dataset_load_part(&data, dir, idx_set_picture(), false, true, &err) == NL_OK, "%s",
+              err.what);
     cr_assert(data.test.count == TEST && data.train.count == 0 && !data.train.images);
     nl_dataset_free(&data);
-    cr_assert(nl_dataset_load_part(&data, dir, true, false, &err) == NL_EDATA);
+    cr_assert(nl_dataset_load_part(&data, dir, idx_set_picture(), true, false, &err) == NL_EDATA);
     temp_dir_remove(dir);
 }
 
@@ -317,7 +323,7 @@ Test(dataset, hints_at_a_gzipped_file_without_gz) {
     idx_set_save(path_of(dir, NL_TRAIN_IMAGES, false), bytes, size, true);
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+    cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
     cr_assert(strstr(err.what, "magic number 0x1f8b") && strstr(err.hint, ".gz"), "%s", err.hint);
     free(bytes);
     temp_dir_remove(dir);
@@ -332,7 +338,7 @@ Test(dataset, names_what_is_missing_and_how_to_get_it) {
         unlink(path_of(dir, (enum nl_file)file, false));
         nl_dataset data;
         nl_error err = {0};
-        cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+        cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
         cr_assert(strstr(err.where, dir) && strstr(err.what, nl_file_name((enum nl_file)file)));
         cr_assert(strstr(err.hint, "scripts/fetch-mnist.sh"), "%s", err.hint);
         for (int k = 0; k < NL_FILES; k++) {
@@ -356,7 +362,7 @@ Test(dataset, names_a_file_that_is_called_almost_so) {
         mkdir(other, 0777);
         snprintf(other, sizeof other, "%s/%s", dir, others[i]);
         cr_assert(rename(path_of(dir, NL_TEST_IMAGES, false), other) == 0);
-        cr_assert(nl_dataset_load(&data, dir, &err) == NL_EDATA);
+        cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
         cr_expect(strstr(err.hint, others[i]), "%s: %s", others[i], err.hint);
         temp_dir_remove(dir);
     }
@@ -367,7 +373,8 @@ Test(dataset, a_file_is_no_folder) {
     idx_set_write(dir, TRAIN, TEST, false);
     nl_dataset data;
     nl_error err = {0};
-    cr_assert(nl_dataset_load(&data, path_of(dir, NL_TRAIN_IMAGES, false), &err) == NL_EDATA);
+    cr_assert(nl_dataset_load(&data, path_of(dir, NL_TRAIN_IMAGES, false), idx_set_picture(),
+                              &err) == NL_EDATA);
     cr_expect(strstr(err.what, "is a file") && strstr(err.hint, "the folder"), "%s", err.what);
     temp_dir_remove(dir);
 }
@@ -390,12 +397,12 @@ Test(dataset, default_folder_follows_the_environment) {
     setenv("NORMLAB_DATA", "/a", 1);
     setenv("XDG_CACHE_HOME", "/b", 1);
     setenv("HOME", "/c", 1);
-    nl_dataset_default_dir(dir, sizeof dir);
+    nl_dataset_default_dir(dir, sizeof dir, "mnist");
     cr_assert_str_eq(dir, "/a");
     setenv("NORMLAB_DATA", "", 1); /* empty counts as not set */
-    nl_dataset_default_dir(dir, sizeof dir);
+    nl_dataset_default_dir(dir, sizeof dir, "mnist");
     cr_assert_str_eq(dir, "/b/normlab/mnist");
     unsetenv("XDG_CACHE_HOME");
-    nl_dataset_default_dir(dir, sizeof dir);
+    nl_dataset_default_dir(dir, sizeof dir, "mnist");
     cr_assert_str_eq(dir, "/c/.cache/normlab/mnist");
 }

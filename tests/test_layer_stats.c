@@ -35,31 +35,31 @@ static void same_mean_sd(const char *what, nl_mean_sd got, nl_mean_sd want, doub
 
 // --- one convolution ----------------------------------------------------------------------------
 
-enum { N = 4, C = NL_CLASSES };
+enum { N = 4, C = IDX_CLASSES };
 
 typedef struct by_hand {
-    double z[N * C], y[N * C], dy[N * C], dw[C * NL_PIXELS];
+    double z[N * C], y[N * C], dy[N * C], dw[C * IDX_PIXELS];
 } by_hand;
 
 /* z = W x + b, y = max(z, 0), dy = (softmax(y) - onehot) / n, dW = sum of dy [z > 0] x. */
 static void compute(by_hand *h, const double *w, const double *b, const memory_run *r) {
     memset(h, 0, sizeof *h);
     for (int i = 0; i < N; i++) {
-        double x[NL_PIXELS], sum = 0;
-        for (int k = 0; k < NL_PIXELS; k++)
-            x[k] = (r->data.train.images[i * NL_PIXELS + k] / 255.0 - 0.1307) / 0.3081;
+        double x[IDX_PIXELS], sum = 0;
+        for (int k = 0; k < IDX_PIXELS; k++)
+            x[k] = (r->data.train.images[i * IDX_PIXELS + k] / 255.0 - 0.1307) / 0.3081;
         for (int c = 0; c < C; c++) {
             double *z = &h->z[i * C + c];
             *z = b[c];
-            for (int k = 0; k < NL_PIXELS; k++) *z += w[c * NL_PIXELS + k] * x[k];
+            for (int k = 0; k < IDX_PIXELS; k++) *z += w[c * IDX_PIXELS + k] * x[k];
             h->y[i * C + c] = *z > 0 ? *z : 0;
             sum += exp(h->y[i * C + c]);
         }
         for (int c = 0; c < C; c++) {
             const double dy = (exp(h->y[i * C + c]) / sum - (c == r->data.train.labels[i])) / N;
             h->dy[i * C + c] = dy;
-            for (int k = 0; k < NL_PIXELS && h->z[i * C + c] > 0; k++)
-                h->dw[c * NL_PIXELS + k] += dy * x[k];
+            for (int k = 0; k < IDX_PIXELS && h->z[i * C + c] > 0; k++)
+                h->dw[c * IDX_PIXELS + k] += dy * x[k];
         }
     }
 }
@@ -83,7 +83,7 @@ Test(layer_stats, one_convolution_by_hand) {
     memory_engine e = memory_engine_open(&r, &nl_backend_cpu64);
     double *w = e.params + nl_model_find(&r.model, "conv1.weight")->offset;
     double *b = e.params + nl_model_find(&r.model, "conv1.bias")->offset;
-    random_fill(w, C * NL_PIXELS, 1, 0, 0.05);
+    random_fill(w, C * IDX_PIXELS, 1, 0, 0.05);
     random_fill(b, C, 2, 0, 0.5);
     b[0] = b[1] = -50;
     by_hand h;
@@ -104,7 +104,7 @@ Test(layer_stats, one_convolution_by_hand) {
     same_mean_sd("z", layers[0].z, mean_sd(h.z, N * C), 1e-6); /* the pixel table is in float */
     same_mean_sd("y", layers[0].y, mean_sd(h.y, N * C), 1e-6);
     same_mean_sd("dy", layers[0].dy, mean_sd(h.dy, N * C), 1e-5);
-    same_mean_sd("dw", layers[0].dw, mean_sd(h.dw, C * NL_PIXELS), 1e-5);
+    same_mean_sd("dw", layers[0].dw, mean_sd(h.dw, C * IDX_PIXELS), 1e-5);
     near("dead", layers[0].dead, (double)dead / C, 1e-12);
     near("zero", layers[0].zero, (double)zeros / (N * C), 1e-12);
     memory_engine_close(&e);

@@ -8,11 +8,11 @@
 #include <stdlib.h> // free
 #include <string.h> // memcmp
 
-#include "normlab/dataset.h"  // nl_pixel_table
 #include "normlab/diagnose.h" // nl_diagnose
 #include "normlab/rng.h"      // nl_epoch_order
 #include "support/compare.h"
 #include "support/difference.h"
+#include "support/idx_set.h" // IDX_CLASSES
 #include "support/memory_run.h"
 #include "support/random.h"
 
@@ -36,7 +36,7 @@ typedef struct problem {
     plain_net net;
     net_batch batch;
     uint8_t labels[N];
-    double *params, *grads, *buffers, dlogits[N * NL_CLASSES];
+    double *params, *grads, *buffers, dlogits[N * IDX_CLASSES];
 } problem;
 
 /* The loss; *mask is a hash of which ReLUs are open and which inputs win in the max pools. */
@@ -53,7 +53,8 @@ static double loss(problem *p, uint64_t *mask) {
         }
     }
     uint32_t hits;
-    return nl_softmax_loss_f64(NULL, p->dlogits, NULL, &hits, logits, p->labels, N, NL_CLASSES) / N;
+    return nl_softmax_loss_f64(NULL, p->dlogits, NULL, &hits, logits, p->labels, N, IDX_CLASSES) /
+           N;
 }
 
 /* One tensor along one direction; false where a mask differs between -h and +h. */
@@ -95,10 +96,10 @@ static void open_problem(problem *p, memory_run *r, const uint32_t *images) {
                         (uint64_t)i, 0.8, 0.3);
     free(params);
     free(buffers);
-    float table[256];
-    nl_pixel_table(table, r->config.data.mean, r->config.data.std);
+    nl_pixel_table table;
+    nl_pixel_table_make(&table, &r->model.picture);
     nl_net_open_f64(&p->net, p->model, N);
-    nl_gather_f64(p->net.x, r->data.train.images, images, NULL, table, N);
+    nl_gather_f64(p->net.x, r->data.train.images, r->model.picture.shape, images, NULL, &table, N);
     for (int i = 0; i < N; i++) p->labels[i] = r->data.train.labels[images[i]];
 }
 
@@ -254,7 +255,7 @@ Test(network, one_batch_can_be_overfitted) {
 Test(network, evaluation_does_not_depend_on_the_batch) {
     const char *const configs[] = {"bn", "ln", "gn", "none"};
     for (int c = 0; c < 4; c++) {
-        float logits[2][20 * NL_CLASSES];
+        float logits[2][20 * IDX_CLASSES];
         nl_eval_result results[2];
         for (int i = 0; i < 2; i++) {
             memory_run r;

@@ -269,12 +269,12 @@ Test(report, predictions_whole_or_not_at_all) {
     char *dir = temp_dir_make(), path[500];
     snprintf(path, sizeof path, "%s/predictions.csv", dir);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        nl_seed_run run = {0};
+        nl_seed_run run = {.config.data.picture.classes = 10};
         write_text(dir, "predictions.csv", "%s%s", head, bad[i]);
         nl_seed_run_read_guesses(&run, path);
         cr_expect(run.n_guesses == 0 && !run.guesses, "%s", bad[i]);
     }
-    nl_seed_run run = {0};
+    nl_seed_run run = {.config.data.picture.classes = 10};
     write_text(dir, "predictions.csv", "%s0,1,2,0.5\n7,3,3,1\n", head);
     nl_seed_run_read_guesses(&run, path);
     cr_assert_eq(run.n_guesses, 2);

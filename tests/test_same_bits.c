@@ -37,7 +37,8 @@ static void check(memory_run *r, const char *name, uint32_t steps, const char *e
     memory_engine e = memory_engine_open(r, &nl_backend_cpu);
     nl_epoch_order(r->order, IMAGES, 3, 0, true);
     for (uint32_t i = 0; i < IMAGES; i++)
-        rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate));
+        rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate),
+                                        r->model.picture.shape);
     const nl_epoch epoch = {0, r->config.train.lr, r->order, rotations};
     cr_assert_eq(e.backend->begin_epoch(e.engine, &epoch, &err), 0, "%s", err.what);
     memory_engine_steps(&e, 0, steps, records);

@@ -12,6 +12,7 @@
 #include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
+#include "support/idx_set.h"               // IDX_PIXELS
 
 enum { IMAGES = 70 };
 
@@ -32,15 +33,16 @@ static void fill(run *r, const char *file, const char *const *sets) {
     cr_assert_eq(nl_config_check(&r->config, &err), 0, "%s", err.what);
     cr_assert_eq(nl_model_build(&r->model, &r->config, 2, &err), 0, "%s: %s", err.where, err.what);
     r->data.train.count = r->data.test.count = IMAGES;
-    r->data.train.images = nl_alloc(IMAGES, NL_PIXELS, "images");
+    r->data.train.images = nl_alloc(IMAGES, IDX_PIXELS, "images");
     r->data.train.labels = nl_alloc(IMAGES, 1, "labels");
-    for (uint32_t i = 0; i < IMAGES * NL_PIXELS; i++)
+    for (uint32_t i = 0; i < IMAGES * IDX_PIXELS; i++)
         r->data.train.images[i] = (uint8_t)(nl_philox4x32(i, 0, 0, 0, 7, 7).v[0] >> 24);
     for (uint32_t i = 0; i < IMAGES; i++) r->data.train.labels[i] = (uint8_t)(i * 7 % 10);
     r->data.test = r->data.train;
     nl_epoch_order(r->order, IMAGES, 3, 0, true);
     for (uint32_t i = 0; i < IMAGES; i++)
-        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate));
+        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(3, 0, i, r->config.data.rotate),
+                                           r->model.picture.shape);
 }
 
 static void release(run *r) {
@@ -54,7 +56,7 @@ typedef struct result {
     double *params, *momentum, *buffers;
     double eval_loss;
     uint32_t eval_hits;
-    float probs[IMAGES * NL_CLASSES];
+    float probs[IMAGES * IDX_CLASSES];
 } result;
 
 static void *widen(void *values, int64_t count, int real_size) {
@@ -161,7 +163,7 @@ static void check(const char *file, const char *const *sets) {
     compare(&r, &fast);
     cr_assert(fabs(fast.eval_loss - oracle.eval_loss) <= 1e-4 * oracle.eval_loss,
               "eval loss %.9g, not %.9g", fast.eval_loss, oracle.eval_loss);
-    for (int i = 0; i < IMAGES * NL_CLASSES; i++)
+    for (int i = 0; i < IMAGES * IDX_CLASSES; i++)
         cr_assert(fabsf(fast.probs[i] - oracle.probs[i]) <= 1e-4F, "prob %d: %g, not %g", i,
                   (double)fast.probs[i], (double)oracle.probs[i]);
     release_result(&fast);
@@ -398,7 +400,7 @@ Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
     memset(&r, 0, sizeof r);
     fill(&r, CONFIG("bn"), SETS("data.batch=16"));
     run_on(&all, &r, &nl_backend_cpu, 2, 0);
-    nl_split one = {1, r.data.train.images + 9 * NL_PIXELS, r.data.train.labels + 9};
+    nl_split one = {1, r.data.train.images + 9 * IDX_PIXELS, r.data.train.labels + 9};
     r.data.test = one;
     nl_engine *engine;
     const nl_engine_spec spec = {
@@ -411,11 +413,11 @@ Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
     for (int64_t i = 0; i < r.model.buffers_size; i++) buffers[i] = (float)all.buffers[i];
     const nl_state state = {params, momentum, buffers};
     cr_assert_eq(nl_backend_cpu.set_state(engine, &state, NULL), 0);
-    float probs[NL_CLASSES];
+    float probs[IDX_CLASSES];
     const nl_eval_pass pass = {.split = &one, .images = 1, .probs = probs};
     nl_eval_result eval;
     cr_assert_eq(nl_backend_cpu.evaluate(engine, &pass, &eval, NULL), 0);
-    cr_assert_eq(memcmp(probs, all.probs + 9 * NL_CLASSES, sizeof probs), 0);
+    cr_assert_eq(memcmp(probs, all.probs + 9 * IDX_CLASSES, sizeof probs), 0);
     nl_backend_cpu.close(engine);
     free(params);
     free(momentum);

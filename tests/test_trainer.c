@@ -136,7 +136,8 @@ Test(trainer, final_rotates_by_the_epoch_after_the_last) {
     looking.evaluate = look_at_rotations;
     t.study.backend = &looking;
     train(&t, folder(&t, a, "a"), NL_OK);
-    const nl_rotation expected = nl_rotation_make(nl_rotation_degrees(3, TOY_EPOCHS, 5, 7));
+    const nl_rotation expected =
+        nl_rotation_make(nl_rotation_degrees(3, TOY_EPOCHS, 5, 7), t.config.data.picture.shape);
     cr_expect(memcmp(&seen_train, &expected, sizeof expected) == 0);
     cr_expect(seen_test.a == 0, "test images are never rotated");
     toy_close(&t);
@@ -223,7 +224,8 @@ static void open_many(toy *t) {
     nl_dataset_free(&t->data);
     snprintf(path, sizeof path, "%s/many", t->dir);
     idx_set_write(path, MANY, TOY_TEST, false);
-    cr_assert(nl_dataset_load(&t->data, path, &err) == NL_OK, "%s", err.what);
+    cr_assert(nl_dataset_load(&t->data, path, &t->config.data.picture, &err) == NL_OK, "%s",
+              err.what);
     t->config.data.batch = MANY / MANY_STEPS;
     t->study.options.log_every = 1;
 }

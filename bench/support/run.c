@@ -14,7 +14,13 @@ const char bench_run_usage[] = "[--data DIR] [--device D] [--threads N] [--batch
 
 void bench_options_init(bench_options *o) {
     *o = (bench_options){.device = "cpu", .width = 1};
-    nl_dataset_default_dir(o->dir, sizeof o->dir);
+    nl_dataset_default_dir(o->dir, sizeof o->dir, "mnist");
+}
+
+int bench_load(nl_dataset *data, const bench_options *o, nl_error *err) {
+    nl_picture mnist;
+    NL_ASSERT(nl_picture_of_set(&mnist, "mnist"));
+    return nl_dataset_load(data, o->dir, &mnist, err);
 }
 
 bool bench_option(bench_options *o, const char *name, const char *value) {
@@ -78,7 +84,8 @@ static void make_epoch(bench_run *r, uint32_t images) {
     r->rotations = nl_alloc(images, sizeof *r->rotations, "rotations");
     nl_epoch_order(r->order, images, seed, 0, c->data.shuffle);
     for (uint32_t i = 0; i < images; i++)
-        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, 0, i, c->data.rotate));
+        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, 0, i, c->data.rotate),
+                                           c->data.picture.shape);
     r->epoch = (nl_epoch){0, c->train.lr, r->order, r->rotations};
     r->full = images / (uint32_t)c->data.batch;
     r->records = nl_alloc(r->full, sizeof *r->records, "records");

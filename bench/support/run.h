@@ -37,6 +37,9 @@ void bench_options_init(bench_options *o);
  */
 bool bench_option(bench_options *o, const char *name, const char *value);
 
+/* The set of these benches: MNIST. */
+int bench_load(nl_dataset *data, const bench_options *o, nl_error *err);
+
 /* `width` multiplies the channels of every convolution but the last. The data outlives the run. */
 int bench_run_open(bench_run *r, const bench_options *o, const char *config, const nl_dataset *data,
                    nl_error *err);

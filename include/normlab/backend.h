@@ -10,10 +10,11 @@
 #include <stdint.h>  // uint32_t
 #include <stdio.h>   // FILE
 
-#include "normlab/config.h"  // nl_config
-#include "normlab/dataset.h" // nl_dataset
-#include "normlab/error.h"   // nl_error
-#include "normlab/model.h"   // nl_model
+#include "normlab/config.h"   // nl_config
+#include "normlab/dataset.h"  // nl_dataset
+#include "normlab/error.h"    // nl_error
+#include "normlab/model.h"    // nl_model
+#include "normlab/rotation.h" // nl_rotation
 
 typedef struct nl_engine nl_engine; /* private to each backend */
 
@@ -71,9 +72,9 @@ typedef struct nl_eval_pass {
     const nl_split *split;        /* train or test of the engine's data set */
     const nl_rotation *rotations; /* by image number, or NULL */
     uint32_t images;              /* the first so many */
-    float *probs;                 /* (images, 10) softmax, or NULL */
+    float *probs;                 /* (images, classes) softmax, or NULL */
     uint8_t *predictions;         /* (images): first largest logit, or NULL */
-    float *logits;                /* (images, 10), or NULL */
+    float *logits;                /* (images, classes), or NULL */
 } nl_eval_pass;
 
 typedef struct nl_eval_result {

@@ -8,14 +8,15 @@
 #include <stdint.h>  // uint32_t
 #include <stdio.h>   // FILE
 
-#include "normlab/error.h" // nl_error
+#include "normlab/error.h"   // nl_error
+#include "normlab/picture.h" // nl_picture
 
 struct json_t;
 
-enum { NL_MAX_LAYERS = 64, NL_MAX_KEYS = 32 };
+enum { NL_MAX_LAYERS = 64, NL_MAX_KEYS = 32, NL_SET_NAME = 32 };
 
 /* Where a key's value came from, if not from a line of the file (nl_config.lines). */
-enum { NL_FROM_DEFAULT = 0, NL_FROM_SET = -1 };
+enum { NL_FROM_DEFAULT = 0, NL_FROM_SET = -1, NL_FROM_RECORD = -2 };
 
 typedef enum nl_norm {
     NL_NORM_NONE,
@@ -54,8 +55,9 @@ typedef struct nl_config {
     char file[400];         /* for errors; empty: not read from a file */
     int lines[NL_MAX_KEYS]; /* by key of the table: line of the file, or NL_FROM_... */
     struct {
-        double mean, std; /* of the pixels / 255 */
-        double rotate;    /* degrees, 0 to 180 */
+        char set[NL_SET_NAME]; /* names the default folder, and the defaults of the picture */
+        nl_picture picture;
+        double rotate; /* degrees, 0 to 180 */
         bool shuffle;
         int batch;
     } data;
@@ -95,6 +97,9 @@ int nl_config_set(nl_config *config, const char *assignment, nl_error *err);
 /* Checks what concerns more than one key but not the network (nl_model_check, model.h).
  * nl_config_load has done it already. */
 int nl_config_check(const nl_config *config, nl_error *err);
+
+/* The shape, classes, names, mean and deviation of a set that normlab knows; false: it does not. */
+bool nl_picture_of_set(nl_picture *picture, const char *set);
 
 /* The resolved config as a JSON object (the caller owns it), and back (errors: NL_EDATA at
  * `where`). */

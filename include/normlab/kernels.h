@@ -97,14 +97,14 @@ int nl_k_counters(const nl_k_shape *s);        /* uint32_t entries */
 
 /* --- input --- */
 
-/* x[i] = table[rotated pixel] of image number slots[i] = order[step * batch + i] (order NULL: the
- * place itself), outside the image table[0]; picked[i] its label. rotations by image number, or
- * NULL. */
-int nl_k_gather(float *x /* (n,1,28,28) */, uint32_t *slots /* (n) */, uint8_t *picked /* (n) */,
-                const uint8_t *images /* (count,28,28) */, const uint8_t *labels /* (count) */,
-                const uint32_t *order /* (places) */, const nl_rotation *rotations /* (count) */,
-                const float *table /* (256) */, const nl_k_state *state, int n, int batch,
-                void *stream);
+/* x[i] = table of the rotated pixels of image number slots[i] = order[step * batch + i] (order NULL:
+ * the place itself), outside the image that of byte 0; picked[i] its label. rotations by image
+ * number, or NULL. */
+int nl_k_gather(float *x /* (n,c,h,w) */, uint32_t *slots /* (n) */, uint8_t *picked /* (n) */,
+                const uint8_t *images /* (count,c,h,w) */, const uint8_t *labels /* (count) */,
+                nl_image_shape shape, const uint32_t *order /* (places) */,
+                const nl_rotation *rotations /* (count) */, const nl_pixel_table *table,
+                const nl_k_state *state, int n, int batch, void *stream);
 
 /* --- a stage: bias, norm, ReLU, pool and dropout, as they are there --- */
 
@@ -163,7 +163,7 @@ typedef struct nl_k_outputs {
     uint8_t *predictions;  /* (places): first largest logit */
 } nl_k_outputs;
 
-/* logits = mean over hw of z + bias; classes at most 32. bias NULL: none.
+/* logits = mean over hw of z + bias; classes at most NL_MAX_CLASSES. bias NULL: none.
  * Training: out is NULL; dz is the gradient of the batch's mean loss, dbias its sum; a loss or a
  * state->penalty that is not finite raises state->stop. nl_k_update then ends the step. Evaluation:
  * dz and dbias are NULL, and the step ends here: state->step goes one on. Either writes loss, hits
@@ -173,7 +173,8 @@ int nl_k_softmax_loss(float *dz /* (n,classes,hw) */, float *dbias /* (classes) 
                       const float *z /* (n,classes,hw) */, const float *bias /* (classes) */,
                       const uint8_t *labels /* (n) */, int n, int batch, int classes, int hw,
                       void *scratch, uint32_t *counters, void *stream);
-size_t nl_k_softmax_loss_scratch(int n); /* bytes of scratch, enough for a smaller n; one counter */
+size_t nl_k_softmax_loss_scratch(int n,
+                                 int classes); /* bytes, enough for a smaller n; one counter */
 
 /* --- update: the end of a training step --- */
 

@@ -8,7 +8,7 @@
 
 #include "normlab/config.h" // nl_config, nl_layer_kind
 
-enum { NL_MAX_TENSORS = 6 * NL_MAX_LAYERS, NL_CLASSES = 10 };
+enum { NL_MAX_TENSORS = 6 * NL_MAX_LAYERS };
 
 /* What shares mean and deviation in a norm: a channel over the batch, or a group of channels of one
  * image. Engines choose by this alone, each from one table of NL_SETS rows. */
@@ -58,6 +58,7 @@ typedef struct nl_tensor {
 } nl_tensor;
 
 typedef struct nl_model {
+    nl_picture picture; /* the first layer's input; the last one ends with its classes */
     nl_layer layers[NL_MAX_LAYERS];
     int n_layers;
     nl_tensor tensors[NL_MAX_TENSORS];
@@ -69,7 +70,7 @@ typedef struct nl_model {
 } nl_model;
 
 /* Errors: NL_EUSAGE naming the layer (a kernel larger than its input, a group size that does not
- * divide, an output that is not (10, 1, 1)). A batch in training whose norm would see one value a
+ * divide, an output that is not (classes, 1, 1)). A batch in training whose norm would see one value a
  * channel or group is refused here too: `last_batch` is the smallest batch that will be trained on,
  * 0 for evaluation only. */
 int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_error *err);

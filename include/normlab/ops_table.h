@@ -78,7 +78,8 @@ void NL_OP(sgd_update)(NL_REAL *w, NL_REAL *v, const NL_REAL *dw, int64_t count,
 /* sum |w|, summed in double. */
 double NL_OP(sum_abs)(const NL_REAL *w, int64_t count);
 
-/* x[i] = table[rotated pixel] of image order[i]; outside: table[0]. rotations by image number, or
- * NULL. */
-void NL_OP(gather)(NL_REAL *x /* (n,1,28,28) */, const uint8_t *images, const uint32_t *order,
-                   const nl_rotation *rotations, const float table[256], int n);
+/* x[i] = table of the rotated pixels of image order[i]; outside: that of byte 0. rotations by image
+ * number, or NULL. */
+void NL_OP(gather)(NL_REAL *x /* (n,c,h,w) */, const uint8_t *images /* (count,c,h,w) */,
+                   nl_image_shape shape, const uint32_t *order, const nl_rotation *rotations,
+                   const nl_pixel_table *table, int n);

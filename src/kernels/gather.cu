@@ -1,6 +1,7 @@
 /* Making a batch on the device: picks the images of this step out of the data set, rotates their
- * bytes in integers (rotation.h) and turns them into floats through the pixel table. A block makes
- * one image, a thread four neighbouring pixels of it.
+ * bytes in integers (rotation.h) and turns them into floats through the table of each channel. A
+ * block makes one image, a thread four neighbouring pixels of it, and again further on where the
+ * image is larger than the block.
  */
 #include "stage.cuh" // Pack, NL_ASSERT
 
@@ -11,33 +12,50 @@ struct Gather {
     uint32_t *slots;
     uint8_t *picked;
     const uint8_t *images, *labels;
+    nl_image_shape shape;
     const uint32_t *order;
     const nl_rotation *rotations;
-    const float *table;
+    const nl_pixel_table *table;
     const nl_k_state *state;
     int batch;
 };
 
-constexpr int kQuads = NL_PIXELS / 4;
+constexpr int kMostThreads = 256;
 
-__device__ inline int source_pixel(const nl_rotation *rotation, int p) {
-    return rotation ? nl_rotation_source(*rotation, p % NL_SIDE, p / NL_SIDE) : p;
+/* The shape, known to the compiler where it is the one of most sets: a division by a constant is a
+ * multiplication. */
+template <bool Mnist> __device__ inline nl_image_shape shape_of(const Gather &g) {
+    if (!Mnist) return g.shape;
+    return {1, 28, 28};
 }
 
-template <int V> __global__ __launch_bounds__(kQuads) void gather(const Gather g) {
+/* Element `at` of an image, which may lie behind its end. */
+__device__ inline float element(const Gather &g, nl_image_shape s, const uint8_t *bytes,
+                                const nl_rotation *rotation, int at) {
+    const int pixels = s.height * s.width, c = s.channels == 1 ? 0 : at / pixels;
+    const int p = at - c * pixels, first = c * pixels;
+    const int from =
+        !rotation ? p : nl_rotation_source(*rotation, p % s.width, p / s.width, s.height, s.width);
+    return g.table->of[c][from < 0 ? 0 : bytes[first + from]];
+}
+
+/* V: floats of one write; the image's end is a multiple of it. */
+template <int V, bool Mnist>
+__global__ __launch_bounds__(kMostThreads) void gather(const Gather g) {
+    const nl_image_shape s = shape_of<Mnist>(g);
+    const int size = s.channels * s.height * s.width;
     const unsigned slot = blockIdx.x, place = g.state->step * static_cast<unsigned>(g.batch) + slot;
     const unsigned image = g.order ? g.order[place] : place;
-    const uint8_t *bytes = g.images + static_cast<size_t>(image) * NL_PIXELS;
+    const uint8_t *bytes = g.images + static_cast<size_t>(image) * static_cast<unsigned>(size);
     const nl_rotation *rotation = g.rotations ? g.rotations + image : nullptr;
-    const int first = static_cast<int>(threadIdx.x) * 4;
-    float *out = g.x + static_cast<size_t>(slot) * NL_PIXELS + first;
-    for (int i = 0; i < 4; i += V) {
-        Pack<V> x;
-        for (int j = 0; j < V; j++) {
-            const int from = source_pixel(rotation, first + i + j);
-            x.v[j] = g.table[from < 0 ? 0 : bytes[from]];
+    float *out = g.x + static_cast<size_t>(slot) * static_cast<unsigned>(size);
+    const int step = static_cast<int>(blockDim.x) * 4;
+    for (int first = static_cast<int>(threadIdx.x) * 4; first < size; first += step) {
+        for (int i = first; i < first + 4 && i < size; i += V) {
+            Pack<V> x;
+            for (int j = 0; j < V; j++) x.v[j] = element(g, s, bytes, rotation, i + j);
+            store(out + i, x);
         }
-        store(out + i, x);
     }
     if (threadIdx.x == 0) {
         g.slots[slot] = image;
@@ -48,14 +66,25 @@ template <int V> __global__ __launch_bounds__(kQuads) void gather(const Gather g
 } // namespace
 
 int nl_k_gather(float *x, uint32_t *slots, uint8_t *picked, const uint8_t *images,
-                const uint8_t *labels, const uint32_t *order, const nl_rotation *rotations,
-                const float *table, const nl_k_state *state, int n, int batch, void *stream) {
+                const uint8_t *labels, nl_image_shape shape, const uint32_t *order,
+                const nl_rotation *rotations, const nl_pixel_table *table, const nl_k_state *state,
+                int n, int batch, void *stream) {
     NL_ASSERT(x && slots && picked && images && labels && table && state && n > 0 && n <= batch);
-    const Gather g = {x, slots, picked, images, labels, order, rotations, table, state, batch};
-    if (reinterpret_cast<uintptr_t>(x) % 16 == 0) {
-        NL_LAUNCH((gather<4>), static_cast<unsigned>(n), kQuads, 0, stream, g);
+    NL_ASSERT(shape.channels > 0 && shape.channels <= NL_MAX_CHANNELS && shape.height > 0 &&
+              shape.height <= NL_MAX_SIDE && shape.width > 0 && shape.width <= NL_MAX_SIDE);
+    Gather g = {};
+    g.x = x, g.slots = slots, g.picked = picked, g.images = images, g.labels = labels;
+    g.shape = shape, g.order = order, g.rotations = rotations, g.table = table, g.state = state;
+    g.batch = batch;
+    const int size = nl_image_bytes(shape), quads = ceil_div(size, 4);
+    const int threads = quads < kMostThreads ? quads : kMostThreads;
+    const bool mnist = shape.channels == 1 && shape.height == 28 && shape.width == 28;
+    if (size % 4 || reinterpret_cast<uintptr_t>(x) % 16) {
+        NL_LAUNCH((gather<1, false>), static_cast<unsigned>(n), threads, 0, stream, g);
+    } else if (mnist) {
+        NL_LAUNCH((gather<4, true>), static_cast<unsigned>(n), threads, 0, stream, g);
     } else {
-        NL_LAUNCH((gather<1>), static_cast<unsigned>(n), kQuads, 0, stream, g);
+        NL_LAUNCH((gather<4, false>), static_cast<unsigned>(n), threads, 0, stream, g);
     }
     return launched();
 }

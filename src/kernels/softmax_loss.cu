@@ -5,9 +5,9 @@
  *
  * NaN passes: an exp of it makes the sum NaN. The prediction is the first largest logit.
  *
- * A warp takes an image, a lane a class. Each block leaves the sums of its images, in double; the
- * last block to come adds them up in the order of the blocks, writes the step's record and raises
- * the flag.
+ * A warp takes an image, a lane each K-th class: class k * 32 + lane is its k-th. Each block leaves
+ * the sums of its images, in double; the last block to come adds them up in the order of the blocks,
+ * writes the step's record and raises the flag.
  */
 #include "reduce.cuh" // last_to_come
 #include "stage.cuh"  // NL_ASSERT
@@ -15,11 +15,12 @@
 namespace {
 
 constexpr int kImages = 8; // of a block, one warp each
+constexpr int kMostPerLane = NL_MAX_CLASSES / kWarp;
+static_assert(NL_MAX_CLASSES <= kImages * kWarp, "a thread for the bias of each class");
 
-/* What a block leaves. */
+/* What a block leaves; `dbias` (classes) lies behind all parts, block by block. */
 struct HeadPart {
     double loss, hits;
-    double dbias[kWarp];
 };
 
 struct Head {
@@ -31,43 +32,68 @@ struct Head {
     const uint8_t *labels;
     int n, batch, classes, hw;
     HeadPart *parts;
+    double *dbias_parts; // (blocks, classes)
     unsigned *counter;
 };
 
-/* This lane's logit; a lane without a class has none. A running float sum over a large map would
- * lose digits. */
-__device__ inline float logit_of(const Head &h, int image) {
-    if (lane_id() >= h.classes) return 0;
-    const float *z = h.z + (image * h.classes + lane_id()) * h.hw,
-                bias = h.bias ? h.bias[lane_id()] : 0.0f;
+/* A class's logit; what is no class has none. A running float sum over a large map would lose
+ * digits. */
+__device__ inline float logit_of(const Head &h, int image, int c) {
+    if (c >= h.classes) return 0;
+    const float *z = h.z + (image * h.classes + c) * h.hw, bias = h.bias ? h.bias[c] : 0.0f;
     double sum = 0;
     for (int i = 0; i < h.hw; i++) sum += z[i] + bias;
     return static_cast<float>(sum / h.hw);
 }
 
+/* The value of a class, as every lane's: its lane has it at its place k. */
+template <int K> __device__ inline float of_class(const float (&values)[K], int c) {
+    float v = values[0];
+    for (int k = 1; k < K; k++)
+        if (c / kWarp == k) v = values[k];
+    return __shfl_sync(kAllLanes, v, c % kWarp);
+}
+
 /* The first largest, as every lane's. */
-__device__ inline int first_largest(float logit, int classes, float *largest) {
+template <int K>
+__device__ inline int first_largest(const float (&logits)[K], int classes, float *largest) {
     int best = 0;
-    *largest = __shfl_sync(kAllLanes, logit, 0);
+    *largest = of_class<K>(logits, 0);
     for (int i = 1; i < classes; i++) {
-        const float v = __shfl_sync(kAllLanes, logit, i);
+        const float v = of_class<K>(logits, i);
         if (v > *largest) best = i, *largest = v;
     }
     return best;
 }
 
+/* What of one class goes out. */
+__device__ inline void write_class(const Head &h, int image, size_t place, int c, float logit,
+                                   float p, float *slope) {
+    const size_t at = place * static_cast<unsigned>(h.classes) + static_cast<unsigned>(c);
+    if (h.out.logits) h.out.logits[at] = logit;
+    if (h.out.probs) h.out.probs[at] = p;
+    if (!h.dz) return;
+    slope[c] = (p - (c == h.labels[image] ? 1.0f : 0.0f)) / static_cast<float>(h.n);
+    float *dz = h.dz + (image * h.classes + c) * h.hw;
+    for (int i = 0; i < h.hw; i++) dz[i] = slope[c] / static_cast<float>(h.hw);
+}
+
 /* One image by one warp: its outputs, and its part of the block's sums in the warp's row of each.
  */
+template <int K>
 __device__ inline void head_image(const Head &h, int image, double *loss, int *hit, float *slope) {
     const int lane = lane_id(), label = h.labels[image];
-    const float logit = logit_of(h, image);
-    float largest;
-    const int best = first_largest(logit, h.classes, &largest);
-    const float e = lane < h.classes ? expf(logit - largest) : 0.0f;
+    float logits[K], e[K], largest;
+    for (int k = 0; k < K; k++) logits[k] = logit_of(h, image, k * kWarp + lane);
+    const int best = first_largest<K>(logits, h.classes, &largest);
     Sums<float, 1> sum;
-    sum.v[0] = e;
+    sum.v[0] = 0;
+    for (int k = 0; k < K; k++) {
+        e[k] = k * kWarp + lane < h.classes ? expf(logits[k] - largest) : 0.0f;
+        sum.v[0] += e[k];
+    }
     warp_sum(sum);
-    const float of_label = __shfl_sync(kAllLanes, logit, label), p = e / sum.v[0];
+    const float of_label = of_class<K>(logits, label);
     if (lane == 0) {
         *loss = logf(sum.v[0]) - (of_label - largest);
         *hit = best == label;
@@ -75,14 +101,10 @@ __device__ inline void head_image(const Head &h, int image, double *loss, int *h
     const size_t place = static_cast<size_t>(h.state->step) * static_cast<unsigned>(h.batch) +
                          static_cast<unsigned>(image);
     if (lane == 0 && h.out.predictions) h.out.predictions[place] = static_cast<uint8_t>(best);
-    if (lane >= h.classes) return;
-    const size_t at = place * static_cast<unsigned>(h.classes) + static_cast<unsigned>(lane);
-    if (h.out.logits) h.out.logits[at] = logit;
-    if (h.out.probs) h.out.probs[at] = p;
-    if (!h.dz) return;
-    slope[lane] = (p - (lane == label ? 1.0f : 0.0f)) / static_cast<float>(h.n);
-    float *dz = h.dz + (image * h.classes + lane) * h.hw;
-    for (int i = 0; i < h.hw; i++) dz[i] = slope[lane] / static_cast<float>(h.hw);
+    for (int k = 0; k < K; k++) {
+        const int c = k * kWarp + lane;
+        if (c < h.classes) write_class(h, image, place, c, logits[k], e[k] / sum.v[0], slope);
+    }
 }
 
 /* The last block: thread c the gradient of bias c, thread 0 of the second warp the record. */
@@ -90,7 +112,7 @@ __device__ inline void finish(const Head &h) {
     const int blocks = static_cast<int>(gridDim.x), c = static_cast<int>(threadIdx.x);
     if (h.dbias && c < h.classes) {
         double sum = 0;
-        for (int b = 0; b < blocks; b++) sum += __ldcg(&h.parts[b].dbias[c]);
+        for (int b = 0; b < blocks; b++) sum += __ldcg(&h.dbias_parts[b * h.classes + c]);
         h.dbias[c] = static_cast<float>(sum);
     }
     if (c != kWarp) return;
@@ -109,20 +131,20 @@ __device__ inline void finish(const Head &h) {
     h.state->step++;
 }
 
-__global__ __launch_bounds__(kImages *kWarp) void softmax_loss(const Head h) {
-    NL_SHARED(float, slopes, kImages *kWarp);
+template <int K> __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(const Head h) {
+    NL_SHARED(float, slopes, kImages *kWarp *K);
     NL_SHARED(double, losses, kImages);
     NL_SHARED(int, hits, kImages);
     const int first = static_cast<int>(blockIdx.x) * kImages, w = warp_id();
     const int images = h.n - first < kImages ? h.n - first : kImages;
-    if (w < images) head_image(h, first + w, losses + w, hits + w, slopes + w * kWarp);
+    if (w < images) head_image<K>(h, first + w, losses + w, hits + w, slopes + w * kWarp * K);
     __syncthreads();
     HeadPart *part = h.parts + blockIdx.x;
     const int c = static_cast<int>(threadIdx.x);
     if (h.dz && c < h.classes) {
         double sum = 0;
-        for (int i = 0; i < images; i++) sum += slopes[i * kWarp + c];
-        part->dbias[c] = sum;
+        for (int i = 0; i < images; i++) sum += slopes[i * kWarp * K + c];
+        h.dbias_parts[static_cast<int>(blockIdx.x) * h.classes + c] = sum;
     }
     if (c == kWarp) {
         part->loss = part->hits = 0;
@@ -136,8 +158,9 @@ __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(const Head h) {
 
 } // namespace
 
-size_t nl_k_softmax_loss_scratch(int n) {
-    return static_cast<size_t>(ceil_div(n, kImages)) * sizeof(HeadPart);
+size_t nl_k_softmax_loss_scratch(int n, int classes) {
+    const size_t part = sizeof(HeadPart) + static_cast<unsigned>(classes) * sizeof(double);
+    return static_cast<size_t>(ceil_div(n, kImages)) * part;
 }
 
 int nl_k_softmax_loss(float *dz, float *dbias, const nl_k_outputs *out, nl_k_record *records,
@@ -145,14 +168,20 @@ int nl_k_softmax_loss(float *dz, float *dbias, const nl_k_outputs *out, nl_k_rec
                       int n, int batch, int classes, int hw, void *scratch, uint32_t *counters,
                       void *stream) {
     NL_ASSERT(records && state && z && labels && scratch && counters && (!dbias || (dz && bias)));
-    NL_ASSERT(n > 0 && n <= batch && classes > 0 && classes <= kWarp && hw > 0 && (!dz || !out));
+    NL_ASSERT(n > 0 && n <= batch && classes > 0 && classes <= NL_MAX_CLASSES && hw > 0 &&
+              (!dz || !out));
     if (too_large(n, classes, hw)) return cudaErrorInvalidValue;
     Head h = {};
     h.dz = dz, h.dbias = dbias, h.records = records, h.state = state, h.z = z, h.bias = bias;
     if (out) h.out = *out;
     h.labels = labels, h.n = n, h.batch = batch, h.classes = classes, h.hw = hw;
+    const unsigned blocks = static_cast<unsigned>(ceil_div(n, kImages));
     h.parts = static_cast<HeadPart *>(scratch), h.counter = counters;
-    NL_LAUNCH(softmax_loss, static_cast<unsigned>(ceil_div(n, kImages)), kImages * kWarp, 0, stream,
-              h);
+    h.dbias_parts = reinterpret_cast<double *>(h.parts + blocks);
+    if (classes <= kWarp) {
+        NL_LAUNCH((softmax_loss<1>), blocks, kImages * kWarp, 0, stream, h);
+    } else {
+        NL_LAUNCH((softmax_loss<kMostPerLane>), blocks, kImages * kWarp, 0, stream, h);
+    }
     return launched();
 }

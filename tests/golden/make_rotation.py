@@ -1,22 +1,22 @@
 #!/usr/bin/python3
-"""Writes rotation.txt: what Pillow's nearest-neighbour rotation makes of synthetic 28 x 28 images.
+"""Writes rotation.txt: what Pillow's nearest-neighbour rotation makes of synthetic images.
 
-Each line: angle in degrees, image number, FNV-1a hash (64 bit) of the 784 rotated bytes. Pixel
-(x, y) of image k is 1 + (31 x + 17 y + 101 k + 7 x y) mod 255, which is never 0, so that what falls
-outside shows. Needs python3-pil.
+Each line: width, height, angle in degrees, image number, FNV-1a hash (64 bit) of the rotated bytes.
+Pixel (x, y) of image k is 1 + (31 x + 17 y + 101 k + 7 x y) mod 255, which is never 0, so that what
+falls outside shows. Needs python3-pil.
 """
 import os
 import random
 
 from PIL import Image
 
-SIDE = 28
+SIZES = [(28, 28), (8, 8), (32, 20), (5, 33)]
 
 
-def image(k):
+def image(k, width, height):
     data = bytes(1 + (31 * x + 17 * y + 101 * k + 7 * x * y) % 255
-                 for y in range(SIDE) for x in range(SIDE))
-    return Image.frombytes("L", (SIDE, SIDE), data)
+                 for y in range(height) for x in range(width))
+    return Image.frombytes("L", (width, height), data)
 
 
 def fnv1a(data):
@@ -33,10 +33,11 @@ def main():
     angles += [round(draw.uniform(-7, 7), 6) for _ in range(40)]
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rotation.txt")
     with open(path, "w", encoding="ascii") as out:
-        for i, angle in enumerate(angles):
-            k = i % 5
-            rotated = image(k).rotate(angle, resample=Image.NEAREST, fillcolor=0)
-            out.write(f"{angle!r} {k} {fnv1a(rotated.tobytes()):016x}\n")
+        for width, height in SIZES:
+            for i, angle in enumerate(angles):
+                k = i % 5
+                rotated = image(k, width, height).rotate(angle, resample=Image.NEAREST, fillcolor=0)
+                out.write(f"{width} {height} {angle!r} {k} {fnv1a(rotated.tobytes()):016x}\n")
 
 
 if __name__ == "__main__":

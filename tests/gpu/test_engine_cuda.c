@@ -44,10 +44,10 @@ typedef struct run {
 
 static void make_split(nl_split *split, uint32_t first) {
     split->count = IMAGES;
-    split->images = nl_alloc(IMAGES, NL_PIXELS, "images");
+    split->images = nl_alloc(IMAGES, IDX_PIXELS, "images");
     split->labels = nl_alloc(IMAGES, 1, "labels");
     for (uint32_t i = 0; i < IMAGES; i++) {
-        idx_set_draw(split->images + i * NL_PIXELS, first + i);
+        idx_set_draw(split->images + i * IDX_PIXELS, first + i);
         split->labels[i] = (uint8_t)((first + i) % 10);
     }
 }
@@ -83,7 +83,8 @@ static run *make_run_of(const char *net, int last, const char *norm, const char 
     make_split(&r->data.test, 1000);
     nl_epoch_order(r->order, IMAGES, SEED, 0, true);
     for (uint32_t i = 0; i < IMAGES; i++) {
-        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(SEED, 0, i, 7));
+        r->rotations[i] =
+            nl_rotation_make(nl_rotation_degrees(SEED, 0, i, 7), r->model.picture.shape);
     }
     r->spec = (nl_engine_spec){
         .config = &r->config, .model = &r->model, .data = &r->data, .seed = SEED, .threads = 1};
@@ -400,7 +401,7 @@ Test(engine_cuda, a_batch_that_the_kernels_cannot_count_is_refused) {
  */
 
 typedef struct scores {
-    float probs[IMAGES * NL_CLASSES], logits[IMAGES * NL_CLASSES];
+    float probs[IMAGES * IDX_CLASSES], logits[IMAGES * IDX_CLASSES];
     uint8_t predictions[IMAGES];
     nl_eval_result result;
 } scores;
@@ -445,7 +446,7 @@ static void check_evaluation(const char *name) {
                   b.result.loss);
         cr_assert(a.result.hits == b.result.hits);
         cr_assert(!memcmp(a.predictions, b.predictions, images));
-        for (uint32_t k = 0; k < images * NL_CLASSES; k++) {
+        for (uint32_t k = 0; k < images * IDX_CLASSES; k++) {
             cr_assert(fabsf(a.logits[k] - b.logits[k]) <= 1e-4F, "%s, pass %d, logit %u", name, i,
                       k);
             cr_assert(fabsf(a.probs[k] - b.probs[k]) <= 1e-5F);

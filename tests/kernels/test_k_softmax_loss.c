@@ -9,7 +9,7 @@
 #include "support/random.h"  // random_f64
 #include "support_device.h"
 
-enum { STEPS = 4, STEP = 2, MOST_CLASSES = 32 };
+enum { STEPS = 4, STEP = 2, MOST_CLASSES = NL_MAX_CLASSES };
 
 typedef struct head {
     int n, batch, classes, hw;
@@ -101,7 +101,7 @@ static void run(given *g, const head *h, const double *z, const double *bias, co
     nl_k_state *on = device_copy(&state, 1, sizeof state, 0);
     float *in = device_copy(z32, rows * h->hw, 4, 0), *b = device_copy(bias32, h->classes, 4, 0);
     uint8_t *l = device_copy(labels, h->n, 1, 0);
-    void *scratch = scratch_make(nl_k_softmax_loss_scratch(h->n));
+    void *scratch = scratch_make(nl_k_softmax_loss_scratch(h->n, h->classes));
     uint32_t *counters = counters_make(1);
     float *wants_dbias = training && !h->bare ? dbias : NULL;
     schedule(s);
@@ -179,11 +179,12 @@ static void check_head(const head *h) {
 }
 
 Test(k_softmax_loss, every_shape) {
-    const head cases[] = {{1, 1, 10, 1, 1, false, 0},   {1, 4, 10, 4, 1, false, 0},
-                          {7, 7, 10, 4, 3, false, 0},   {8, 16, 10, 4, 1, true, 0},
-                          {9, 9, 10, 1, 30, false, 0},  {33, 33, 10, 9, 1, false, 0},
-                          {64, 64, 10, 4, 1, false, 0}, {5, 6, 32, 3, 1, false, 0},
-                          {5, 6, 1, 3, 1, false, 0},    {3, 3, 2, 784, 1, true, 0}};
+    const head cases[] = {
+        {1, 1, 10, 1, 1, false, 0},   {1, 4, 10, 4, 1, false, 0},   {7, 7, 10, 4, 3, false, 0},
+        {8, 16, 10, 4, 1, true, 0},   {9, 9, 10, 1, 30, false, 0},  {33, 33, 10, 9, 1, false, 0},
+        {64, 64, 10, 4, 1, false, 0}, {5, 6, 32, 3, 1, false, 0},   {5, 6, 1, 3, 1, false, 0},
+        {3, 3, 2, 784, 1, true, 0},   {5, 6, 33, 3, 1, false, 0},   {9, 9, 100, 1, 3, false, 0},
+        {3, 4, 255, 2, 1, true, 0},   {17, 17, 256, 1, 5, false, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_head(&cases[i]);
 }
 

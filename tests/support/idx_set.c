@@ -8,6 +8,7 @@
 #include <sys/stat.h> // mkdir
 #include <zlib.h>     // gzopen
 
+#include "normlab/config.h"  // nl_picture_of_set
 #include "normlab/dataset.h" // nl_file_name
 #include "normlab/philox.h"  // nl_philox4x32
 
@@ -20,24 +21,30 @@ static const uint8_t SEGMENTS[10] = {0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0
 static const uint8_t BARS[7][4] = {{9, 5, 10, 2}, {17, 5, 2, 9}, {17, 14, 2, 9}, {9, 21, 10, 2},
                                    {9, 14, 2, 9}, {9, 5, 2, 9},  {9, 13, 10, 2}};
 
-void idx_set_draw(uint8_t image[NL_PIXELS], uint32_t number) {
+void idx_set_draw(uint8_t image[IDX_PIXELS], uint32_t number) {
     const nl_philox words = nl_philox4x32(number, 0, 0, 0, 28, 28);
     const int dx = (int)(words.v[0] % 5) - 2, dy = (int)(words.v[1] % 5) - 2;
     const int ink = 160 + (int)(words.v[2] % 96);
-    memset(image, 0, NL_PIXELS);
+    memset(image, 0, IDX_PIXELS);
     for (int bar = 0; bar < 7; bar++) {
         if (!(SEGMENTS[number % 10] >> bar & 1)) continue;
         for (int y = 0; y < BARS[bar][3]; y++) {
             for (int x = 0; x < BARS[bar][2]; x++) {
-                const int at = (BARS[bar][1] + dy + y) * NL_SIDE + BARS[bar][0] + dx + x;
+                const int at = (BARS[bar][1] + dy + y) * IDX_SIDE + BARS[bar][0] + dx + x;
                 image[at] = (uint8_t)ink;
             }
         }
     }
-    for (uint32_t p = 0; p < NL_PIXELS; p++) { /* a little noise, so that no two are alike */
+    for (uint32_t p = 0; p < IDX_PIXELS; p++) { /* a little noise, so that no two are alike */
         const uint32_t word = nl_philox4x32(number, p, 1, 0, 28, 28).v[0];
         if (word < 0x08000000u) image[p] = (uint8_t)(word >> 20);
     }
+}
+
+const nl_picture *idx_set_picture(void) {
+    static nl_picture mnist;
+    NL_ASSERT(nl_picture_of_set(&mnist, "mnist"));
+    return &mnist;
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -47,14 +54,14 @@ static void put_big_endian(uint8_t *to, uint32_t value) {
 }
 
 uint8_t *idx_set_content(size_t *size, uint32_t first, uint32_t count, int rank) {
-    const size_t header = rank == 3 ? 16 : 8, item = rank == 3 ? NL_PIXELS : 1;
+    const size_t header = rank == 3 ? 16 : 8, item = rank == 3 ? IDX_PIXELS : 1;
     *size = header + count * item;
     uint8_t *bytes = nl_alloc(*size, 1, "synthetic set");
     put_big_endian(bytes, 0x800u + (uint32_t)rank);
     put_big_endian(bytes + 4, count);
     if (rank == 3) {
-        put_big_endian(bytes + 8, NL_SIDE);
-        put_big_endian(bytes + 12, NL_SIDE);
+        put_big_endian(bytes + 8, IDX_SIDE);
+        put_big_endian(bytes + 12, IDX_SIDE);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (rank == 3) {

@@ -7,10 +7,15 @@
 #include <stddef.h>  // size_t
 #include <stdint.h>  // uint8_t, uint32_t
 
-#include "normlab/rotation.h" // NL_PIXELS
+#include "normlab/picture.h" // nl_picture
+
+enum { IDX_SIDE = 28, IDX_PIXELS = IDX_SIDE * IDX_SIDE, IDX_CLASSES = 10 };
+
+/* MNIST's: what these sets are read as. */
+const nl_picture *idx_set_picture(void);
 
 /* Draws image `number` of a set: its label is number % 10. The same number, the same bytes. */
-void idx_set_draw(uint8_t image[NL_PIXELS], uint32_t number);
+void idx_set_draw(uint8_t image[IDX_PIXELS], uint32_t number);
 
 /* The content of a file: rank 3 (count images, with numbers from `first`) or rank 1
  * (their labels). The caller frees. */

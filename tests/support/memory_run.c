@@ -30,10 +30,10 @@ void memory_run_open(memory_run *r, const char *config, uint32_t images, ...) {
     r->order = nl_alloc(images, sizeof *r->order, "order");
     nl_epoch_order(r->order, images, 1, 0, false);
     nl_split split = {.count = images};
-    split.images = nl_alloc(images, NL_PIXELS, "images");
+    split.images = nl_alloc(images, IDX_PIXELS, "images");
     split.labels = nl_alloc(images, 1, "labels");
     for (uint32_t i = 0; i < images; i++) {
-        idx_set_draw(split.images + (size_t)i * NL_PIXELS, i);
+        idx_set_draw(split.images + (size_t)i * IDX_PIXELS, i);
         split.labels[i] = (uint8_t)(i % 10);
     }
     r->data.train = r->data.test = split;

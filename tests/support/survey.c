@@ -169,7 +169,7 @@ static bool shrink_layers(nl_random_net *net, const nl_backend *backend) {
             if (part == 2) l->dropout = false;
             if (part == 3 && l->kernel > 1) l->kernel = 1, l->pad = 0;
             if (part == 4) l->pad = 0;
-            if (part == 5 && l->kind == NL_LAYER_CONV && l->out != NL_CLASSES) l->out = 1;
+            if (part == 5 && l->kind == NL_LAYER_CONV) l->out = 1;
             any = keep_if_failing(net, &s, backend) || any;
         }
     }

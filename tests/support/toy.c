@@ -42,7 +42,7 @@ void toy_open(toy *t) {
     NL_ASSERT(nl_config_load(&t->config, path, &err) == NL_OK);
     snprintf(path, sizeof path, "%s/data", t->dir);
     idx_set_write(path, TOY_TRAIN, TOY_TEST, false);
-    NL_ASSERT(nl_dataset_load(&t->data, path, &err) == NL_OK);
+    NL_ASSERT(nl_dataset_load(&t->data, path, &t->config.data.picture, &err) == NL_OK);
     snprintf(t->out, sizeof t->out, "%s/out", t->dir);
     t->study.backend = &nl_backend_cpu64;
     t->study.data = &t->data;

@@ -29,10 +29,10 @@ typedef struct evaluation {
     nl_dataset data;
     const nl_split *split;
     /* What came out. */
-    uint8_t *predictions;                       /* (split->count) */
-    float *logits;                              /* (split->count, NL_CLASSES), or NULL */
-    double loss;                                /* mean */
-    uint32_t confusion[NL_CLASSES][NL_CLASSES]; /* [label][prediction] */
+    uint8_t *predictions;                               /* (split->count) */
+    float *logits;                                      /* (split->count, classes), or NULL */
+    double loss;                                        /* mean */
+    uint32_t confusion[NL_MAX_CLASSES][NL_MAX_CLASSES]; /* [label][prediction] */
 } evaluation;
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -82,7 +82,7 @@ static const struct argp_option option_list[] = {
      0},
     {"data", KEY_DATA, "DIR", 0,
      "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
-     "$XDG_CACHE_HOME/normlab/mnist, else ~/.cache/normlab/mnist)",
+     "$XDG_CACHE_HOME/normlab/SET, else ~/.cache/normlab/SET, of the config's data.set)",
      0},
     {"split", KEY_SPLIT, "test|train", 0, "the images to evaluate (default: test)", 0},
     {"device", KEY_DEVICE, "D", 0, "auto, cpu, cpu64, cuda or cuda:N (default: auto)", 0},
@@ -136,14 +136,16 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     bool sealed = false;
     int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &sealed, &e->err);
     if (!rc && !sealed) nl_checkpoint_warn(e->checkpoint);
-    if (!rc) rc = nl_dataset_load_part(&e->data, e->data_dir, e->train, !e->train, &e->err);
+    if (!rc)
+        rc = nl_dataset_load_part(&e->data, e->data_dir, &model->picture, e->train, !e->train,
+                                  &e->err);
     if (!rc) {
         /* An engine has two splits; the one that is there stands in for the one not needed. */
         nl_dataset both = e->data;
         both.train = both.test = e->train ? e->data.train : e->data.test;
         e->split = &both.test;
         e->predictions = nl_alloc(e->split->count, 1, "predictions");
-        const size_t n_logits = (size_t)e->split->count * NL_CLASSES;
+        const size_t n_logits = (size_t)e->split->count * (size_t)model->picture.classes;
         if (e->logits_path) e->logits = nl_alloc(n_logits, sizeof(float), "logits");
         const int size = backend->real_size;
         const nl_state state = {.params = widen(params, model->params_size, size),
@@ -181,26 +183,30 @@ static int evaluate(evaluation *e) {
     int rc = load_network(e);
     if (rc) return rc;
     if (e->config.data.batch > MAX_BATCH) e->config.data.batch = MAX_BATCH;
+    if (!e->data_dir[0])
+        nl_dataset_default_dir(e->data_dir, sizeof e->data_dir, e->config.data.set);
     rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
     if (!rc) rc = load_and_run(e, backend, device);
     if (rc) return rc;
     for (uint32_t i = 0; i < e->split->count; i++) {
         e->confusion[e->split->labels[i]][e->predictions[i]]++;
     }
-    return e->logits_path ? eval_logits_write(e->logits_path, e->logits, e->split, &e->err) : NL_OK;
+    return e->logits_path ? eval_logits_write(e->logits_path, e->logits, e->model.picture.classes,
+                                              e->split, &e->err)
+                          : NL_OK;
 }
 
 /* ---- results -------------------------------------------------------------------------------- */
 
 static uint32_t count_label(const evaluation *e, int label) {
     uint32_t count = 0;
-    for (int k = 0; k < NL_CLASSES; k++) count += e->confusion[label][k];
+    for (int k = 0; k < e->model.picture.classes; k++) count += e->confusion[label][k];
     return count;
 }
 
 static uint32_t count_right(const evaluation *e) {
     uint32_t count = 0;
-    for (int k = 0; k < NL_CLASSES; k++) count += e->confusion[k][k];
+    for (int k = 0; k < e->model.picture.classes; k++) count += e->confusion[k][k];
     return count;
 }
 
@@ -211,10 +217,10 @@ static double percent(uint32_t part, uint32_t whole) {
 
 static void print_json(const evaluation *e) {
     json_t *per_class = json_array(), *confusion = json_array();
-    for (int label = 0; label < NL_CLASSES; label++) {
+    for (int label = 0; label < e->model.picture.classes; label++) {
         const double accuracy = percent(e->confusion[label][label], count_label(e, label));
         json_t *row = json_array();
-        for (int k = 0; k < NL_CLASSES; k++) {
+        for (int k = 0; k < e->model.picture.classes; k++) {
             json_array_append_new(row, json_integer(e->confusion[label][k]));
         }
         json_array_append_new(per_class, nl_json_number(accuracy));
@@ -237,12 +243,12 @@ static void print_text(const evaluation *e) {
     printf("loss      %.6f\n", e->loss);
     printf("accuracy  %.2f %%  (%u of %u)\n\n", percent(right, images), right, images);
     printf("label   predicted as\n       ");
-    for (int k = 0; k < NL_CLASSES; k++) printf("%7d", k);
+    for (int k = 0; k < e->model.picture.classes; k++) printf("%7d", k);
     printf("%9s%9s\n", "images", "right %");
-    for (int label = 0; label < NL_CLASSES; label++) {
+    for (int label = 0; label < e->model.picture.classes; label++) {
         const uint32_t count = count_label(e, label);
         printf("%5d  ", label);
-        for (int k = 0; k < NL_CLASSES; k++) printf("%7u", e->confusion[label][k]);
+        for (int k = 0; k < e->model.picture.classes; k++) printf("%7u", e->confusion[label][k]);
         printf("%9u", count);
         if (count)
             printf("%9.2f\n", percent(e->confusion[label][label], count));
@@ -254,7 +260,6 @@ static void print_text(const evaluation *e) {
 int nl_cmd_eval(int argc, char **argv) {
     evaluation *e = nl_alloc(1, sizeof *e, "evaluation");
     e->device_name = "auto";
-    nl_dataset_default_dir(e->data_dir, sizeof e->data_dir);
     int rc = nl_options_parse(&argp, argc, argv, e, &e->err);
     if (!rc) rc = evaluate(e);
     if (rc) {

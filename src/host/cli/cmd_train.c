@@ -52,11 +52,21 @@ static int report(const nl_study *study, nl_error *err) {
     return code;
 }
 
+/* One set for all runs: nl_study_check has seen to it. */
+static int load_data(nl_dataset *data, const nl_study *study, train_arguments *a) {
+    const nl_config *config = &study->runs[0].config;
+    if (!a->data) {
+        nl_dataset_default_dir(a->default_data, sizeof a->default_data, config->data.set);
+        a->data = a->default_data;
+    }
+    return nl_dataset_load(data, a->data, &config->data.picture, &a->err);
+}
+
 static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     int code = plan(study, a);
     if (!code) code = nl_study_check(study, &a->err);
     if (!code) code = nl_backend_select(&study->backend, &study->device, a->device, &a->err);
-    if (!code) code = nl_dataset_load(data, a->data, &a->err);
+    if (!code) code = load_data(data, study, a);
     if (!code) code = nl_study_check_data(study, &a->err);
     if (!code) code = train_arguments_make_out(a);
     if (!code) code = nl_study_train(study, &a->err);

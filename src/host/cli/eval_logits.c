@@ -20,18 +20,18 @@ int eval_logits_check(const char *path, nl_error *err) {
     return nl_hint(err, "FILE.csv gets a table, FILE.safetensors tensors");
 }
 
-static int write_table(const char *path, const float *logits, const nl_split *split,
+static int write_table(const char *path, const float *logits, int classes, const nl_split *split,
                        nl_error *err) {
     char *text = NULL;
     size_t size = 0;
     FILE *table = open_memstream(&text, &size);
     NL_ASSERT(table);
     fputs("image,label", table);
-    for (int k = 0; k < NL_CLASSES; k++) fprintf(table, ",logit_%d", k);
+    for (int k = 0; k < classes; k++) fprintf(table, ",logit_%d", k);
     for (uint32_t i = 0; i < split->count; i++) {
         fprintf(table, "\n%u,%d", i, split->labels[i]);
-        for (int k = 0; k < NL_CLASSES; k++) {
-            const float z = logits[(size_t)i * NL_CLASSES + (size_t)k];
+        for (int k = 0; k < classes; k++) {
+            const float z = logits[(size_t)i * (size_t)classes + (size_t)k];
             if (isnan(z))
                 fputs(",nan", table); /* whatever its sign */
             else
@@ -45,10 +45,11 @@ static int write_table(const char *path, const float *logits, const nl_split *sp
     return code;
 }
 
-int eval_logits_write(const char *path, const float *logits, const nl_split *split, nl_error *err) {
-    if (ends_in(path, ".csv")) return write_table(path, logits, split, err);
+int eval_logits_write(const char *path, const float *logits, int classes, const nl_split *split,
+                      nl_error *err) {
+    if (ends_in(path, ".csv")) return write_table(path, logits, classes, split, err);
     const nl_blob blobs[] = {
-        {"logits", NL_F32, 2, {split->count, NL_CLASSES}, logits},
+        {"logits", NL_F32, 2, {split->count, classes}, logits},
         {"labels", NL_U8, 1, {split->count}, split->labels},
     };
     return nl_archive_write(path, blobs, 2, NULL, err);

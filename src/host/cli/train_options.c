@@ -34,7 +34,7 @@ enum {
 static const struct argp_option option_list[] = {
     {"data", KEY_DATA, "DIR", 0,
      "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
-     "$XDG_CACHE_HOME/normlab/mnist, else ~/.cache/normlab/mnist)",
+     "$XDG_CACHE_HOME/normlab/SET, else ~/.cache/normlab/SET, of the config's data.set)",
      0},
     {"device", KEY_DEVICE, "DEVICE", 0,
      "auto, cpu, cpu64, cuda or cuda:N (default: auto; cpu64 trains in double precision: slow, for "
@@ -159,10 +159,6 @@ static int parse_list(train_arguments *a, int argc, char **argv) {
 }
 
 static void set_defaults(train_arguments *a) {
-    if (!a->data) {
-        nl_dataset_default_dir(a->default_data, sizeof a->default_data);
-        a->data = a->default_data;
-    }
     if (!a->options.out) { /* where nothing is, so that the checks find nothing */
         snprintf(a->default_out, sizeof a->default_out, "runs/%ld.new", (long)getpid());
         a->options.out = a->default_out;

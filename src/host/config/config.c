@@ -20,9 +20,11 @@ void nl_config_defaults(nl_config *config) {
     for (int i = 0; i < nl_config_key_count; i++) {
         const nl_key *key = &nl_config_keys[i];
         const nl_scalar value = {.text = key->fallback, .file = "default", .code = NL_EINTERNAL};
+        if (!key->fallback) continue;
         const int code = nl_key_parse(config, key, key->name, &value, NULL);
         NL_ASSERT(code == NL_OK);
     }
+    nl_config_take_set(config);
 }
 
 bool nl_config_is_section(const char *path) {
@@ -39,7 +41,44 @@ int nl_config_assign(nl_config *config, const char *path, const nl_scalar *value
     if (value->line > 0 && config->lines[i] > 0)
         return nl_key_fail(err, value, path, "given twice, first in line %d", config->lines[i]);
     const int code = nl_key_parse(config, &nl_config_keys[i], path, value, err);
-    if (!code) config->lines[i] = value->line;
+    if (!code) config->lines[i] = value->line > 0 ? value->line : NL_FROM_RECORD;
+    return code;
+}
+
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+nl_list nl_list_make(void) {
+    return (nl_list){nl_alloc(NL_MAX_CLASSES + 1, sizeof(nl_scalar), "list"), 0};
+}
+
+void nl_list_free(nl_list *list) {
+    for (int i = 0; i < list->count; i++) free((void *)(uintptr_t)list->items[i].text);
+    free(list->items);
+}
+
+int nl_list_add(nl_list *list, const nl_scalar *item, const char *path, nl_error *err) {
+    if (list->count > NL_MAX_CLASSES)
+        return nl_key_fail(err, item, path, "a list of more than %d", NL_MAX_CLASSES);
+    nl_scalar *copy = &list->items[list->count++];
+    *copy = *item;
+    copy->text = strdup(item->text);
+    NL_ASSERT(copy->text);
+    return NL_OK;
+}
+
+/* --- One assignment -------------------------------------------------------------------------- */
+
+/* A value that looks like a list is one where the key takes lists. */
+static int assign_text(nl_config *config, const char *path, nl_scalar *value, nl_error *err) {
+    const int i = nl_key_find(nl_config_keys, nl_config_key_count, path);
+    if (i < 0 || value->text[0] != '[' || !nl_key_takes_list(&nl_config_keys[i]))
+        return nl_config_assign(config, path, value, err);
+    nl_list list = nl_list_make();
+    int code = nl_yaml_list(&list, value, path, err);
+    value->items = list.items;
+    value->n_items = list.count;
+    if (!code) code = nl_config_assign(config, path, value, err);
+    nl_list_free(&list);
     return code;
 }
 
@@ -56,9 +95,11 @@ int nl_config_set(nl_config *config, const char *assignment, nl_error *err) {
     nl_scalar value = {.text = equals + 1, .file = "--set", .code = NL_EUSAGE};
     if (!strcmp(path, "model.layers"))
         return nl_key_fail(err, &value, path, "layers are set in the config file only");
-    const int code = nl_config_assign(config, path, &value, err);
-    if (!code) config->lines[nl_key_find(nl_config_keys, nl_config_key_count, path)] = NL_FROM_SET;
-    return code;
+    const int code = assign_text(config, path, &value, err);
+    if (code) return code;
+    config->lines[nl_key_find(nl_config_keys, nl_config_key_count, path)] = NL_FROM_SET;
+    nl_config_take_set(config);
+    return NL_OK;
 }
 
 /* --- Unknown keys ---------------------------------------------------------------------------- */
@@ -191,9 +232,37 @@ static int check_name(const nl_config *config, nl_error *err) {
                         "100, a letter or digit first, and not '" NL_REPORT_FOLDER "'");
 }
 
+/* Kernel, pad and size of a layer are bounded by the picture's larger side. */
+static int check_layer(const nl_config *config, int index, nl_error *err) {
+    const nl_layer_spec *l = &config->model.layers[index];
+    const bool conv = l->kind == NL_LAYER_CONV;
+    const int side = nl_image_side(config->data.picture.shape);
+    const struct {
+        const char *key;
+        int value, min, max;
+    } limits[] = {{"kernel", conv ? l->kernel : 1, 1, side},
+                  {"pad", conv ? l->pad : 0, 0, side - 1},
+                  {"size", l->kind == NL_LAYER_MAX_POOL ? l->size : 2, 2, side > 2 ? side : 2}};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (limits[i].value <= limits[i].max) continue;
+        char path[64];
+        const nl_scalar at = {.file = config->file[0] ? config->file : "config",
+                              .line = config->file[0] ? l->line : 0,
+                              .code = NL_EUSAGE};
+        snprintf(path, sizeof path, "model.layers[%d].%s", index + 1, limits[i].key);
+        nl_key_fail(err, &at, path, "'%d' is out of range; allowed: whole number, %d to %d",
+                    limits[i].value, limits[i].min, limits[i].max);
+        return nl_hint(err, "data.shape is [%d, %d, %d]", config->data.picture.shape.channels,
+                       config->data.picture.shape.height, config->data.picture.shape.width);
+    }
+    return NL_OK;
+}
+
 int nl_config_check(const nl_config *config, nl_error *err) {
     const char *where = config->file[0] ? config->file : "config";
-    const int code = check_name(config, err);
+    int code = check_name(config, err);
+    if (!code) code = nl_config_check_picture(config, where, err);
+    for (int i = 0; i < config->model.n_layers && !code; i++) code = check_layer(config, i, err);
     if (code) return code;
     if (config->model.n_layers == 0)
         return nl_fail(err, NL_EUSAGE, where, "model.layers: missing; a network needs layers");

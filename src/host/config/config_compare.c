@@ -16,6 +16,14 @@ static size_t size_of(nl_key_type type) {
         return sizeof(uint32_t);
     case NL_KEY_REAL:
         return sizeof(double);
+    case NL_KEY_NAME:
+        return NL_SET_NAME;
+    case NL_KEY_SHAPE:
+        return sizeof(nl_image_shape);
+    case NL_KEY_REALS:
+        return sizeof(double[NL_MAX_CHANNELS]); /* not how many were given */
+    case NL_KEY_NAMES:
+        return NL_MAX_CLASSES * NL_CLASS_NAME;
     }
     nl_abort("type of a key", __FILE__, __LINE__);
 }

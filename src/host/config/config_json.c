@@ -19,6 +19,25 @@ static json_t *norm_to_json(const nl_key *key, int norm) {
     return json_string(key->words[norm]);
 }
 
+static json_t *shape_to_json(const nl_image_shape *s) {
+    return json_pack("[iii]", s->channels, s->height, s->width);
+}
+
+static json_t *reals_to_json(const nl_by_channel *numbers) {
+    if (numbers->count == 1) return json_real(numbers->of[0]);
+    json_t *list = json_array();
+    for (int i = 0; i < numbers->count; i++)
+        NL_ASSERT(json_array_append_new(list, json_real(numbers->of[i])) == 0);
+    return list;
+}
+
+static json_t *names_to_json(const char *names) {
+    json_t *list = json_array();
+    for (int i = 0; i < NL_MAX_CLASSES && *names; i++, names += NL_CLASS_NAME)
+        NL_ASSERT(json_array_append_new(list, json_string(names)) == 0);
+    return list;
+}
+
 static json_t *value_to_json(const nl_key *key, const void *base) {
     const void *at = (const char *)base + key->offset;
     switch (key->type) {
@@ -34,6 +53,14 @@ static json_t *value_to_json(const nl_key *key, const void *base) {
         return json_string(key->words[*(const int *)at]);
     case NL_KEY_NORM:
         return norm_to_json(key, *(const int *)at);
+    case NL_KEY_NAME:
+        return json_string(at);
+    case NL_KEY_SHAPE:
+        return shape_to_json(at);
+    case NL_KEY_REALS:
+        return reals_to_json(at);
+    case NL_KEY_NAMES:
+        return names_to_json(at);
     }
     nl_abort("type of a key", __FILE__, __LINE__);
 }
@@ -132,6 +159,27 @@ static int read_layers(nl_config *config, const json_t *json, const nl_scalar *a
     return NL_OK;
 }
 
+/* A list of values. */
+static int read_list(nl_config *config, const char *path, const json_t *json, const nl_scalar *at,
+                     nl_error *err) {
+    size_t i;
+    json_t *item;
+    int code = NL_OK;
+    nl_list list = nl_list_make();
+    nl_scalar value = *at;
+    json_array_foreach(json, i, item) {
+        char text[64];
+        nl_scalar one = *at;
+        if (!code) code = scalar_of(&one, text, sizeof text, item, path, err);
+        if (!code) code = nl_list_add(&list, &one, path, err);
+    }
+    value.items = list.items;
+    value.n_items = list.count;
+    if (!code) code = nl_config_assign(config, path, &value, err);
+    nl_list_free(&list);
+    return code;
+}
+
 static int read_section(nl_config *config, json_t *json, const char *prefix, const nl_scalar *at,
                         nl_error *err) {
     const char *key;
@@ -146,6 +194,8 @@ static int read_section(nl_config *config, json_t *json, const char *prefix, con
             code = read_layers(config, item, at, err);
         } else if (nl_config_is_section(path) && json_is_object(item)) {
             code = read_section(config, item, below, at, err);
+        } else if (json_is_array(item) && strcmp(path, "name") != 0) {
+            code = read_list(config, path, item, at, err);
         } else if (!(code = scalar_of(&value, text, sizeof text, item, path, err))) {
             if (strcmp(path, "name") != 0)
                 code = nl_config_assign(config, path, &value, err);
@@ -166,6 +216,7 @@ int nl_config_from_json(nl_config *config, const json_t *json, const char *where
     /* jansson walks objects through pointers that are not const; nothing is changed */
     const int code = read_section(config, (json_t *)(uintptr_t)json, "", &at, err);
     if (code) return code;
+    nl_config_take_set(config);
     nl_error whole;
     if (!nl_config_check(config, &whole)) return NL_OK;
     return nl_key_fail(err, &at, "config", "%s: %s", whole.where, whole.what);

@@ -36,9 +36,17 @@ static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int
 
 // clang-format off
 const nl_key nl_config_keys[] = {
-    {"data.mean", NL_KEY_REAL, AT(data.mean), ANY, NULL, "0.1307",
+    {"data.set", NL_KEY_NAME, AT(data.set), ANY, NULL, "mnist",
+     "its folder in the cache; a known set has defaults for the five keys below"},
+    {"data.shape", NL_KEY_SHAPE, AT(data.picture.shape), FROM_TO(1, NL_MAX_SIDE), NULL, NULL,
+     "channels, height and width of an image"},
+    {"data.classes", NL_KEY_INT, AT(data.picture.classes), FROM_TO(2, NL_MAX_CLASSES), NULL, NULL,
+     "labels are 0 to one less"},
+    {"data.class_names", NL_KEY_NAMES, AT(data.picture.names), ANY, NULL, NULL,
+     "what they mean"},
+    {"data.mean", NL_KEY_REALS, AT(data.picture.mean), ANY, NULL, NULL,
      "mean of the pixels / 255"},
-    {"data.std", NL_KEY_REAL, AT(data.std), ABOVE(0), NULL, "0.3081",
+    {"data.std", NL_KEY_REALS, AT(data.picture.std), ABOVE(0), NULL, NULL,
      "their standard deviation"},
     {"data.rotate", NL_KEY_REAL, AT(data.rotate), FROM_TO(0, 180), NULL, "7",
      "largest rotation of a training image, degrees"},
@@ -84,12 +92,12 @@ const nl_key nl_config_keys[] = {
 #define AT(field) offsetof(nl_layer_draft, field)
 const nl_key nl_layer_keys[] = {
     {"conv", NL_KEY_INT, AT(spec.out), FROM_TO(1, 4096), NULL, NULL, "output channels"},
-    {"kernel", NL_KEY_INT, AT(spec.kernel), FROM_TO(1, 28), NULL, NULL, "its width and height"},
-    {"pad", NL_KEY_INT, AT(spec.pad), FROM_TO(0, 27), NULL, NULL, "zeros at each edge"},
+    {"kernel", NL_KEY_INT, AT(spec.kernel), FROM_TO(1, NL_MAX_SIDE), NULL, NULL, "its width and height, at most the picture's"},
+    {"pad", NL_KEY_INT, AT(spec.pad), FROM_TO(0, NL_MAX_SIDE - 1), NULL, NULL, "zeros at each edge"},
     {"norm", NL_KEY_NORM, AT(spec.norm), ANY, nl_norm_words, NULL, "then that of model.norm, or its own"},
     {"relu", NL_KEY_BOOL, AT(spec.relu), ANY, NULL, NULL, "then ReLU"},
     {"pool", NL_KEY_WORD, AT(pool), ANY, pool_words, NULL, "average: global, the last layer"},
-    {"size", NL_KEY_INT, AT(spec.size), FROM_TO(2, 28), NULL, NULL, "width, height and stride"},
+    {"size", NL_KEY_INT, AT(spec.size), FROM_TO(2, NL_MAX_SIDE), NULL, NULL, "width, height and stride"},
     {"dropout", NL_KEY_BOOL, AT(spec.dropout), ANY, NULL, NULL, "then dropout"},
 };
 #undef AT
@@ -114,22 +122,9 @@ static void words_text(char *text, size_t size, const char *const *words) {
         used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " | " : "", *words);
 }
 
-void nl_key_range(char *text, size_t size, const nl_key *key) {
-    if (key->type == NL_KEY_BOOL) {
-        snprintf(text, size, "true | false");
-        return;
-    }
-    if (key->type == NL_KEY_WORD) {
-        words_text(text, size, key->words);
-        return;
-    }
-    if (key->type == NL_KEY_NORM) {
-        char words[96];
-        words_text(words, sizeof words, key->words);
-        snprintf(text, size, "true | false | %s", words);
-        return;
-    }
-    const char *kind = key->type == NL_KEY_REAL ? "number" : "whole number";
+static void numbers_text(char *text, size_t size, const nl_key *key) {
+    const bool real = key->type == NL_KEY_REAL || key->type == NL_KEY_REALS;
+    const char *kind = real ? "number" : "whole number";
     const nl_limits *l = &key->limits;
     const nl_number min = nl_shortest(l->min), max = nl_shortest(l->max);
     if (isfinite(l->max) && l->below)
@@ -140,6 +135,42 @@ void nl_key_range(char *text, size_t size, const nl_key *key) {
         snprintf(text, size, l->above ? "%s above %s" : "%s, %s or more", kind, min.text);
     else
         snprintf(text, size, "%s", kind);
+}
+
+void nl_key_range(char *text, size_t size, const nl_key *key) {
+    char part[96];
+    switch (key->type) {
+    case NL_KEY_BOOL:
+        snprintf(text, size, "true | false");
+        break;
+    case NL_KEY_WORD:
+        words_text(text, size, key->words);
+        break;
+    case NL_KEY_NORM:
+        words_text(part, sizeof part, key->words);
+        snprintf(text, size, "true | false | %s", part);
+        break;
+    case NL_KEY_NAME:
+        snprintf(text, size, "letters, digits, - _ and ., at most %d", NL_SET_NAME - 1);
+        break;
+    case NL_KEY_SHAPE:
+        snprintf(text, size, "[1 to %d, 1 to %d, 1 to %d]", NL_MAX_CHANNELS, NL_MAX_SIDE,
+                 NL_MAX_SIDE);
+        break;
+    case NL_KEY_NAMES:
+        snprintf(text, size, "[a name a class], of at most %d bytes", NL_CLASS_NAME - 1);
+        break;
+    case NL_KEY_REALS:
+        numbers_text(part, sizeof part, key);
+        snprintf(text, size, "%s, or [one a channel]", part);
+        break;
+    default:
+        numbers_text(text, size, key);
+    }
+}
+
+bool nl_key_takes_list(const nl_key *key) {
+    return key->type == NL_KEY_SHAPE || key->type == NL_KEY_REALS || key->type == NL_KEY_NAMES;
 }
 
 int nl_key_fail(nl_error *err, const nl_scalar *at, const char *path, const char *what, ...) {

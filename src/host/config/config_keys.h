@@ -14,7 +14,11 @@ typedef enum nl_key_type {
     NL_KEY_SEED,
     NL_KEY_REAL,
     NL_KEY_WORD,
-    NL_KEY_NORM /* a layer's: true, false or a word */
+    NL_KEY_NORM,  /* a layer's: true, false or a word */
+    NL_KEY_NAME,  /* char[NL_SET_NAME]: a folder's */
+    NL_KEY_SHAPE, /* nl_image_shape: [channels, height, width] */
+    NL_KEY_REALS, /* nl_by_channel: a number, or a list of one a channel */
+    NL_KEY_NAMES  /* char[NL_MAX_CLASSES][NL_CLASS_NAME]: a list */
 } nl_key_type;
 
 /* Allowed numbers; INFINITY: no limit worth telling. */
@@ -29,7 +33,7 @@ typedef struct nl_key {
     size_t offset; /* of the value in its struct */
     nl_limits limits;
     const char *const *words; /* NL_KEY_WORD, NL_KEY_NORM: by value of the enum, closed by NULL */
-    const char *fallback;     /* the default, as text; NULL: none */
+    const char *fallback;     /* the default, as text; NULL: none, or that of data.set */
     const char *help;
 } nl_key;
 
@@ -46,14 +50,19 @@ typedef struct nl_layer_draft {
 extern const nl_key nl_layer_keys[]; /* into nl_layer_draft */
 extern const int nl_layer_key_count;
 
-/* A value as it was found: its text, and where. */
+/* A value as it was found: its text, or the values of a list, and where. */
 typedef struct nl_scalar {
     const char *text;
+    const struct nl_scalar *items; /* NULL: no list */
+    int n_items;
     bool quoted;      /* a string, which no number and no bool is */
     const char *file; /* or "--set", or what a checkpoint is called */
     int line;         /* 0: there are no lines */
     int code;         /* of the errors */
 } nl_scalar;
+
+/* Whether a list may stand for its value. */
+bool nl_key_takes_list(const nl_key *key);
 
 /* The row of that name, or -1. */
 int nl_key_find(const nl_key *keys, int count, const char *name);

@@ -15,6 +15,27 @@ bool nl_config_is_section(const char *path);
  * twice in one file, a wrong value. */
 int nl_config_assign(nl_config *config, const char *path, const nl_scalar *value, nl_error *err);
 
+/* Gives the picture what data.set has for the keys that nothing else gave. */
+void nl_config_take_set(nl_config *config);
+
+/* What nl_config_check says of the picture; `where`: for errors of defaults. */
+int nl_config_check_picture(const nl_config *config, const char *where, nl_error *err);
+
+/* A list while it is read: it owns its items, the items their texts. */
+typedef struct nl_list {
+    nl_scalar *items; /* (NL_MAX_CLASSES + 1): one more than any key takes */
+    int count;
+} nl_list;
+
+nl_list nl_list_make(void);
+void nl_list_free(nl_list *list);
+
+/* Copies an item with its text. Errors: more than any key takes. */
+int nl_list_add(nl_list *list, const nl_scalar *item, const char *path, nl_error *err);
+
+/* The items of "[1, 28, 28]", at `value`'s place. Errors: no such list. */
+int nl_yaml_list(nl_list *list, const nl_scalar *value, const char *path, nl_error *err);
+
 /* Fails with "unknown key", and the one that was probably meant as the hint. */
 int nl_config_unknown(const char *path, const nl_scalar *at, nl_error *err);
 

@@ -97,19 +97,114 @@ static int parse_norm(void *at, const nl_key *key, const char *path, const nl_sc
     return NL_OK;
 }
 
+/* A whole number or a real one, within the key's limits. */
+static int parse_number(double *number, const nl_key *key, const char *path, const nl_scalar *value,
+                        nl_error *err) {
+    const bool real = key->type == NL_KEY_REAL || key->type == NL_KEY_REALS;
+    if (value->quoted) return wrong(err, key, path, value, "a string");
+    if (!(real ? is_real(value->text) : is_whole(value->text)))
+        return wrong(err, key, path, value, real ? "not a number" : "not a whole number");
+    *number = to_double(value->text);
+    return is_within(*number, key) ? NL_OK : wrong(err, key, path, value, "out of range");
+}
+
+/* The set's name becomes that of a folder. */
+static int parse_name(char *at, const nl_key *key, const char *path, const nl_scalar *value,
+                      nl_error *err) {
+    const size_t length = strlen(value->text);
+    bool good = length > 0 && length < NL_SET_NAME && isalnum((unsigned char)value->text[0]);
+    for (const char *c = value->text; *c && good; c++)
+        good = isascii(*c) && (isalnum((unsigned char)*c) || strchr("-_.", *c));
+    if (!good) return wrong(err, key, path, value, "no name of a set");
+    memset(at, 0, NL_SET_NAME);
+    memcpy(at, value->text, length);
+    return NL_OK;
+}
+
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+static int wrong_list(nl_error *err, const nl_key *key, const char *path, const nl_scalar *value) {
+    char range[128];
+    nl_key_range(range, sizeof range, key);
+    if (!value->items) return wrong(err, key, path, value, "no list");
+    return nl_key_fail(err, value, path, "a list of %d; allowed: %s", value->n_items, range);
+}
+
+static int parse_shape(nl_image_shape *at, const nl_key *key, const char *path,
+                       const nl_scalar *value, nl_error *err) {
+    if (!value->items || value->n_items != 3) return wrong_list(err, key, path, value);
+    double number[3];
+    for (int i = 0; i < 3; i++) {
+        const int code = parse_number(&number[i], key, path, &value->items[i], err);
+        if (code) return code;
+    }
+    if (number[0] > NL_MAX_CHANNELS)
+        return wrong(err, key, path, &value->items[0], "too many channels");
+    *at = (nl_image_shape){(int)number[0], (int)number[1], (int)number[2]};
+    return NL_OK;
+}
+
+/* What is not given is like the last that is. */
+static int parse_reals(nl_by_channel *at, const nl_key *key, const char *path,
+                       const nl_scalar *value, nl_error *err) {
+    const nl_scalar *items = value->items ? value->items : value;
+    const int count = value->items ? value->n_items : 1;
+    if (count < 1 || count > NL_MAX_CHANNELS) return wrong_list(err, key, path, value);
+    nl_by_channel found = {.count = count};
+    for (int i = 0; i < NL_MAX_CHANNELS; i++) {
+        const nl_scalar *item = &items[i < count ? i : count - 1];
+        const int code = parse_number(&found.of[i], key, path, item, err);
+        if (code) return code;
+    }
+    *at = found;
+    return NL_OK;
+}
+
+static int parse_names(char at[NL_MAX_CLASSES][NL_CLASS_NAME], const nl_key *key, const char *path,
+                       const nl_scalar *value, nl_error *err) {
+    if (!value->items || value->n_items > NL_MAX_CLASSES) return wrong_list(err, key, path, value);
+    memset(at, 0, sizeof *at * NL_MAX_CLASSES);
+    for (int i = 0; i < value->n_items; i++) {
+        const nl_scalar *item = &value->items[i];
+        const size_t length = strlen(item->text);
+        if (length == 0 || length >= NL_CLASS_NAME)
+            return wrong(err, key, path, item, length ? "too long" : "no name");
+        for (const char *c = item->text; *c; c++)
+            if (iscntrl((unsigned char)*c)) return wrong(err, key, path, item, "no line of text");
+        for (int k = 0; k < i; k++)
+            if (!strcmp(at[k], item->text)) return wrong(err, key, path, item, "there twice");
+        memcpy(at[i], item->text, length);
+    }
+    return NL_OK;
+}
+
 int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scalar *value,
                  nl_error *err) {
     void *at = (char *)base + key->offset;
-    if (key->type == NL_KEY_BOOL || key->type == NL_KEY_WORD)
+    double number;
+    int code;
+    if (value->items && !nl_key_takes_list(key))
+        return nl_key_fail(err, value, path, "wants one value, not a list");
+    switch (key->type) {
+    case NL_KEY_BOOL:
+    case NL_KEY_WORD:
         return parse_word(at, key, path, value, err);
-    if (key->type == NL_KEY_NORM) return parse_norm(at, key, path, value, err);
-
-    const bool is_number = key->type == NL_KEY_REAL;
-    if (value->quoted) return wrong(err, key, path, value, "a string");
-    if (!(is_number ? is_real(value->text) : is_whole(value->text)))
-        return wrong(err, key, path, value, is_number ? "not a number" : "not a whole number");
-    const double number = to_double(value->text);
-    if (!is_within(number, key)) return wrong(err, key, path, value, "out of range");
+    case NL_KEY_NORM:
+        return parse_norm(at, key, path, value, err);
+    case NL_KEY_NAME:
+        return parse_name(at, key, path, value, err);
+    case NL_KEY_SHAPE:
+        return parse_shape(at, key, path, value, err);
+    case NL_KEY_REALS:
+        return parse_reals(at, key, path, value, err);
+    case NL_KEY_NAMES:
+        return parse_names(at, key, path, value, err);
+    case NL_KEY_INT:
+    case NL_KEY_SEED:
+    case NL_KEY_REAL:
+        break;
+    }
+    if ((code = parse_number(&number, key, path, value, err))) return code;
     if (key->type == NL_KEY_REAL)
         *(double *)at = number;
     else if (key->type == NL_KEY_SEED)

@@ -114,6 +114,50 @@ static int take_value(reader *r, const char *path, nl_scalar *value) {
     return NL_OK;
 }
 
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+/* The rest of a list, whose start is the current event. */
+static int read_list(reader *r, nl_list *list, const char *path) {
+    int code = NL_OK;
+    while (!(code = next(r)) && r->event.type != YAML_SEQUENCE_END_EVENT) {
+        nl_scalar item;
+        if ((code = take_value(r, path, &item)) || (code = nl_list_add(list, &item, path, r->err)))
+            return code;
+    }
+    return code;
+}
+
+static int assign_list(reader *r, const char *path) {
+    nl_list list = nl_list_make();
+    nl_scalar value = here(r);
+    int code = read_list(r, &list, path);
+    value.items = list.items;
+    value.n_items = list.count;
+    if (!code) code = nl_config_assign(r->config, path, &value, r->err);
+    nl_list_free(&list);
+    return code;
+}
+
+int nl_yaml_list(nl_list *list, const nl_scalar *value, const char *path, nl_error *err) {
+    nl_error inner = {0};
+    reader r = {.path = value->file, .err = &inner};
+    if (!yaml_parser_initialize(&r.parser))
+        return nl_fail(err, NL_EINTERNAL, value->file, "out of memory");
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)value->text,
+                                 strlen(value->text));
+    int code = next(&r); /* the stream starts, the document, the list */
+    for (int i = 0; i < 2 && !code; i++) code = next(&r);
+    if (!code) code = read_list(&r, list, path);
+    for (int i = 0; i < 2 && !code; i++) code = next(&r); /* the document ends, the stream */
+    const bool whole = !code && r.event.type == YAML_STREAM_END_EVENT;
+    if (r.has_event) yaml_event_delete(&r.event);
+    yaml_parser_delete(&r.parser);
+    for (int i = 0; i < list->count; i++) list->items[i].line = value->line;
+    if (whole) return NL_OK;
+    nl_key_fail(err, value, path, "'%.40s' is no list", value->text);
+    return nl_hint(err, "a list is [A, B, C]; quote it for the shell");
+}
+
 /* --- Layers ---------------------------------------------------------------------------------- */
 
 static int read_layer(reader *r, int number) {
@@ -183,6 +227,8 @@ static int read_section(reader *r, const char *prefix) {
         } else if (section) {
             snprintf(below, sizeof below, "%s.", path);
             if (!(code = enter_section(r, path))) code = read_section(r, below);
+        } else if (r->event.type == YAML_SEQUENCE_START_EVENT) {
+            code = assign_list(r, path);
         } else if (!(code = take_value(r, path, &value))) {
             code = nl_config_assign(r->config, path, &value, r->err);
         }
@@ -237,6 +283,7 @@ int nl_config_read(nl_config *config, FILE *file, const char *path, nl_error *er
     const int code = read_document(&r);
     if (r.has_event) yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
+    nl_config_take_set(config);
     return code;
 }
 

@@ -144,7 +144,7 @@ static size_t larger(size_t a, size_t b) {
 static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counters,
                            int64_t *largest) {
     *scratch = larger(nl_k_update_scratch(net->model->params_size, net->model->buffers_size),
-                      nl_k_softmax_loss_scratch(net->batch));
+                      nl_k_softmax_loss_scratch(net->batch, net->model->picture.classes));
     *counters = 1;
     *largest = 1;
     for (int i = 0; i < net->n_blocks; i++) {
@@ -169,7 +169,7 @@ static int alloc_shared(nl_cuda_net *net, nl_error *err) {
     ALLOC(net->dy, largest, "gradient of a block's output");
     ALLOC(net->slots, net->batch, "image numbers");
     ALLOC(net->picked, net->batch, "labels");
-    ALLOC(net->table, 256, "pixel table");
+    ALLOC(net->table, 1, "pixel table");
     return NL_OK;
 }
 
@@ -193,7 +193,8 @@ static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
 
 /* What the kernels cannot count is refused before anything is done. */
 static int check_batch(const nl_cuda_net *net, nl_error *err) {
-    int64_t values = NL_PIXELS; /* of one image in the largest tensor */
+    int64_t values =
+        nl_image_bytes(net->model->picture.shape); /* of one image in the largest tensor */
     const char *label = "the images";
     for (int i = 0; i < net->n_blocks; i++) {
         const nl_cuda_block *b = &net->blocks[i];
@@ -232,7 +233,10 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
     if (!code) code = make_streams(net, err);
     if (!code) code = alloc_arenas(net, err);
     if (!code) code = alloc_shared(net, err);
-    if (!code) code = alloc_tensor(&net->x, net, "the batch", "images", 1, NL_SIDE, NL_SIDE, err);
+    const nl_image_shape in_shape = net->model->picture.shape;
+    if (!code)
+        code = alloc_tensor(&net->x, net, "the batch", "images", in_shape.channels, in_shape.height,
+                            in_shape.width, err);
     const float *in = net->x;
     for (int i = 0; i < net->n_blocks && !code; i++) {
         nl_cuda_block *b = &net->blocks[i];

@@ -42,11 +42,11 @@ typedef struct nl_cuda_net {
     /* device memory */
     nl_k_arenas arenas;
     float *grads, *fresh; /* the same as in arenas, to be written */
-    float *x;             /* (batch, 1, 28, 28) */
+    float *x;             /* (batch, channels, height, width): the images */
     uint32_t *slots;      /* (batch): image numbers */
     uint8_t *picked;      /* (batch): labels */
     float *dy;            /* as large as the largest y */
-    float *table;         /* (256) */
+    nl_pixel_table *table;
     void *scratch;
     uint32_t *counters;
     void *owned[NL_CUDA_BLOCKS_MAX]; /* all of it */
@@ -73,7 +73,7 @@ int nl_cuda_form_make(nl_cuda_form *form, nl_cuda_net *net, int n, bool train, n
 
 /* Where the images of a pass come from, on the device. */
 typedef struct nl_cuda_source {
-    const uint8_t *images;        /* (count, 28, 28) */
+    const uint8_t *images;        /* (count, channels, height, width) */
     const uint8_t *labels;        /* (count) */
     const uint32_t *order;        /* (count), or NULL: file order */
     const nl_rotation *rotations; /* (count), or NULL */

@@ -55,9 +55,9 @@ static void gather(step *s) {
     nl_cuda_net *net = s->net;
     const nl_cuda_source *from = s->source;
     launched(s,
-             nl_k_gather(net->x, net->slots, net->picked, from->images, from->labels, from->order,
-                         from->rotations, net->table, from->state, s->form->n, net->batch,
-                         net->stream),
+             nl_k_gather(net->x, net->slots, net->picked, from->images, from->labels,
+                         net->model->picture.shape, from->order, from->rotations, net->table,
+                         from->state, s->form->n, net->batch, net->stream),
              "gather");
 }
 
@@ -120,7 +120,7 @@ static void loss(step *s, const nl_k_outputs *out) {
     const int status = nl_k_softmax_loss(
         s->train ? dz : NULL, s->train ? dbias : NULL, out, s->source->records, s->source->state,
         direct ? stage->z : stage->y, direct ? stage->bias : NULL, net->picked, s->form->n,
-        net->batch, NL_CLASSES, hw, net->scratch, net->counters, net->stream);
+        net->batch, net->model->picture.classes, hw, net->scratch, net->counters, net->stream);
     launched(s, status, "loss");
 }
 

@@ -106,13 +106,14 @@ static int upload(void *to, const void *from, size_t size, cudaStream_t stream, 
     } while (0)
 
 static int open_split(nl_engine *e, nl_cuda_split *split, const nl_split *host, nl_error *err) {
+    const int64_t bytes = (int64_t)host->count * nl_image_bytes(e->spec.model->picture.shape);
     split->host = host;
-    ALLOC(split->images, (int64_t)host->count * NL_PIXELS, "images of the data set");
+    ALLOC(split->images, bytes, "images of the data set");
     ALLOC(split->labels, host->count, "labels of the data set");
     ALLOC(split->rotations, host->count, "rotations");
     const cudaStream_t stream = e->net.stream;
-    int code = upload(split->images, host->images, (size_t)host->count * NL_PIXELS, stream,
-                      "copying the data set", err);
+    int code =
+        upload(split->images, host->images, (size_t)bytes, stream, "copying the data set", err);
     if (!code) code = upload(split->labels, host->labels, host->count, stream, "labels", err);
     return code;
 }
@@ -127,8 +128,9 @@ static int open_memory(nl_engine *e, nl_error *err) {
     ALLOC(e->records, e->steps, "records");
     ALLOC(e->eval_state, 1, "state");
     ALLOC(e->eval_records, most / batch + 1, "records");
-    ALLOC(e->outputs.logits, (int64_t)most * NL_CLASSES, "logits");
-    ALLOC(e->outputs.probs, (int64_t)most * NL_CLASSES, "probabilities");
+    const int64_t scores = (int64_t)most * e->spec.model->picture.classes;
+    ALLOC(e->outputs.logits, scores, "logits");
+    ALLOC(e->outputs.probs, scores, "probabilities");
     ALLOC(e->outputs.predictions, most, "predictions");
     void *host = NULL;
     int code = nl_cuda_check(cudaMallocHost(&host, e->steps * sizeof *e->arrived), "records", err);
@@ -179,11 +181,11 @@ static void engine_close(nl_engine *e) {
 static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *err) {
     nl_engine *e = nl_alloc(1, sizeof *e, "state of the CUDA engine");
     e->spec = *spec;
-    float table[256];
-    nl_pixel_table(table, spec->config->data.mean, spec->config->data.std);
+    nl_pixel_table table;
+    nl_pixel_table_make(&table, &spec->model->picture);
     int code = nl_device_open(&e->device, spec->device, err);
     if (!code) code = nl_cuda_net_open(&e->net, spec, err);
-    if (!code) code = upload(e->net.table, table, sizeof table, e->net.stream, "pixel table", err);
+    if (!code) code = upload(e->net.table, &table, sizeof table, e->net.stream, "pixel table", err);
     e->net.fork = true;
     if (!code) code = open_memory(e, err);
     if (!code) code = open_plans(e, err);

@@ -58,7 +58,8 @@ static int fetch(nl_engine *e, void *to, const void *from, size_t size, nl_error
 
 static int fetch_all(nl_engine *e, const nl_eval_pass *pass, nl_k_record *records, uint32_t steps,
                      nl_error *err) {
-    const size_t scores = (size_t)pass->images * NL_CLASSES * sizeof(float);
+    const size_t scores =
+        (size_t)pass->images * (size_t)e->net.model->picture.classes * sizeof(float);
     int code = fetch(e, records, e->eval_records, steps * sizeof *records, err);
     if (!code) code = fetch(e, pass->probs, e->outputs.probs, scores, err);
     if (!code) code = fetch(e, pass->logits, e->outputs.logits, scores, err);

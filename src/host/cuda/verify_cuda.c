@@ -149,14 +149,14 @@ static nl_k_record read_record(arena *a, const nl_k_record *device) {
 
 static void run_loss(arena *a, double *const out[], const nl_verify_case *c) {
     uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
-    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i);
+    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i, c->c);
     float *z = take_floats(a, c->in_count[0], c->in[0]);
     float *bias = take_floats(a, c->in_count[1], c->in[1]);
     float *dz = take_floats(a, c->out_count[0], NULL), *dbias = take_floats(a, c->c, NULL);
     nl_k_record *record = take(a, sizeof *record, NULL);
     nl_k_state *state = take(a, sizeof *state, NULL);
     uint8_t *on_device = take(a, (size_t)c->n, labels);
-    void *scratch = take(a, nl_k_softmax_loss_scratch(c->n), NULL);
+    void *scratch = take(a, nl_k_softmax_loss_scratch(c->n, c->c), NULL);
     uint32_t *counters = take(a, sizeof *counters, NULL);
     free(labels);
     if (a->code) return;

@@ -31,7 +31,7 @@ static const char *environment(const char *name) {
     return value && value[0] ? value : NULL;
 }
 
-void nl_dataset_default_dir(char *dir, size_t size) {
+void nl_dataset_default_dir(char *dir, size_t size, const char *set) {
     const char *data = environment("NORMLAB_DATA");
     const char *cache = environment("XDG_CACHE_HOME");
     const char *home = environment("HOME");
@@ -40,9 +40,9 @@ void nl_dataset_default_dir(char *dir, size_t size) {
     if (data) {
         snprintf(dir, size, "%s", data);
     } else if (cache) {
-        snprintf(dir, size, "%s/normlab/mnist", cache);
+        snprintf(dir, size, "%s/normlab/%s", cache, set);
     } else {
-        snprintf(dir, size, "%s/.cache/normlab/mnist", home ? home : ".");
+        snprintf(dir, size, "%s/.cache/normlab/%s", home ? home : ".", set);
     }
 }
 
@@ -106,12 +106,12 @@ static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
     return NL_EDATA;
 }
 
-static int check_labels(const nl_split *split, const char *path, nl_error *err) {
+static int check_labels(const nl_split *split, int classes, const char *path, nl_error *err) {
     for (uint32_t i = 0; i < split->count; i++) {
-        if (split->labels[i] < 10) continue;
-        nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to 9",
-                split->labels[i], i, i + 8);
-        nl_hint(err, "it is damaged, or of a set with other classes");
+        if (split->labels[i] < classes) continue;
+        nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to %d",
+                split->labels[i], i, i + 8, classes - 1);
+        nl_hint(err, "it is damaged, or of a set with other classes than data.classes says");
         return NL_EDATA;
     }
     return NL_OK;
@@ -127,8 +127,8 @@ static int load_file(nl_dataset *data, uint32_t *count, const char *dir, enum nl
     const bool images = file == NL_TRAIN_IMAGES || file == NL_TEST_IMAGES;
     uint8_t **bytes = images ? &split->images : &split->labels;
     bool missing = false;
-    const int rc =
-        nl_idx_read(bytes, count, data->sha256[file], &missing, path, images ? 3 : 1, err);
+    const int rc = nl_idx_read(bytes, count, data->sha256[file], &missing, path,
+                               images ? &data->picture.shape : NULL, err);
     return missing ? report_missing(dir, file, err) : rc;
 }
 
@@ -145,14 +145,16 @@ static int load_split(nl_dataset *data, nl_split *split, const char *dir, enum n
         nl_hint(err, "one of the two is of the other split, or of another set");
         return NL_EDATA;
     }
-    return check_labels(split, path, err);
+    return check_labels(split, data->picture.classes, path, err);
 }
 
 /* ---- the set -------------------------------------------------------------------------------- */
 
-int nl_dataset_load_part(nl_dataset *data, const char *dir, bool train, bool test, nl_error *err) {
+int nl_dataset_load_part(nl_dataset *data, const char *dir, const nl_picture *picture, bool train,
+                         bool test, nl_error *err) {
     int rc = NL_OK;
     memset(data, 0, sizeof *data);
+    data->picture = *picture;
     if (train) rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
     if (test && !rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
     if (rc)
@@ -162,8 +164,8 @@ int nl_dataset_load_part(nl_dataset *data, const char *dir, bool train, bool tes
     return rc;
 }
 
-int nl_dataset_load(nl_dataset *data, const char *dir, nl_error *err) {
-    return nl_dataset_load_part(data, dir, true, true, err);
+int nl_dataset_load(nl_dataset *data, const char *dir, const nl_picture *picture, nl_error *err) {
+    return nl_dataset_load_part(data, dir, picture, true, true, err);
 }
 
 void nl_dataset_free(nl_dataset *data) {
@@ -172,8 +174,4 @@ void nl_dataset_free(nl_dataset *data) {
     free(data->test.images);
     free(data->test.labels);
     memset(data, 0, sizeof *data);
-}
-
-void nl_pixel_table(float table[256], double mean, double std) {
-    for (int p = 0; p < 256; p++) table[p] = (float)((p / 255.0 - mean) / std);
 }

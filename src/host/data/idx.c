@@ -18,7 +18,6 @@
 #include "base/content_kind.h" // nl_content_hint
 #include "idx.h"
 #include "normlab/checkpoint.h" // nl_sha256_hex
-#include "normlab/rotation.h"   // NL_PIXELS
 
 enum { MAX_EXPANSION = 1032, GZIP_WINDOW = 16 + MAX_WBITS };
 
@@ -147,31 +146,54 @@ static uint32_t big_endian(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static int check_header(const stream *s, const uint8_t *header, int rank, uint64_t length,
+/* The layout of a file: dimensions in its header, bytes of the header and of an item. */
+typedef struct layout {
+    const nl_image_shape *shape; /* NULL: labels */
+    uint32_t rank;
+    size_t header, item;
+} layout;
+
+static layout layout_of(const nl_image_shape *shape) {
+    if (!shape) return (layout){NULL, 1, 8, 1};
+    const uint32_t rank = shape->channels > 1 ? 4 : 3;
+    return (layout){shape, rank, 4 + 4 * rank, (size_t)nl_image_bytes(*shape)};
+}
+
+static int check_shape(const stream *s, const uint8_t *header, const layout *l, nl_error *err) {
+    const nl_image_shape *want = l->shape;
+    const uint32_t channels = l->rank == 4 ? big_endian(header + 8) : 1;
+    const uint32_t rows = big_endian(header + l->header - 8),
+                   columns = big_endian(header + l->header - 4);
+    if (channels == (uint32_t)want->channels && rows == (uint32_t)want->height &&
+        columns == (uint32_t)want->width)
+        return NL_OK;
+    if (l->rank == 3)
+        nl_fail(err, NL_EDATA, s->path, "images of %u x %u at byte 8, must be %d x %d", rows,
+                columns, want->height, want->width);
+    else
+        nl_fail(err, NL_EDATA, s->path, "images of %u x %u x %u at byte 8, must be %d x %d x %d",
+                channels, rows, columns, want->channels, want->height, want->width);
+    return nl_hint(err, "data.shape of the config has to be that of the files");
+}
+
+static int check_header(const stream *s, const uint8_t *header, const layout *l, uint64_t length,
                         nl_error *err) {
-    const uint32_t magic = big_endian(header), want = 0x800u + (uint32_t)rank;
+    const uint32_t magic = big_endian(header), want = 0x800u + l->rank;
     if (magic != want) {
         return nl_fail(err, NL_EDATA, s->path, "magic number 0x%08x at byte 0, must be 0x%08x (%s)",
-                       magic, want, rank == 3 ? "images" : "labels");
+                       magic, want, l->shape ? "images" : "labels");
     }
     const uint32_t count = big_endian(header + 4);
     if (count < 1 || count > NL_MAX_IMAGES) {
         return nl_fail(err, NL_EDATA, s->path, "count %u at byte 4, must be 1 to %d", count,
                        NL_MAX_IMAGES);
     }
-    if (rank == 3) {
-        const uint32_t rows = big_endian(header + 8), columns = big_endian(header + 12);
-        if (rows != NL_SIDE || columns != NL_SIDE) {
-            nl_fail(err, NL_EDATA, s->path, "images of %u x %u at byte 8, must be %d x %d", rows,
-                    columns, NL_SIDE, NL_SIDE);
-            nl_hint(err, "sets of such images are MNIST, Fashion-MNIST, KMNIST");
-            return NL_EDATA;
-        }
-    }
+    const int rc = l->shape ? check_shape(s, header, l, err) : NL_OK;
+    if (rc) return rc;
     if (s->gzip ? length / MAX_EXPANSION > s->size : length != s->size) {
         nl_fail(err, NL_EDATA, s->path, "%s: %llu bytes, but %u %s take %llu",
                 s->size < length ? "truncated" : "too long", (unsigned long long)s->size, count,
-                rank == 3 ? "images" : "labels", (unsigned long long)length);
+                l->shape ? "images" : "labels", (unsigned long long)length);
         return hint_again(err);
     }
     return NL_OK;
@@ -200,13 +222,13 @@ static size_t read_head(stream *s, uint8_t head[NL_CONTENT_HEAD], bool *inflated
 }
 
 /* What the file seems to be instead. NULL where its beginning is as it should be. */
-static const char *describe(stream *s, int rank) {
+static const char *describe(stream *s, uint32_t rank) {
     uint8_t head[NL_CONTENT_HEAD];
     bool inflated = false;
     const size_t size = s->size > 0 ? read_head(s, head, &inflated) : 0;
     if (size == 0) return "it is empty: a download or a copy went wrong; get it again";
-    const bool idx =
-        size >= 4 && head[0] == 0 && head[1] == 0 && head[2] == 8 && (head[3] == 1 || head[3] == 3);
+    const bool idx = size >= 4 && head[0] == 0 && head[1] == 0 && head[2] == 8 &&
+                     (head[3] == 1 || head[3] == 3 || head[3] == 4);
     if (idx && s->gzip && !inflated) return "it is not compressed: take .gz off its name";
     if (idx && head[3] == rank) return NULL;
     const bool zipped = size >= 2 && head[0] == 0x1f && head[1] == 0x8b;
@@ -215,7 +237,7 @@ static const char *describe(stream *s, int rank) {
 }
 
 /* A better hint, where the file's beginning or a .gz beside it gives one. */
-static void explain(stream *s, int rank, nl_error *err) {
+static void explain(stream *s, uint32_t rank, nl_error *err) {
     char zipped[sizeof s->path + sizeof ".gz"];
     struct stat info;
     const char *kind = describe(s, rank);
@@ -231,9 +253,10 @@ static void explain(stream *s, int rank, nl_error *err) {
 /* ---- the file ------------------------------------------------------------------------------- */
 
 /* The content, header included, into *bytes of *length. */
-static int read_content(uint8_t **bytes, size_t *length, stream *s, int rank, nl_error *err) {
-    uint8_t header[16];
-    const size_t header_size = rank == 3 ? 16 : 8;
+static int read_content(uint8_t **bytes, size_t *length, stream *s, const layout *l,
+                        nl_error *err) {
+    uint8_t header[20];
+    const size_t header_size = l->header;
     size_t got = 0;
     int rc = read_bytes(s, header, header_size, &got, err);
     if (rc) return rc;
@@ -241,9 +264,8 @@ static int read_content(uint8_t **bytes, size_t *length, stream *s, int rank, nl
         nl_fail(err, NL_EDATA, s->path, "truncated: ends within the header, after %zu bytes", got);
         return hint_again(err);
     }
-    const size_t item = rank == 3 ? NL_PIXELS : 1;
-    const uint64_t size = header_size + (uint64_t)big_endian(header + 4) * item;
-    rc = check_header(s, header, rank, size, err);
+    const uint64_t size = header_size + (uint64_t)big_endian(header + 4) * l->item;
+    rc = check_header(s, header, l, size, err);
     if (rc) return rc;
 
     *length = (size_t)size;
@@ -264,16 +286,16 @@ static int read_content(uint8_t **bytes, size_t *length, stream *s, int rank, nl
 }
 
 int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing, const char *path,
-                int rank, nl_error *err) {
-    NL_ASSERT(rank == 1 || rank == 3);
+                const nl_image_shape *images, nl_error *err) {
+    const layout l = layout_of(images);
     stream *s = nl_alloc(1, sizeof *s, path);
     uint8_t *content = NULL;
     size_t length = 0;
     *missing = false;
     int rc = open_stream(s, missing, path, err);
     if (!rc) {
-        rc = read_content(&content, &length, s, rank, err);
-        if (rc == NL_EDATA) explain(s, rank, err);
+        rc = read_content(&content, &length, s, &l, err);
+        if (rc == NL_EDATA) explain(s, l.rank, err);
     }
     close_stream(s);
     if (rc) {
@@ -282,8 +304,7 @@ int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing
     }
     nl_sha256_hex(sha256, content, length);
     *count = big_endian(content + 4);
-    const size_t header_size = rank == 3 ? 16 : 8;
-    memmove(content, content + header_size, length - header_size);
+    memmove(content, content + l.header, length - l.header);
     *bytes = content;
     return NL_OK;
 }

@@ -13,7 +13,6 @@
 
 #include "config/config_keys.h" // nl_key_place
 #include "normlab/rng.h"        // nl_init_uniform
-#include "normlab/rotation.h"   // NL_SIDE
 
 static const int64_t most_elements = 1 << 24; /* of one image in one layer */
 static const int64_t most_params = 1 << 26;
@@ -183,6 +182,7 @@ static int build_layer(builder *b, int index) {
 
 int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_error *err) {
     memset(model, 0, sizeof *model);
+    model->picture = config->data.picture;
     model->n_layers = config->model.n_layers;
     model->eps = config->model.eps;
     model->norm_momentum = config->train.norm_momentum;
@@ -191,9 +191,9 @@ int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_
                  .config = config,
                  .err = err,
                  .last_batch = last_batch,
-                 .c = 1,
-                 .h = NL_SIDE,
-                 .w = NL_SIDE,
+                 .c = model->picture.shape.channels,
+                 .h = model->picture.shape.height,
+                 .w = model->picture.shape.width,
                  .rf = 1,
                  .jump = 1};
     const int last = model->n_layers - 1;
@@ -207,9 +207,9 @@ int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_
     const nl_layer *l = &model->layers[last];
     if (l->kind != NL_LAYER_AVG_POOL)
         FAIL(&b, last, "%s: the last layer has to be {pool: average}", l->label);
-    if (b.c != NL_CLASSES)
+    if (b.c != model->picture.classes)
         FAIL(&b, last, "%s: the network ends with %d channels and needs %d, one a class", l->label,
-             b.c, NL_CLASSES);
+             b.c, model->picture.classes);
     return NL_OK;
 }
 

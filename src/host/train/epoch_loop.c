@@ -29,7 +29,8 @@ static const nl_rotation *make_rotations(nl_run *run, uint32_t epoch) {
     if (degrees == 0) return NULL;
     for (uint32_t i = 0; i < run->study->data->train.count; i++)
         run->rotations[i] =
-            nl_rotation_make(nl_rotation_degrees(run->config->train.seed, epoch, i, degrees));
+            nl_rotation_make(nl_rotation_degrees(run->config->train.seed, epoch, i, degrees),
+                             run->model.picture.shape);
     return run->rotations;
 }
 
@@ -163,11 +164,11 @@ int nl_run_train_epoch(nl_run *run, nl_error *err) {
 /* --- evaluation ----------------------------------------------------------------------------- */
 
 /* Cross-entropy of one image: log sum exp - logit of the label. */
-static double cross_entropy(const float *logits /* (10) */, uint8_t label) {
+static double cross_entropy(const float *logits, int classes, uint8_t label) {
     double largest = logits[0], sum = 0;
-    for (int c = 1; c < NL_CLASSES; c++)
+    for (int c = 1; c < classes; c++)
         if (logits[c] > largest) largest = logits[c];
-    for (int c = 0; c < NL_CLASSES; c++) sum += exp(logits[c] - largest);
+    for (int c = 0; c < classes; c++) sum += exp(logits[c] - largest);
     return largest + log(sum) - logits[label];
 }
 
@@ -183,9 +184,9 @@ static double sum_batch_means(const double *losses, uint32_t images, uint32_t ba
 }
 
 int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
-    const int batch = run->config->data.batch;
+    const int batch = run->config->data.batch, classes = run->model.picture.classes;
     e->images = nl_pass_images(&run->study->options, e->split->count, batch);
-    float *logits = nl_alloc((size_t)e->images * NL_CLASSES, sizeof *logits, "logits");
+    float *logits = nl_alloc((size_t)e->images * (size_t)classes, sizeof *logits, "logits");
     double *losses = e->losses ? e->losses : nl_alloc(e->images, sizeof *losses, "losses");
     const nl_eval_pass pass = {.split = e->split,
                                .rotations =
@@ -200,7 +201,8 @@ int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
         e->loss = result.loss / e->images;
         e->accuracy = 100.0 * result.hits / e->images;
         for (uint32_t i = 0; i < e->images; i++)
-            losses[i] = cross_entropy(logits + (size_t)i * NL_CLASSES, e->split->labels[i]);
+            losses[i] =
+                cross_entropy(logits + (size_t)i * (size_t)classes, classes, e->split->labels[i]);
         e->batch_means = sum_batch_means(losses, e->images, (uint32_t)batch);
     }
     if (losses != e->losses) free(losses);

@@ -16,7 +16,8 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
     for (uint32_t i = 0; i < test->images; i++) {
         const unsigned prediction = test->predictions[i];
         fprintf(file, "%u,%u,%u,%.8g,%.8g\n", i, test->split->labels[i], prediction,
-                (double)test->probs[(size_t)i * NL_CLASSES + prediction], test->losses[i]);
+                (double)test->probs[(size_t)i * (size_t)run->model.picture.classes + prediction],
+                test->losses[i]);
     }
     NL_ASSERT(fclose(file) == 0);
     const int code =

@@ -76,6 +76,17 @@ static bool is_first(const nl_study *study, int i) {
     return i == 0 || strcmp(study->runs[i].config.name, study->runs[i - 1].config.name) != 0;
 }
 
+/* All runs of a command are trained on the same files. */
+static int check_picture(const nl_config *config, const nl_config *first, nl_error *err) {
+    const nl_picture *a = &config->data.picture, *b = &first->data.picture;
+    const bool same =
+        memcmp(&a->shape, &b->shape, sizeof a->shape) == 0 && a->classes == b->classes;
+    if (same && strcmp(config->data.set, first->data.set) == 0) return NL_OK;
+    nl_fail(err, NL_EUSAGE, config->name, "its data are not those of %s (%s)", first->name,
+            same ? "data.set" : "data.shape or data.classes");
+    return nl_hint(err, "one command trains on one set: train the others with another command");
+}
+
 int nl_study_check(const nl_study *study, nl_error *err) {
     const nl_train_options *o = &study->options;
     struct stat info;
@@ -88,6 +99,7 @@ int nl_study_check(const nl_study *study, nl_error *err) {
     int code = NL_OK;
     for (int i = 0; i < study->n_runs && !code; i++) {
         code = nl_model_build(model, &study->runs[i].config, 0, err);
+        if (!code) code = check_picture(&study->runs[i].config, &study->runs[0].config, err);
         if (!code) code = check_folder(study, &study->runs[i].config, err);
         if (!code) code = check_init(study, model, &sealed, err);
         if (!code && is_first(study, i))

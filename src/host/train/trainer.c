@@ -212,7 +212,8 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     nl_evaluation train = {.split = &data->train, .epoch = run->config->train.epochs};
     nl_evaluation test = {.split = &data->test, .epoch = -1};
     test.predictions = nl_alloc(data->test.count, sizeof *test.predictions, "predictions");
-    test.probs = nl_alloc((size_t)data->test.count * NL_CLASSES, sizeof *test.probs, "probs");
+    test.probs = nl_alloc((size_t)data->test.count * (size_t)run->model.picture.classes,
+                          sizeof *test.probs, "probs");
     test.losses = nl_alloc(data->test.count, sizeof *test.losses, "losses");
     int code = nl_run_evaluate(run, &train, err);
     if (!code) code = stopped(run, err);

@@ -79,7 +79,7 @@ typedef struct nl_evaluation {
     const nl_split *split;
     int64_t epoch;        /* whose angles rotate the images; -1: none */
     uint8_t *predictions; /* (images), or NULL */
-    float *probs;         /* (images, 10), or NULL */
+    float *probs;         /* (images, classes), or NULL */
     double *losses;       /* (images): cross-entropy of each, or NULL */
     /* The results. */
     double loss, accuracy; /* mean per image; per cent */

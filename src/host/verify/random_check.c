@@ -31,7 +31,7 @@ typedef struct trail {
     double *params, *buffers; /* after the last */
     double own_loss, loss;    /* evaluated with its own weights; with those of double precision */
     uint32_t hits;
-    double logits[NL_RANDOM_IMAGES * NL_CLASSES];
+    double *logits; /* (images, classes) */
 } trail;
 
 #define TRY(call)                                                                                  \
@@ -122,7 +122,8 @@ static int open_bench(bench *b, const nl_random_net *net, nl_error *err) {
     for (uint32_t e = 0; e < EPOCHS; e++) {
         nl_epoch_order(b->order[e], net->images, b->spec.seed, e, b->config.data.shuffle);
         for (uint32_t i = 0; i < net->images; i++)
-            b->rotations[e][i] = nl_rotation_make(nl_rotation_degrees(b->spec.seed, e, i, degrees));
+            b->rotations[e][i] = nl_rotation_make(nl_rotation_degrees(b->spec.seed, e, i, degrees),
+                                                  b->model.picture.shape);
         b->epochs[e] = (nl_epoch){.epoch = e,
                                   .lr = nl_config_lr(&b->config, (int)e),
                                   .order = b->order[e],
@@ -136,6 +137,11 @@ static void close_bench(bench *b) {
     nl_dataset_free(&b->data);
     free(b->params);
     free(b->buffers);
+}
+
+/* Of the logits of all training images. */
+static int64_t score_count(const bench *b) {
+    return (int64_t)b->net->images * b->model.picture.classes;
 }
 
 /* ---- a run -------------------------------------------------------------------------------------
@@ -173,7 +179,8 @@ static int evaluate(trail *t, nl_engine *engine, const bench *b, const trail *gi
     TRY(t->backend->evaluate(engine, &pass, &result, err));
     t->own_loss = result.loss / pass.images;
     TRY(set(engine, b, t->backend, given->params, given->buffers, err));
-    float *logits = nl_alloc((size_t)b->net->images * NL_CLASSES, sizeof *logits, "logits");
+    const int64_t scores = score_count(b);
+    float *logits = nl_alloc((size_t)scores, sizeof *logits, "logits");
     pass = (nl_eval_pass){.split = &b->data.train,
                           .rotations = b->epochs[1].rotations,
                           .images = b->net->images,
@@ -181,7 +188,7 @@ static int evaluate(trail *t, nl_engine *engine, const bench *b, const trail *gi
     const int code = t->backend->evaluate(engine, &pass, &result, err);
     t->loss = result.loss / pass.images;
     t->hits = result.hits;
-    for (uint32_t i = 0; i < b->net->images * NL_CLASSES; i++) t->logits[i] = (double)logits[i];
+    for (int64_t i = 0; i < scores; i++) t->logits[i] = (double)logits[i];
     free(logits);
     return code;
 }
@@ -206,6 +213,7 @@ static trail *make_trail(const bench *b, const nl_backend *backend) {
     t->left = numbers(b->model.params_size + b->model.buffers_size);
     t->params = numbers(b->model.params_size);
     t->buffers = numbers(b->model.buffers_size);
+    t->logits = numbers(score_count(b));
     return t;
 }
 
@@ -213,6 +221,7 @@ static void free_trail(trail *t) {
     free(t->left);
     free(t->params);
     free(t->buffers);
+    free(t->logits);
     free(t);
 }
 
@@ -262,7 +271,7 @@ static double far(const double *a, const double *b, int64_t count, double *large
 
 static int compare_evaluation(const bench *b, const trail *got, const trail *plain,
                               const trail *want, nl_error *err) {
-    const int64_t count = (int64_t)b->net->images * NL_CLASSES;
+    const int64_t count = score_count(b);
     double largest = 0;
     const double error = far(got->logits, want->logits, count, &largest);
     const double bound = nl_verify_bound(far(plain->logits, want->logits, count, NULL), largest);

@@ -7,8 +7,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 
-#include "normlab/philox.h"   // nl_philox4x32
-#include "normlab/rotation.h" // NL_SIDE
+#include "normlab/philox.h" // nl_philox4x32
 
 /* ---- the table of keys -------------------------------------------------------------------------
  */
@@ -64,6 +63,8 @@ typedef struct dice {
 } dice;
 
 enum { DICE_KEY = 101 };
+
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 /* Multiply-adds of networks whose images are few too. */
 enum { CHEAP = 10000 };
@@ -205,7 +206,7 @@ static void draw_layers(nl_random_net *net, dice *d, dice *mix, int64_t macs) {
               batch = atoi(value_of(net, "data.batch"));
     const int left = (int)net->images % batch;
     shape s = {.c = 1,
-               .side = NL_SIDE,
+               .side = SIDE,
                .macs = macs,
                .smallest = left && net->steps * (uint32_t)batch > net->images ? left : batch};
     int last =
@@ -335,31 +336,32 @@ static void draw_image(uint8_t *image, uint32_t seed, uint32_t number) {
     dice d = {seed, 1000000 + number * 10000};
     const int kind = roll(&d, 8), level = roll(&d, 256);
     const int constant = kind == 1 ? level : 0;
-    memset(image, kind == 0 ? 255 : constant, NL_PIXELS);
+    memset(image, kind == 0 ? 255 : constant, PIXELS);
     if (kind < 3) return; /* white, one grey, black */
-    for (int i = 0; kind == 3 && i < NL_PIXELS; i++) image[i] = (uint8_t)(255 * roll(&d, 2));
-    for (int i = 0; kind == 4 && i < NL_PIXELS; i++) image[i] = (uint8_t)roll(&d, 256);
+    for (int i = 0; kind == 3 && i < PIXELS; i++) image[i] = (uint8_t)(255 * roll(&d, 2));
+    for (int i = 0; kind == 4 && i < PIXELS; i++) image[i] = (uint8_t)roll(&d, 256);
     for (int bar = 0; kind > 4 && bar < 4; bar++) {
         const int left = roll(&d, 22), top = roll(&d, 22), ink = between(&d, 100, 300);
         const int width = between(&d, 1, 14), height = between(&d, 1, 14);
-        for (int y = top; y < smaller(top + height, NL_SIDE); y++)
-            for (int x = left; x < smaller(left + width, NL_SIDE); x++)
-                image[y * NL_SIDE + x] = (uint8_t)smaller(ink + roll(&d, 20), 255);
+        for (int y = top; y < smaller(top + height, SIDE); y++)
+            for (int x = left; x < smaller(left + width, SIDE); x++)
+                image[y * SIDE + x] = (uint8_t)smaller(ink + roll(&d, 20), 255);
     }
 }
 
 static void draw_split(nl_split *split, uint32_t seed, uint32_t first, uint32_t count) {
     split->count = count;
-    split->images = nl_alloc(count, NL_PIXELS, "images");
+    split->images = nl_alloc(count, PIXELS, "images");
     split->labels = nl_alloc(count, 1, "labels");
     for (uint32_t i = 0; i < count; i++) {
-        draw_image(split->images + i * NL_PIXELS, seed, first + i);
-        split->labels[i] = (uint8_t)((first + i) * 7 % NL_CLASSES);
+        draw_image(split->images + i * PIXELS, seed, first + i);
+        split->labels[i] = (uint8_t)((first + i) * 7 % CLASSES);
     }
 }
 
 void nl_random_net_data(nl_dataset *data, const nl_random_net *net) {
     memset(data, 0, sizeof *data);
+    NL_ASSERT(nl_picture_of_set(&data->picture, "mnist"));
     draw_split(&data->train, net->seed, 0, net->images);
     draw_split(&data->test, net->seed, 100, net->tests);
 }

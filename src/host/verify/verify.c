@@ -36,9 +36,10 @@ static const nl_conv_shape convs[] = {{3, 1, 28, 28, 96, 5, 2},  {2, 96, 28, 28,
                                       {3, 8, 6, 6, 16, 3, 0},    {7, 16, 4, 4, 10, 3, 0}};
 
 static const struct {
-    int n, h, w;
+    int n, c, h, w;
     double sigma;
-} losses[] = {{64, 2, 2, 1}, {1, 1, 1, 3}, {33, 3, 2, 100}};
+} losses[] = {{64, 10, 2, 2, 1}, {1, 10, 1, 1, 3},  {33, 10, 3, 2, 100},
+              {5, 2, 3, 3, 1},   {9, 100, 2, 1, 3}, {3, 256, 1, 1, 10}};
 
 static const int64_t updates[] = {1, 37, 9426};
 
@@ -269,8 +270,11 @@ static int check_convs(table *t, nl_error *err) {
 static int check_rest(table *t, nl_error *err) {
     int code = NL_OK;
     for (int i = 0; i < COUNT(losses) && !code; i++) {
-        nl_verify_case v = {
-            .op = NL_V_LOSS, .n = losses[i].n, .c = NL_CLASSES, .h = losses[i].h, .w = losses[i].w};
+        nl_verify_case v = {.op = NL_V_LOSS,
+                            .n = losses[i].n,
+                            .c = losses[i].c,
+                            .h = losses[i].h,
+                            .w = losses[i].w};
         const int64_t count = (int64_t)v.n * v.c * v.h * v.w;
         fill(&v, 0, count, 0, losses[i].sigma);
         fill(&v, 1, v.c, 0, 0.3);

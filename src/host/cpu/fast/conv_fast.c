@@ -33,8 +33,7 @@ static int *make_taps(int k, int channels, int cp, int width) {
 }
 
 void nl_conv_fast_init(nl_conv_fast *conv, nl_conv_shape s, bool first) {
-    NL_ASSERT(!first || s.c == 1);
-    const int cpi = first ? 1 : nl_pad8(s.c), cpo = nl_pad8(s.o);
+    const int cpi = first ? s.c : nl_pad8(s.c), cpo = nl_pad8(s.o);
     *conv = (nl_conv_fast){.ci = s.c,
                            .cpi = cpi,
                            .h = s.h,

@@ -5,7 +5,7 @@
  * Layout: an image's activations are [pixel][channel] with the channels padded to a multiple of 8
  * (`cp`), the padding zero: a vector holds 8 channels of one pixel, every norm's statistics are
  * sums over pixels lane by lane, and all three directions of a convolution become the same register
- * tile (tile.h). The network's input, with one channel, is not padded.
+ * tile (tile.h). The network's input, with few channels, is not padded.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ static inline int nl_pad8(int channels) {
 /* ---- Convolution (conv_fast.c) ---- */
 
 typedef struct nl_conv_fast {
-    int ci, cpi, h, w; /* input; cpi = ci = 1 for the network's input */
+    int ci, cpi, h, w; /* input; cpi = ci for the network's input */
     int co, cpo, oh, ow;
     int k, pad;
     int *tap;      /* (k*k*ci) offset of each tap in the padded input */

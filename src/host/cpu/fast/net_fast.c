@@ -60,8 +60,11 @@ static void lay_out(nl_engine *e) {
             (nl_layer_fast){.layer = l, .hw = l->out_h * l->out_w, .cp = nl_pad8(l->out_c)};
     }
     nl_program_fast_init(e);
-    e->input_cp = model->layers[0].kind == NL_LAYER_CONV ? 1 : nl_pad8(model->layers[0].in_c);
-    put(e, &e->input, NL_PIXELS * e->input_cp);
+    const nl_image_shape shape = model->picture.shape;
+    const bool conv = model->layers[0].kind == NL_LAYER_CONV;
+    e->input_cp = conv ? shape.channels : nl_pad8(shape.channels);
+    if (e->input_cp > 1) e->scratch_floats = (nl_image_bytes(shape) + 15) / 16 * 16; /* planes */
+    put(e, &e->input, (int64_t)nl_image_pixels(shape) * e->input_cp);
     for (int i = 0; i < model->n_layers; i++) put_layer(e, i);
 }
 
@@ -144,7 +147,7 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     e->records = nl_alloc(train / (size_t)batch + 1, sizeof *e->records, "step records");
     e->losses = nl_alloc(most, sizeof *e->losses, "losses");
     e->hits = nl_alloc(most, 1, "hits");
-    nl_pixel_table(e->table, spec->config->data.mean, spec->config->data.std);
+    nl_pixel_table_make(&e->table, &model->picture);
 }
 
 void nl_net_fast_free(nl_engine *e) {

@@ -104,7 +104,7 @@ struct nl_engine {
     float *kept, *desks; /* tensors that stay with an image (rows, ...), or with a thread */
     int64_t kept_floats, desk_floats;
     nl_place input;
-    int input_cp;   /* floats a pixel: 1 for a convolution, else padded like all channels */
+    int input_cp;   /* floats a pixel: of a convolution its channels, else padded like all others */
     float *scratch; /* (threads, scratch_floats) */
     int64_t scratch_floats;
     float *partials; /* (chunks, partial_floats) */
@@ -112,7 +112,7 @@ struct nl_engine {
     float *cell_memory;
 
     float *params, *momentum, *buffers, *gradient, *fresh; /* fresh: buffers after this step */
-    float table[256];
+    nl_pixel_table table;
 
     uint32_t *order; /* of the epoch */
     nl_rotation *rotations;

@@ -28,13 +28,14 @@ static float *out(const nl_pass *p, const nl_desk *d, uint32_t tensor) {
 
 static void op_input(const nl_pass *p, const nl_desk *d) {
     float *x = out(p, d, NL_BELOW(NL_Y));
-    nl_gather_f32(x, p->split->images, &d->image, p->rotations, p->e->table, 1);
-    const int cp = p->e->input_cp;
-    for (int q = NL_PIXELS - 1; q >= 0 && cp > 1; q--) { /* apart, from the end */
-        const float value = x[q];
-        memset(x + q * cp, 0, sizeof *x * (size_t)cp);
-        x[q * cp] = value;
-    }
+    const nl_image_shape shape = p->e->model->picture.shape;
+    const int cp = p->e->input_cp, pixels = nl_image_pixels(shape);
+    float *planes = cp == 1 ? x : d->scratch;
+    nl_gather_f32(planes, p->split->images, shape, &d->image, p->rotations, &p->e->table, 1);
+    if (cp == 1) return;
+    for (int q = 0; q < pixels; q++)
+        for (int c = 0; c < cp; c++)
+            x[q * cp + c] = c < shape.channels ? planes[c * pixels + q] : 0;
 }
 
 static void op_conv(const nl_pass *p, const nl_desk *d, int i) {
@@ -81,29 +82,30 @@ static void op_pool(const nl_pass *p, const nl_desk *d, int i) {
 static void op_loss(const nl_pass *p, const nl_desk *d, int i) {
     nl_engine *e = p->e;
     const nl_layer *l = &e->model->layers[i];
-    const int hw = l->in_h * l->in_w, cp = nl_pad8(l->in_c);
+    const int hw = l->in_h * l->in_w, classes = l->in_c, cp = nl_pad8(classes);
     const float *x = in(p, d, NL_BELOW(NL_Y));
-    double sums[NL_CLASSES] = {0}; /* a running float sum over a large map would lose digits */
-    float logits[NL_CLASSES], probs[NL_CLASSES], gradient[NL_CLASSES];
+    double sums[NL_MAX_CLASSES]; /* a running float sum over a large map would lose digits */
+    float logits[NL_MAX_CLASSES], probs[NL_MAX_CLASSES], gradient[NL_MAX_CLASSES];
+    for (int c = 0; c < classes; c++) sums[c] = 0;
     for (int q = 0; q < hw; q++)
-        for (int c = 0; c < NL_CLASSES; c++) sums[c] += (double)x[q * cp + c];
-    for (int c = 0; c < NL_CLASSES; c++) logits[c] = (float)(sums[c] / hw);
+        for (int c = 0; c < classes; c++) sums[c] += (double)x[q * cp + c];
+    for (int c = 0; c < classes; c++) logits[c] = (float)(sums[c] / hw);
     uint8_t prediction;
     uint32_t hits;
     e->losses[d->place] = nl_softmax_loss_f32(probs, gradient, &prediction, &hits, logits,
-                                              p->split->labels + d->image, 1, NL_CLASSES);
+                                              p->split->labels + d->image, 1, classes);
     e->hits[d->place] = (uint8_t)hits;
     if (p->training) {
         float *g = out(p, d, NL_BELOW(NL_G));
         memset(g, 0, sizeof *g * (size_t)(hw * cp));
         for (int q = 0; q < hw; q++)
-            for (int c = 0; c < NL_CLASSES; c++)
-                g[q * cp + c] = gradient[c] / (float)(p->count * hw);
+            for (int c = 0; c < classes; c++) g[q * cp + c] = gradient[c] / (float)(p->count * hw);
     } else {
         const nl_eval_pass *w = p->wanted;
-        const size_t at = (size_t)d->place * NL_CLASSES;
-        if (w->probs) memcpy(w->probs + at, probs, sizeof probs);
-        if (w->logits) memcpy(w->logits + at, logits, sizeof logits);
+        const size_t at = (size_t)d->place * (size_t)classes,
+                     size = sizeof *probs * (size_t)classes;
+        if (w->probs) memcpy(w->probs + at, probs, size);
+        if (w->logits) memcpy(w->logits + at, logits, size);
         if (w->predictions) w->predictions[d->place] = prediction;
     }
 }

@@ -16,7 +16,7 @@
 struct nl_engine {
     nl_engine_spec spec;
     plain_net net;
-    float table[256];        /* of the pixels */
+    nl_pixel_table table;
     nl_state state;          /* of reals */
     real *grads;             /* (params_size) */
     real *next_buffers;      /* (buffers_size) */
@@ -51,12 +51,13 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     e->spec = *spec;
     const uint32_t batch = batch_size(e);
     OP(net_open)(&e->net, model, (int)batch);
-    nl_pixel_table(e->table, spec->config->data.mean, spec->config->data.std);
+    nl_pixel_table_make(&e->table, &model->picture);
     e->state = nl_state_alloc(model, sizeof(real));
     e->grads = memory(model->params_size, sizeof(real));
     e->next_buffers = memory(model->buffers_size, sizeof(real));
-    e->probs = memory((int64_t)batch * NL_CLASSES, sizeof(real));
-    e->dlogits = memory((int64_t)batch * NL_CLASSES, sizeof(real));
+    const int64_t scores = (int64_t)batch * model->picture.classes;
+    e->probs = memory(scores, sizeof(real));
+    e->dlogits = memory(scores, sizeof(real));
     e->labels = memory(batch, 1);
     e->places = memory(batch, sizeof *e->places);
     e->order = memory(images, sizeof *e->order);
@@ -105,7 +106,8 @@ static int engine_begin_epoch(nl_engine *e, const nl_epoch *epoch, nl_error *err
 /* Fills the net's input and the labels with images[0 .. n). */
 static void load(nl_engine *e, const nl_split *split, const uint32_t *images,
                  const nl_rotation *rotations, int n) {
-    OP(gather)(e->net.x, split->images, images, rotations, e->table, n);
+    OP(gather)
+    (e->net.x, split->images, e->spec.model->picture.shape, images, rotations, &e->table, n);
     for (int i = 0; i < n; i++) e->labels[i] = split->labels[images[i]];
 }
 
@@ -136,7 +138,7 @@ static void train_step(nl_engine *e, uint32_t step) {
     const real *logits = OP(net_forward)(&e->net, e->state.params, e->next_buffers, b);
     record->images = n;
     record->loss = OP(softmax_loss)(NULL, e->dlogits, NULL, &record->hits, logits, e->labels, b.n,
-                                    NL_CLASSES) /
+                                    model->picture.classes) /
                    n;
     const double l1 = e->spec.config->train.l1;
     record->penalty = l1 > 0 ? l1 * OP(sum_abs)(e->state.params, model->params_size) : 0;
@@ -170,13 +172,14 @@ static void evaluate_batch(nl_engine *e, const nl_eval_pass *pass, nl_eval_resul
     load(e, pass->split, e->places, pass->rotations, n);
     const net_batch b = {.train = false, .n = n};
     const real *logits = OP(net_forward)(&e->net, e->state.params, e->state.buffers, b);
+    const int classes = e->spec.model->picture.classes;
     uint32_t hits = 0;
     result->loss +=
         OP(softmax_loss)(e->probs, NULL, pass->predictions ? pass->predictions + first : NULL,
-                         &hits, logits, e->labels, n, NL_CLASSES);
+                         &hits, logits, e->labels, n, classes);
     result->hits += hits;
-    const size_t at = (size_t)first * NL_CLASSES;
-    for (int i = 0; i < n * NL_CLASSES; i++) {
+    const size_t at = (size_t)first * (size_t)classes;
+    for (int i = 0; i < n * classes; i++) {
         if (pass->probs) pass->probs[at + (size_t)i] = (float)e->probs[i];
         if (pass->logits) pass->logits[at + (size_t)i] = (float)logits[i];
     }

@@ -64,11 +64,12 @@ void OP(net_diagnose)(char *text, size_t size, const nl_engine_spec *spec, const
     const size_t buffers_size = (size_t)spec->model->buffers_size;
     real *buffers = nl_alloc(buffers_size, sizeof *buffers, "copy of the running values");
     memcpy(buffers, state->buffers, buffers_size * sizeof *buffers);
-    float table[256];
-    nl_pixel_table(table, spec->config->data.mean, spec->config->data.std);
+    nl_pixel_table table;
+    nl_pixel_table_make(&table, &spec->model->picture);
     plain_net net;
     OP(net_open)(&net, spec->model, b.n);
-    OP(gather)(net.x, train->images, b.images, epoch->rotations, table, b.n);
+    OP(gather)
+    (net.x, train->images, spec->model->picture.shape, b.images, epoch->rotations, &table, b.n);
     OP(net_forward)(&net, state->params, buffers, b);
     if (!in_layers(text, size, &net, b))
         snprintf(text, size,

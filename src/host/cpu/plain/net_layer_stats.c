@@ -68,17 +68,18 @@ static void run_step(plain_net *net, real *grads, const nl_engine_spec *spec, co
                      const real *running_values, int n) {
     const nl_split *train = &spec->data->train;
     const size_t size = (size_t)net->model->buffers_size;
+    const int classes = net->model->picture.classes;
     uint32_t *images = nl_alloc((size_t)n, sizeof *images, "numbers of images"), hits;
-    real *dlogits = nl_alloc((size_t)n * NL_CLASSES, sizeof *dlogits, "gradient of the logits");
+    real *dlogits = nl_alloc((size_t)(n * classes), sizeof *dlogits, "gradient of the logits");
     real *buffers = nl_alloc(size, sizeof *buffers, "copy of the running values");
-    float table[256];
+    nl_pixel_table table;
     for (int i = 0; i < n; i++) images[i] = (uint32_t)i;
     memcpy(buffers, running_values, size * sizeof *buffers);
-    nl_pixel_table(table, spec->config->data.mean, spec->config->data.std);
-    OP(gather)(net->x, train->images, images, NULL, table, n);
+    nl_pixel_table_make(&table, &net->model->picture);
+    OP(gather)(net->x, train->images, net->model->picture.shape, images, NULL, &table, n);
     const net_batch b = {.train = true, .n = n, .seed = spec->seed, .images = images};
     const real *logits = OP(net_forward)(net, params, buffers, b);
-    OP(softmax_loss)(NULL, dlogits, NULL, &hits, logits, train->labels, n, NL_CLASSES);
+    OP(softmax_loss)(NULL, dlogits, NULL, &hits, logits, train->labels, n, classes);
     OP(net_backward)(net, grads, dlogits, params, b);
     free(buffers);
     free(dlogits);

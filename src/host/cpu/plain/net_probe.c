@@ -61,15 +61,17 @@ probe *OP(probe_open)(const nl_engine_spec *spec, const float *params, const flo
     p->buffers = copy(buffers, model->buffers_size);
     p->grads = numbers(model->params_size);
     p->momentum = numbers(model->params_size);
-    p->dlogits = numbers((int64_t)n * NL_CLASSES);
+    p->dlogits = numbers((int64_t)n * model->picture.classes);
     OP(net_open)(&p->net, model, (int)n);
     keep_more(&p->net);
-    float table[256];
+    nl_pixel_table table;
     uint32_t hits;
-    nl_pixel_table(table, spec->config->data.mean, spec->config->data.std);
-    OP(gather)(p->net.x, train->images, p->images, epoch->rotations, table, (int)n);
+    nl_pixel_table_make(&table, &model->picture);
+    OP(gather)
+    (p->net.x, train->images, model->picture.shape, p->images, epoch->rotations, &table, (int)n);
     const real *logits = OP(net_forward)(&p->net, p->params, p->buffers, p->batch);
-    (void)OP(softmax_loss)(NULL, p->dlogits, NULL, &hits, logits, labels, (int)n, NL_CLASSES);
+    (void)OP(softmax_loss)(NULL, p->dlogits, NULL, &hits, logits, labels, (int)n,
+                           model->picture.classes);
     free(labels);
     return p;
 }
@@ -183,9 +185,9 @@ void OP(probe_step)(double *left, probe *p, const nl_flip *flips, int count) {
 }
 
 void OP(probe_share)(double *grads, probe *p, int image) {
-    real *dlogits = numbers((int64_t)p->batch.n * NL_CLASSES);
-    const int64_t at = (int64_t)image * NL_CLASSES;
-    memcpy(dlogits + at, p->dlogits + at, NL_CLASSES * sizeof *dlogits);
+    const int64_t classes = p->spec->model->picture.classes, at = image * classes;
+    real *dlogits = numbers(p->batch.n * classes);
+    memcpy(dlogits + at, p->dlogits + at, (size_t)classes * sizeof *dlogits);
     OP(net_backward)(&p->net, p->grads, dlogits, p->params, p->batch);
     for (int64_t i = 0; i < p->spec->model->params_size; i++) grads[i] = (double)p->grads[i];
     free(dlogits);

@@ -117,7 +117,7 @@ static void loss(double *const out[], const nl_verify_case *c) {
     real *dz = buffer(c->out_count[0]), *dbias = buffer(c->c);
     uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
     uint32_t hits = 0;
-    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i);
+    for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i, c->c);
     for (int64_t i = 0; i < c->in_count[0]; i++) z[i] += (real)c->in[1][i / hw % c->c];
     OP(pool_avg_forward)(logits, z, c->n, c->c, hw);
     const double sum = OP(softmax_loss)(NULL, dlogits, NULL, &hits, logits, labels, c->n, c->c);

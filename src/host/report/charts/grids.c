@@ -41,12 +41,13 @@ const nl_seed_run *nl_grid_run(const nl_variant *variant) {
 static bool load_images(nl_dataset *data, const nl_seed_run *run) {
     const char *images = nl_file_name(NL_TEST_IMAGES);
     char dir[4096];
-    nl_dataset_default_dir(dir, sizeof dir);
+    const nl_picture *picture = &run->config.data.picture;
+    nl_dataset_default_dir(dir, sizeof dir, run->config.data.set);
     const json_t *options = json_object_get(run->info, "options");
     const char *noted = json_string_value(json_object_get(options, "data"));
     nl_error err = {0};
-    if (nl_dataset_load_part(data, noted ? noted : dir, false, true, &err) != NL_OK &&
-        nl_dataset_load_part(data, dir, false, true, &err) != NL_OK) {
+    if (nl_dataset_load_part(data, noted ? noted : dir, picture, false, true, &err) != NL_OK &&
+        nl_dataset_load_part(data, dir, picture, false, true, &err) != NL_OK) {
         nl_warn(err.where, "%s: no grids of misclassified images", err.what);
         return false;
     }
@@ -113,13 +114,15 @@ static void name_others(char *text, size_t size, const nl_figures *figures, cons
 
 static void write_pixels(const nl_variant *variant, const nl_guess *errors, int n,
                          const nl_dataset *data, const char *dir) {
+    const nl_image_shape shape = data->picture.shape;
     nl_script pixels;
     nl_script_open(&pixels);
     for (int i = 0; i < n; i++) {
-        const uint8_t *image = data->test.images + (size_t)errors[i].image * NL_PIXELS;
+        const uint8_t *image =
+            data->test.images + (size_t)errors[i].image * (size_t)nl_image_bytes(shape);
         fprintf(pixels.out, "%s# test image %u\n", i ? "\n\n" : "", errors[i].image);
-        for (int p = 0; p < NL_PIXELS; p++)
-            fprintf(pixels.out, "%d%c", image[p], (p + 1) % NL_SIDE ? ' ' : '\n');
+        for (int p = 0; p < nl_image_pixels(shape); p++)
+            fprintf(pixels.out, "%d%c", image[p], (p + 1) % shape.width ? ' ' : '\n');
     }
     /* below dir/plots: cut the folder off */
     char *name = nl_grid_path(variant, NL_REPORT_PLOTS, ".dat");

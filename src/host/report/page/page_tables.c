@@ -11,7 +11,10 @@
 /* ---- confusion ---- */
 
 bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
-    long counts[NL_CLASSES][NL_CLASSES] = {{0}}, most = 1, images = 0;
+    static long counts[NL_MAX_CLASSES][NL_MAX_CLASSES];
+    const int classes = variant->runs[0].config.data.picture.classes;
+    long most = 1, images = 0;
+    memset(counts, 0, sizeof counts);
     int runs = 0;
     for (int i = 0; i < variant->n_runs; i++) {
         const nl_seed_run *run = &variant->runs[i];
@@ -21,8 +24,8 @@ bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
             counts[run->guesses[k].label][run->guesses[k].prediction]++;
     }
     if (runs == 0) return false;
-    for (int t = 0; t < NL_CLASSES; t++)
-        for (int p = 0; p < NL_CLASSES; p++)
+    for (int t = 0; t < classes; t++)
+        for (int p = 0; p < classes; p++)
             if (t != p && counts[t][p] > most) most = counts[t][p];
     fputs("<div><h3>", out);
     nl_html(out, variant->name);
@@ -32,11 +35,11 @@ bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
             "<div class=\"scroll\"><table class=\"matrix\" id=\"confusion%d\"><thead><tr><td>"
             "</td>",
             number);
-    for (int p = 0; p < NL_CLASSES; p++) fprintf(out, "<th scope=\"col\">%d</th>", p);
+    for (int p = 0; p < classes; p++) fprintf(out, "<th scope=\"col\">%d</th>", p);
     fputs("</tr></thead><tbody>\n", out);
-    for (int t = 0; t < NL_CLASSES; t++) {
+    for (int t = 0; t < classes; t++) {
         fprintf(out, "<tr><th scope=\"row\">%d</th>", t);
-        for (int p = 0; p < NL_CLASSES; p++) {
+        for (int p = 0; p < classes; p++) {
             if (t == p)
                 fprintf(out, "<td class=\"d\">%ld</td>", counts[t][p]);
             else if (counts[t][p] == 0)

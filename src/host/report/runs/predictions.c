@@ -8,8 +8,6 @@
 #include <stdlib.h> // realloc, strtod
 #include <string.h> // strspn
 
-#include "normlab/model.h" // NL_CLASSES
-
 #include "runs.h"
 
 static const char header[] = "image,label,prediction,probability";
@@ -36,12 +34,12 @@ static bool real(const char **at, double most, double *value) {
 }
 
 /* Images come in rising order, so that two runs can be compared line by line. */
-static bool parse(nl_guess *guess, const char *line, const nl_guess *before) {
+static bool parse(nl_guess *guess, const char *line, const nl_guess *before, uint32_t classes) {
     uint32_t label, prediction;
     guess->loss = NAN;
     if (!whole(&line, ',', UINT32_MAX, &guess->image)) return false;
-    if (!whole(&line, ',', NL_CLASSES - 1, &label)) return false;
-    if (!whole(&line, ',', NL_CLASSES - 1, &prediction)) return false;
+    if (!whole(&line, ',', classes - 1, &label)) return false;
+    if (!whole(&line, ',', classes - 1, &prediction)) return false;
     if (!real(&line, 1, &guess->probability)) return false;
     if (*line == ',' && (line++, !real(&line, INFINITY, &guess->loss))) return false;
     if (line[strspn(line, "\r\n")] != '\0') return false;
@@ -54,6 +52,7 @@ static bool parse(nl_guess *guess, const char *line, const nl_guess *before) {
 static int read_lines(nl_seed_run *run, FILE *file) {
     char *line = NULL;
     size_t room = 0, capacity = 0;
+    const uint32_t classes = (uint32_t)run->config.data.picture.classes;
     int number = 1, bad = 0;
     if (getline(&line, &room, file) < 0 || strncmp(line, header, sizeof header - 1) != 0) bad = 1;
     while (!bad && getline(&line, &room, file) >= 0) {
@@ -64,7 +63,7 @@ static int read_lines(nl_seed_run *run, FILE *file) {
             NL_ASSERT(run->guesses);
         }
         const nl_guess *before = run->n_guesses ? &run->guesses[run->n_guesses - 1] : NULL;
-        if (!parse(&run->guesses[run->n_guesses], line, before)) bad = number;
+        if (!parse(&run->guesses[run->n_guesses], line, before, classes)) bad = number;
         run->n_guesses++;
     }
     free(line);
