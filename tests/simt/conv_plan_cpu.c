@@ -4,11 +4,11 @@
  */
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
-#include <string.h> // memcmp
+#include <string.h> // memcmp, memcpy
 
 #include "cuda/conv/conv_plan.h"
 
-enum { MAX_PROBLEMS = 4096, LANES_USED = NL_CONV_LANES };
+enum { MAX_PROBLEMS = 4096 };
 
 /* One queued convolution; graphs hold its address until the end. */
 typedef struct job {
@@ -22,6 +22,7 @@ struct nl_convs {
     nl_conv_problem problems[MAX_PROBLEMS];
     int count;
     job *jobs;
+    cudaStream_t streams[NL_CONV_LANES];
 };
 
 int nl_convs_probe(nl_error *err) {
@@ -30,9 +31,9 @@ int nl_convs_probe(nl_error *err) {
 }
 
 int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err) {
-    (void)options;
     (void)err;
     *convs = nl_alloc(1, sizeof **convs, "convolutions");
+    memcpy((*convs)->streams, options->streams, sizeof(*convs)->streams);
     return NL_OK;
 }
 
@@ -77,14 +78,14 @@ static void run(void *argument) {
     free(zeros);
 }
 
-int nl_convs_run(nl_convs *c, int index, int lane, cudaStream_t stream, float *out, const float *a,
-                 const float *b, nl_error *err) {
+int nl_convs_run(nl_convs *c, int index, int lane, float *out, const float *a, const float *b,
+                 nl_error *err) {
     (void)err;
-    NL_ASSERT(index >= 0 && index < c->count && lane >= 0 && lane < LANES_USED);
+    NL_ASSERT(index >= 0 && index < c->count && lane >= 0 && lane < NL_CONV_LANES);
     job *j = nl_alloc(1, sizeof *j, "convolution");
     *j = (job){.next = c->jobs, .problem = c->problems[index], .out = out, .a = a, .b = b};
     c->jobs = j;
-    simt_submit(stream, run, j);
+    simt_submit(c->streams[lane], run, j);
     return NL_OK;
 }
 

@@ -18,21 +18,31 @@
 // --- cuDNN, played ---
 
 static const char *const *offered; /* candidates, until NULL */
-static cudaStream_t stream_of_handle;
 static char *cache_dir;
 
+struct cudnnContext {
+    cudaStream_t stream;
+};
+static int n_handles; /* that there are */
+
 static cudnnStatus_t set_stream(cudnnHandle_t handle, cudaStream_t stream) {
-    (void)handle;
-    stream_of_handle = stream;
+    handle->stream = stream;
     return CUDNN_STATUS_SUCCESS;
 }
 static cudnnStatus_t create(cudnnHandle_t *handle) {
-    *handle = NULL;
+    *handle = nl_alloc(1, sizeof **handle, "handle");
+    n_handles++;
+    return CUDNN_STATUS_SUCCESS;
+}
+static cudnnStatus_t destroy(cudnnHandle_t handle) {
+    free(handle);
+    n_handles--;
     return CUDNN_STATUS_SUCCESS;
 }
 int nl_cudnn_load(const nl_cudnn **api, nl_error *err) {
     (void)err;
-    static const nl_cudnn table = {.create = create, .set_stream = set_stream, .version = "9"};
+    static const nl_cudnn table = {
+        .create = create, .destroy = destroy, .set_stream = set_stream, .version = "9"};
     *api = &table;
     return NL_OK;
 }
@@ -75,6 +85,7 @@ typedef struct job {
     float *out;
     char *workspace;
     int64_t size;
+    cudaStream_t stream;
 } job;
 enum { JOBS = 1 << 13 };
 static job jobs[JOBS];
@@ -87,15 +98,14 @@ static void work(void *argument) {
 }
 int nl_conv_exec_run(const nl_conv_exec *exec, cudnnHandle_t handle, void *const tensors[3],
                      void *workspace, nl_error *err) {
-    (void)handle;
     enum cudaStreamCaptureStatus status;
-    cudaStreamIsCapturing(stream_of_handle, &status);
+    cudaStreamIsCapturing(handle->stream, &status);
     if (!strcmp(exec->plan, "live") && status == cudaStreamCaptureStatusActive)
         return nl_fail(err, NL_EDEVICE, "cuDNN", "not while capturing");
     if (!strcmp(exec->plan, "breaks")) simt_break(cudaErrorIllegalAddress);
     cr_assert(n_jobs < JOBS);
-    jobs[n_jobs] = (job){tensors[2], workspace, exec->workspace};
-    simt_submit(stream_of_handle, work, &jobs[n_jobs++]);
+    jobs[n_jobs] = (job){tensors[2], workspace, exec->workspace, handle->stream};
+    simt_submit(handle->stream, work, &jobs[n_jobs++]);
     return NL_OK;
 }
 
@@ -122,7 +132,7 @@ int nl_gemm_run(nl_gemm *gemm, nl_conv_problem problem, cudaStream_t stream, flo
 
 // --- planning ---
 
-static cudaStream_t streams[4]; /* of the test that runs */
+static cudaStream_t streams[16]; /* of the test that runs */
 static int n_streams;
 
 static cudaStream_t make_stream(void) {
@@ -133,8 +143,10 @@ static cudaStream_t make_stream(void) {
 static nl_convs *open_convs(bool autotune, const char *plan) {
     nl_convs *convs;
     nl_error err = {0};
-    const nl_convs_options options = {
-        .stream = make_stream(), .autotune = autotune, .device = "played", .plan = plan};
+    const nl_convs_options options = {.streams = {make_stream(), make_stream()},
+                                      .autotune = autotune,
+                                      .device = "played",
+                                      .plan = plan};
     cr_assert(nl_convs_open(&convs, &options, &err) == NL_OK, "%s", err.what);
     return convs;
 }
@@ -164,6 +176,7 @@ static void begin(void) {
     setenv("XDG_CACHE_HOME", cache_dir, 1);
 }
 static void end(void) {
+    cr_assert(n_handles == 0);
     while (n_streams > 0) cudaStreamDestroy(streams[--n_streams]);
     temp_dir_remove(cache_dir);
 }
@@ -175,7 +188,6 @@ Test(conv_plan, workspaces_grow_as_often_as_it_takes) {
     nl_convs *convs = open_convs(false, NULL);
     nl_error err;
     float *x;
-    const cudaStream_t stream = make_stream();
     cr_assert(cudaMalloc((void **)&x, 1 << 20) == cudaSuccess);
     for (int i = 1; i <= GROWTHS; i++) {
         char tag[NL_TAG];
@@ -184,8 +196,8 @@ Test(conv_plan, workspaces_grow_as_often_as_it_takes) {
         cr_assert(plan(convs, tags, i, &err) == NL_OK, "%s", err.what);
     }
     for (int i = 0; i < GROWTHS; i++)
-        cr_assert(!nl_convs_run(convs, i, i % NL_CONV_LANES, stream, x, x, x, &err));
-    cr_assert(cudaStreamSynchronize(stream) == cudaSuccess);
+        cr_assert(!nl_convs_run(convs, i, i % NL_CONV_LANES, x, x, x, &err));
+    cr_assert(cudaDeviceSynchronize() == cudaSuccess);
     nl_convs_close(convs);
     cudaFree(x);
 }
@@ -241,6 +253,27 @@ Test(conv_plan, lack_of_memory_is_told_as_such) {
     nl_convs_close(convs);
 }
 
+/* Both lanes at work at once, as in a step: neither takes the other's stream or workspace. */
+Test(conv_plan, each_lane_has_a_stream_and_a_workspace) {
+    static const char *const tags[] = {"good 64", NULL};
+    nl_convs *convs = open_convs(false, NULL);
+    nl_error err;
+    float *x;
+    cr_assert(cudaMalloc((void **)&x, 1 << 20) == cudaSuccess);
+    cr_assert(plan(convs, tags, 1, &err) == NL_OK && n_handles == NL_CONV_LANES);
+    const int first = n_jobs;
+    for (int i = 0; i < 4; i++)
+        cr_assert(!nl_convs_run(convs, 0, i % NL_CONV_LANES, x, x, x, &err));
+    for (int i = 0; i < 4; i++) {
+        const job *j = &jobs[first + i];
+        cr_assert(j->stream == streams[i % NL_CONV_LANES]);
+        cr_assert((j->workspace == jobs[first].workspace) == (i % NL_CONV_LANES == 0));
+    }
+    cr_assert(cudaDeviceSynchronize() == cudaSuccess);
+    nl_convs_close(convs);
+    cudaFree(x);
+}
+
 /* Room for one lane and not for the other: the lanes stay as they were. */
 Test(conv_plan, a_workspace_that_fits_once_is_none) {
     static const char *const small[] = {"good 9000000", NULL}, *const large[] = {"good 30000000",
@@ -248,15 +281,14 @@ Test(conv_plan, a_workspace_that_fits_once_is_none) {
     nl_convs *convs = open_convs(false, NULL);
     nl_error err;
     float *x;
-    const cudaStream_t stream = make_stream();
     cr_assert(cudaMalloc((void **)&x, 1 << 20) == cudaSuccess);
     simt_memory(60 << 20);
     cr_assert(plan(convs, small, 1, &err) == NL_OK);
     cr_assert(plan(convs, large, 2, &err) == NL_EDEVICE);
     cr_assert(plan(convs, small, 2, &err) == NL_OK);
     for (int lane = 0; lane < NL_CONV_LANES; lane++)
-        cr_assert(!nl_convs_run(convs, 1, lane, stream, x, x, x, &err));
-    cr_assert(cudaStreamSynchronize(stream) == cudaSuccess);
+        cr_assert(!nl_convs_run(convs, 1, lane, x, x, x, &err));
+    cr_assert(cudaDeviceSynchronize() == cudaSuccess);
     nl_convs_close(convs);
     cudaFree(x);
 }

@@ -65,8 +65,7 @@ static void convolve(step *s, int index, nl_conv_dir dir, int lane, float *out, 
                      const float *b) {
     if (s->code) return;
     nl_cuda_net *net = s->net;
-    s->code = nl_convs_run(net->convs, s->form->plans[index][dir], lane,
-                           lane ? net->branch : net->stream, out, a, b, s->err);
+    s->code = nl_convs_run(net->convs, s->form->plans[index][dir], lane, out, a, b, s->err);
 }
 
 /* The launchers of a stage. */

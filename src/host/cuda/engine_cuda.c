@@ -149,7 +149,7 @@ static int open_memory(nl_engine *e, nl_error *err) {
 static int open_plans(nl_engine *e, nl_error *err) {
     char key[320];
     snprintf(key, sizeof key, "%s sm_%d%d", e->device.name, e->device.major, e->device.minor);
-    const nl_convs_options options = {.stream = e->net.stream,
+    const nl_convs_options options = {.streams = {e->net.stream, e->net.branch},
                                       .tf32 = e->spec.config->train.math == NL_MATH_TF32,
                                       .autotune = e->spec.autotune,
                                       .device = key,

@@ -134,8 +134,7 @@ static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_
             a->code = nl_convs_plan(&index, convs, (nl_conv_problem){(nl_conv_dir)dir, c->conv},
                                     "verify", a->err);
         if (!a->code)
-            a->code =
-                nl_convs_run(convs, index, 0, a->stream, to, from[dir][0], from[dir][1], a->err);
+            a->code = nl_convs_run(convs, index, 0, to, from[dir][0], from[dir][1], a->err);
         give(a, out[dir], to, c->out_count[dir]);
     }
 }
@@ -209,7 +208,7 @@ int nl_verify_gpu_open(nl_verify_gpu **gpu, int device, nl_error *err) {
     if (!code)
         code = nl_cuda_check(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "stream",
                              err);
-    const nl_convs_options options = {.stream = g->stream, .device = found.name};
+    const nl_convs_options options = {.streams = {g->stream, g->stream}, .device = found.name};
     if (!code) code = nl_convs_open(&g->convs, &options, err);
     if (code) nl_verify_gpu_close(g);
     return code;

@@ -13,8 +13,7 @@
 
 #include "cudnn_desc.h" // nl_desc
 
-/* ---- heuristics --------------------------------------------------------------------------------
- */
+/* ---- heuristics ------------------------------------------------------------------------------ */
 
 static bool acceptable(const nl_cudnn *api, cudnnBackendDescriptor_t engine, bool tf32) {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
@@ -143,8 +142,7 @@ int nl_conv_graph_candidates(nl_conv_candidates *list, const nl_conv_graph *grap
     return code ? code : ask(list, graph, CUDNN_HEUR_MODE_FALLBACK, tf32, err);
 }
 
-/* ---- plans -------------------------------------------------------------------------------------
- */
+/* ---- plans ----------------------------------------------------------------------------------- */
 
 /* A tag's engine and knobs; owned by the caller, who destroys what is not NULL. */
 typedef struct recipe {

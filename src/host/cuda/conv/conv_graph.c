@@ -8,8 +8,7 @@
 
 #include "cudnn_desc.h" // nl_desc: building descriptors
 
-/* ---- target ------------------------------------------------------------------------------------
- */
+/* ---- target ---------------------------------------------------------------------------------- */
 
 int nl_conv_target_profile(nl_conv_target *target, const nl_cudnn *api, const char *json,
                            nl_error *err) {
@@ -25,8 +24,7 @@ void nl_conv_target_close(nl_conv_target *target) {
     target->props = NULL;
 }
 
-/* ---- graph -------------------------------------------------------------------------------------
- */
+/* ---- graph ----------------------------------------------------------------------------------- */
 
 static int make_tensor(cudnnBackendDescriptor_t *out, const nl_cudnn *api, int64_t uid,
                        const int64_t dims[4], nl_error *err) {

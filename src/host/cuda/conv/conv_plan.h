@@ -26,11 +26,11 @@ typedef struct nl_conv_problem {
     nl_conv_shape shape;
 } nl_conv_problem;
 
-/* Work on different lanes may overlap: each lane has a workspace of its own. */
+/* Work on different lanes may overlap: each has a stream, a handle and a workspace of its own. */
 enum { NL_CONV_LANES = 2 };
 
 typedef struct nl_convs_options {
-    cudaStream_t stream; /* for timing and first runs */
+    cudaStream_t streams[NL_CONV_LANES]; /* the first also for timing and first runs */
     bool tf32;
     bool autotune;      /* time the candidates; else the first deterministic one */
     const char *device; /* part of the cache file's key */
@@ -50,9 +50,10 @@ void nl_convs_close(nl_convs *convs);
 int nl_convs_plan(int *index, nl_convs *convs, nl_conv_problem problem, const char *layer,
                   nl_error *err);
 
-/* Queues one convolution. forward: y, x, w; data: dx, dy, w; filter: dw, dy, x. */
-int nl_convs_run(nl_convs *convs, int index, int lane, cudaStream_t stream, float *out,
-                 const float *a, const float *b, nl_error *err);
+/* Queues one convolution on its lane's stream. forward: y, x, w; data: dx, dy, w; filter: dw, dy,
+ * x. Filter gradients alone may leave lane 0. */
+int nl_convs_run(nl_convs *convs, int index, int lane, float *out, const float *a, const float *b,
+                 nl_error *err);
 
 /* The choices, as JSON text for run.json and for nl_convs_options.plan; the caller frees. */
 char *nl_convs_json(const nl_convs *convs);
