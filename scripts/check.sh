@@ -14,12 +14,12 @@ package_size() {
   echo "${said:-size not known before apt-get update}"
 }
 
-# mnist_is_here FOLDER: as far as names tell; fetch-mnist.sh looks at the sums
+# mnist_is_here FOLDER: as far as names tell; fetch-data.sh looks at the sums
 mnist_is_here() {
   local name
-  while read -r _ name; do
+  while read -r name; do
     [ -s "$1/$name" ] || [ -s "$1/$name.gz" ] || return 1
-  done < <(grep -v '\.gz$' "$top/scripts/mnist.sha256")
+  done < <(awk '$1 == "mnist" && $4 !~ /\.gz$/ {print $4}' "$top/scripts/data-sets.txt")
 }
 
 check_driver() {

@@ -28,6 +28,7 @@ build lib:libcrypto      libssl-dev openssl openssl-devel libopenssl-devel
 build lib:xlsxwriter     libxlsxwriter-dev,libminizip-dev libxlsxwriter libxlsxwriter-devel .
 report gnuplot           gnuplot-nox gnuplot . .
 fetch curl               curl . . .
+unzip unzip              unzip . . .
 fetch /etc/ssl/certs/ca-*.crt  ca-certificates . . .
 test lib:criterion       libcriterion-dev - criterion-devel -
 test /usr/bin/python3    python3 python python3 .

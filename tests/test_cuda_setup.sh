@@ -361,7 +361,7 @@ bare_machine() {
   for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
     echo "$name" >"$cache/mnist/$name-ubyte"
   done
-  (cd "$cache/mnist" && sha256sum ./* | sed 's|\./||') >"$repo/scripts/mnist.sha256"
+  (cd "$cache/mnist" && sha256sum -- * | sed 's/^/mnist 1 /') >"$repo/scripts/data-sets.txt"
   export APT=$tmp/apt CMAKE_LOG=$tmp/cmake SYSTEM=$tmp/system ARGS=$tmp/args PATH=$python:$tmp/system
 }
 

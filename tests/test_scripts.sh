@@ -18,6 +18,16 @@ stand_in() {
   chmod +x "$1"
 }
 
+# published SET FILE...: lines of data-sets.txt for these of the mirror
+published() {
+  local set=$1 name
+  shift
+  for name in "$@"; do
+    printf '%s %s %s %s\n' "$set" "$(stat -c %s "$tmp/mirror/$name")" \
+      "$(sha256sum <"$tmp/mirror/$name" | cut -d' ' -f1)" "$name"
+  done
+}
+
 prepare() {
   local name
   repo=$tmp/repo fetch=$tmp/repo/scripts/fetch-mnist.sh
@@ -25,9 +35,7 @@ prepare() {
   cp -r "$source_dir/scripts" "$source_dir/configs" "$repo/"
   for name in "${names[@]}"; do seq 1 20000 | sed "s/^/$name /" >"$tmp/mirror/$name"; done
   gzip -nk "$tmp/mirror"/*
-  for name in "${names[@]}"; do
-    (cd "$tmp/mirror" && sha256sum "$name" "$name.gz")
-  done >"$repo/scripts/mnist.sha256"
+  for name in "${names[@]}"; do published mnist "$name" "$name.gz"; done >"$repo/scripts/data-sets.txt"
   stand_in "$tmp/bin/cmake" 'exit 0'
   stand_in "$repo/build/release/normlab" '[ "$1" != --version ] || { echo "cpu ${BUILT-cuda}"; exit; }
     printf "%s\n" "$@" >"$ARGS.all"
@@ -271,7 +279,7 @@ test_setup_of_every_system_is_whole() {
   local setup="source '$repo/scripts/setup.sh'" manager
   for manager in apt-get pacman dnf zypper; do
     expect 0 bash -c "$setup; there() { false; }; manager() { echo $manager; }
-      missing_of build report fetch test venv torch clang office browser"
+      missing_of build report fetch unzip test venv torch clang office browser"
     [ "$(wc -l <<<"$said")" -eq "$(bash -c "$setup; parts" | wc -l)" ] || fail "rows: $said"
     [[ $said != *' . '* && $said != *' .'$'\n'* && $said != *,* ]] || fail "not names: $said"
   done
