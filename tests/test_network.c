@@ -18,7 +18,7 @@
 
 /* The published network with fewer channels, which makes it quick. */
 static void shrink(memory_run *r) {
-    const int channels[] = {8, 8, 4, 4, 8, 10};
+    const int channels[] = {8, 8, 4, 4, 8, r->config.data.picture.classes};
     int conv = 0;
     for (int i = 0; i < r->config.model.n_layers; i++)
         if (r->config.model.layers[i].kind == NL_LAYER_CONV)
@@ -36,7 +36,7 @@ typedef struct problem {
     plain_net net;
     net_batch batch;
     uint8_t labels[N];
-    double *params, *grads, *buffers, dlogits[N * IDX_CLASSES];
+    double *params, *grads, *buffers, dlogits[N * NL_MAX_CLASSES];
 } problem;
 
 /* The loss; *mask is a hash of which ReLUs are open and which inputs win in the max pools. */
@@ -53,7 +53,8 @@ static double loss(problem *p, uint64_t *mask) {
         }
     }
     uint32_t hits;
-    return nl_softmax_loss_f64(NULL, p->dlogits, NULL, &hits, logits, p->labels, N, IDX_CLASSES) /
+    return nl_softmax_loss_f64(NULL, p->dlogits, NULL, &hits, logits, p->labels, N,
+                               p->model->picture.classes) /
            N;
 }
 
@@ -103,10 +104,13 @@ static void open_problem(problem *p, memory_run *r, const uint32_t *images) {
     for (int i = 0; i < N; i++) p->labels[i] = r->data.train.labels[images[i]];
 }
 
-static void check_network(const char *norm) {
+/* `shape`: a --set, or one of what is set already. */
+static void check_picture(const char *norm, const char *shape, int classes) {
     const uint32_t images[N] = {4, 1, 7};
     memory_run r;
-    memory_run_open(&r, "gn", 10, norm, (char *)NULL);
+    memory_run_open(&r, "gn", 10, norm, shape, (char *)NULL);
+    r.config.data.picture.classes = classes;
+    for (uint32_t i = 0; i < 10; i++) r.data.train.labels[i] = (uint8_t)(i * 5 % (uint32_t)classes);
     shrink(&r);
     problem p;
     open_problem(&p, &r, images);
@@ -125,6 +129,17 @@ static void check_network(const char *norm) {
     free(p.grads);
     free(p.buffers);
     memory_run_close(&r);
+}
+
+static void check_network(const char *norm) {
+    check_picture(norm, "data.shape=[1, 28, 28]", 10);
+}
+
+Test(network, gradient_of_other_pictures) {
+    check_picture("model.norm=batch", "data.shape=[3, 32, 32]", 10);
+    check_picture("model.norm=group", "data.shape=[3, 24, 33]", 7);
+    check_picture("model.norm=none", "data.shape=[2, 40, 24]", 2);
+    check_picture("model.norm=layer", "data.shape=[4, 28, 28]", 30);
 }
 
 Test(network, gradient_with_batch_norm) {

@@ -14,7 +14,7 @@
 typedef struct memory_run {
     nl_config config;
     nl_model model;
-    nl_dataset data; /* train and test are the same images: 0, 1, 2 ... of idx_set.h */
+    nl_dataset data; /* train and test are the same images: 0, 1, 2 ... of idx_set.h, or noise */
     uint32_t *order; /* of an epoch; at first the file's */
 } memory_run;
 
