@@ -67,13 +67,13 @@ __device__ inline int first_largest(const float (&logits)[K], int classes, float
 }
 
 /* What of one class goes out. */
-__device__ inline void write_class(const Head &h, int image, size_t place, int c, float logit,
-                                   float p, float *slope) {
+__device__ inline void write_class(const Head &h, int image, size_t place, int c, bool right,
+                                   float logit, float p, float *slope) {
     const size_t at = place * static_cast<unsigned>(h.classes) + static_cast<unsigned>(c);
     if (h.out.logits) h.out.logits[at] = logit;
     if (h.out.probs) h.out.probs[at] = p;
     if (!h.dz) return;
-    slope[c] = (p - (c == h.labels[image] ? 1.0f : 0.0f)) / static_cast<float>(h.n);
+    slope[c] = (p - (right ? 1.0f : 0.0f)) / static_cast<float>(h.n);
     float *dz = h.dz + (image * h.classes + c) * h.hw;
     for (int i = 0; i < h.hw; i++) dz[i] = slope[c] / static_cast<float>(h.hw);
 }
@@ -103,7 +103,8 @@ __device__ inline void head_image(const Head &h, int image, double *loss, int *h
     if (lane == 0 && h.out.predictions) h.out.predictions[place] = static_cast<uint8_t>(best);
     for (int k = 0; k < K; k++) {
         const int c = k * kWarp + lane;
-        if (c < h.classes) write_class(h, image, place, c, logits[k], e[k] / sum.v[0], slope);
+        if (c >= h.classes) continue;
+        write_class(h, image, place, c, c == label, logits[k], e[k] / sum.v[0], slope);
     }
 }
 
