@@ -15,10 +15,10 @@
  *     relu, max pool, dropout
  *
  * where each step behind the convolution may be missing. The convolution adds no bias: what stands
- * behind it is a stage, and one launcher does it all, forward or backward. Only z and the moments of each set are kept for
- * the way back, which computes the normalised value, the ReLU's mask, the pool's choice and the
- * dropout's mask again. The gradients of bias, gamma and beta are written by the same launch that
- * makes dz.
+ * behind it is a stage, and one launcher does it all, forward or backward. Only z and the moments
+ * of each set are kept for the way back, which computes the normalised value, the ReLU's mask, the
+ * pool's choice and the dropout's mask again. The gradients of bias, gamma and beta are written by
+ * the same launch that makes dz.
  *
  * scratch and counters: launches on one stream share them; a parallel branch of a graph needs its
  * own. `scratch` holds nl_k_scratch_size bytes (the largest of all shapes used with it) and need
@@ -138,8 +138,8 @@ typedef struct nl_k_stage {
 
 /* Batch norm: the sets are channels, n * h * w values each, at least 2 in training. nl_k_update
  * takes the fresh values into the running ones, unless the step's loss is not finite. dbias is
- * exactly 0 in exact arithmetic, since the norm takes any constant away: 0 is written. In evaluation
- * the running values stand for the batch's, and there is no dropout. */
+ * exactly 0 in exact arithmetic, since the norm takes any constant away: 0 is written. In
+ * evaluation the running values stand for the batch's, and there is no dropout. */
 int nl_k_norm_batch_forward(const nl_k_stage *s, void *stream);
 int nl_k_norm_batch_backward(const nl_k_stage *s, void *stream);
 int nl_k_norm_batch_eval(const nl_k_stage *s, void *stream);
@@ -203,8 +203,8 @@ typedef struct nl_k_sgd {
  *     w -= lr (nesterov ? g + momentum v : v)
  *     running = (1 - norm_momentum) running + norm_momentum fresh
  *
- * Then records[state->step].penalty = state->penalty, that of the weights before, which becomes that of
- * the weights after, and state->step goes one on. */
+ * Then records[state->step].penalty = state->penalty, that of the weights before, which becomes
+ * that of the weights after, and state->step goes one on. */
 int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_state *state,
                 void *scratch, uint32_t *counters, void *stream);
 size_t nl_k_update_scratch(int64_t params_size,

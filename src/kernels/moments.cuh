@@ -7,8 +7,9 @@
  *     mean = m + sum d / n
  *     M2   = sum d^2 - (sum d)^2 / n
  *
- * where the sum of d only repairs m's rounding. The parts of a set are combined in double (Chan, Golub, LeVeque,
- * Updating formulae and a pairwise algorithm for computing sample variances, 1979, equation 2.1):
+ * where the sum of d only repairs m's rounding. The parts of a set are combined in double (Chan,
+ * Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979,
+ * equation 2.1):
  *
  *     delta = mean_b - mean_a
  *     mean  = mean_a + delta n_b / n

@@ -8,7 +8,7 @@
  *     dgamma = sum g xhat
  *     dz     = gamma rstd (g - dbeta / M - xhat dgamma / M)
  *
- * where g is the gradient of y, and sum dz = 0: the convolution's bias in front of it has no gradient.
+ * where g is the gradient of y, and sum dz = 0: the convolution's bias in front has no gradient.
  *
  * A set is a channel. Up to kOwnSet values one block takes it: one launch each way. Larger ones are
  * split in up to 32 parts, and a first launch leaves the parts' moments (or sums), which every

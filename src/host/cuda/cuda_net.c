@@ -6,8 +6,7 @@
 #include "cuda/runtime/device.h" // nl_device_alloc
 #include "normlab/rng.h"         // nl_dropout_threshold
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t size, const char *what,
                       nl_error *err) {
@@ -37,8 +36,7 @@ static int alloc_tensor(float **tensor, nl_cuda_net *net, const char *label, con
         (pointer) = memory_;                                                                       \
     } while (0)
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static nl_k_shape block_shape(const nl_layer *conv, const nl_layer *pool, int batch) {
     nl_k_shape s = {.n = batch, .pool = pool ? pool->kernel : 0};
@@ -188,8 +186,7 @@ static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
     return NL_OK;
 }
 
-/* ---- open and close ----------------------------------------------------------------------------
- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 /* What the kernels cannot count is refused before anything is done. */
 static int check_batch(const nl_cuda_net *net, nl_error *err) {

@@ -48,8 +48,7 @@ static nl_k_stage stage_of(const step *s, const nl_cuda_block *b) {
     return stage;
 }
 
-/* ---- forward -----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static void gather(step *s) {
     nl_cuda_net *net = s->net;
@@ -123,8 +122,7 @@ static void loss(step *s, const nl_k_outputs *out) {
     launched(s, status, "loss");
 }
 
-/* ---- backward ----------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static void denormalise(step *s, const nl_cuda_block *b) {
     const nl_k_stage stage = stage_of(s, b);
@@ -158,8 +156,7 @@ static void backward(step *s) {
     launched(s, (int)cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 int nl_cuda_train_step(nl_cuda_net *net, const nl_cuda_form *form, const nl_cuda_source *source,
                        nl_error *err) {

@@ -46,6 +46,27 @@ struct nl_engine {
     nl_k_outputs outputs;      /* (images of the larger split) */
 };
 
+/* Queues a copy to the device. */
+int nl_cuda_upload(nl_engine *engine, void *to, const void *from, size_t size, const char *what,
+                   nl_error *err);
+/* Writes the part of the device's state that begins at `offset`. */
+int nl_cuda_write_state(nl_engine *engine, const nl_k_state *state, size_t offset, size_t size,
+                        nl_error *err);
+int nl_cuda_clear_state(nl_engine *engine, nl_error *err);
+
+/* Runs one step of each kind on zeros, before anything is recorded: the device loads a kernel's
+ * code when it first runs, which a recording does not allow. set_state brings the real state. */
+int nl_cuda_train_warm_up(nl_engine *engine, nl_error *err);
+/* Filter gradients on a branch of their own or not, as it measures; the bits are the same. The
+ * steps have a learning rate of 0, and there must be enough of them in an epoch. */
+int nl_cuda_choose_fork(nl_engine *engine, nl_error *err);
+
+/* See backend.h. */
+int nl_cuda_begin_epoch(nl_engine *engine, const nl_epoch *epoch, nl_error *err);
+int nl_cuda_enqueue(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err);
+int nl_cuda_collect(nl_engine *engine, uint32_t first, uint32_t count, nl_step_record *records,
+                    nl_error *err);
+
 /* One evaluation pass; see backend.h. */
 int nl_cuda_evaluate(nl_engine *engine, const nl_eval_pass *pass, nl_eval_result *result,
                      nl_error *err);

@@ -62,8 +62,7 @@ static int finish(arena *a) {
     return a->code;
 }
 
-/* ---- block -------------------------------------------------------------------------------------
- */
+/* ---- block ----------------------------------------------------------------------------------- */
 
 static nl_k_dropout take_dropout(arena *a, const nl_verify_case *c) {
     if (c->dropout == 0) return (nl_k_dropout){0};
@@ -117,8 +116,7 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
     for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], to[i], c->out_count[i]);
 }
 
-/* ---- the others --------------------------------------------------------------------------------
- */
+/* ---- the others ------------------------------------------------------------------------------ */
 
 static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_convs *convs) {
     float *x = take_floats(a, c->in_count[0], c->in[0]);
@@ -197,8 +195,7 @@ static void run_update(arena *a, double *const out[], const nl_verify_case *c) {
     give(a, out[1], arenas.momentum, count);
 }
 
-/* ---- the device --------------------------------------------------------------------------------
- */
+/* ---- the device ------------------------------------------------------------------------------ */
 
 int nl_verify_gpu_open(nl_verify_gpu **gpu, int device, nl_error *err) {
     nl_device found;
