@@ -14,6 +14,7 @@
 #include "normlab/error.h"   // NL_EUSAGE
 #include "support/measure.h" // bench_copy_bandwidth
 
+#include "base/processor.h"   // nl_processor_name
 #include "cpu/fast/threads.h" // nl_threads_cores
 
 int main(int argc, char **argv) {
@@ -34,7 +35,7 @@ int main(int argc, char **argv) {
             *to = bench_number(argv[i], argv[i + 1]);
     }
     char name[256], library[64];
-    bench_processor(name, sizeof name);
+    nl_processor_name(name, sizeof name);
     const double copied = bench_copy_bandwidth(threads, rounds);
     const double flops = bench_sgemm_peak(openblas, threads, rounds, library, sizeof library);
     bench_print(json_pack("{ss ss si sI sf so ss}", "what", "machine", "processor", name, "threads",

@@ -8,33 +8,16 @@
 #include "normlab/model.h" // nl_model_check
 #include "config/config_keys.h"
 #include "support/config_text.h"
-#include "support/idx_set.h" // temp_dir_make
 
 static nl_config config;
 static nl_error err;
-static char *dir;
-
-static void make_dir(void) {
-    dir = temp_dir_make();
-}
-
-static void remove_dir(void) {
-    temp_dir_remove(dir);
-}
-
-TestSuite(config, .init = make_dir, .fini = remove_dir);
 
 static int load_text(const char *text) {
-    return config_text_load(&config, dir, text, &err);
+    return config_text_load(&config, text, &err);
 }
 
 static void load_good(const char *name) {
     config_text_variant(&config, NL_SOURCE_DIR, name, NULL);
-}
-
-static bool ends_with(const char *text, const char *end) {
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
 }
 
 /* --- Good files ------------------------------------------------------------------------------ */
@@ -187,7 +170,7 @@ Test(config, a_group_size_that_does_not_divide_names_where_it_came_from) {
     cr_expect_eq(load_text("model:\n  norm: group\n  group_size: 3\n  layers:\n"
                            "    - {conv: 10, kernel: 3, norm: true}\n    - {pool: average}\n"),
                  NL_EUSAGE);
-    cr_expect(ends_with(err.where, "x.yaml:3"), "%s", err.where);
+    cr_expect(config_text_ends(err.where, "x.yaml:3"), "%s", err.where);
 }
 
 /* --- The rest -------------------------------------------------------------------------------- */

@@ -7,21 +7,9 @@
 #include "normlab/model.h" // nl_model_check
 #include "config/config_keys.h"
 #include "support/config_text.h"
-#include "support/idx_set.h" // temp_dir_make
 
 static nl_config config;
 static nl_error err;
-static char *dir;
-
-static void make_dir(void) {
-    dir = temp_dir_make();
-}
-
-static void remove_dir(void) {
-    temp_dir_remove(dir);
-}
-
-TestSuite(config_picture, .init = make_dir, .fini = remove_dir);
 
 #define NET(classes)                                                                               \
     "model:\n"                                                                                     \
@@ -30,7 +18,7 @@ TestSuite(config_picture, .init = make_dir, .fini = remove_dir);
     "    - {pool: average}\n"
 
 static const nl_picture *load(const char *text) {
-    cr_assert_eq(config_text_load(&config, dir, text, &err), NL_OK, "%s: %s: %s", text, err.where,
+    cr_assert_eq(config_text_load(&config, text, &err), NL_OK, "%s: %s: %s", text, err.where,
                  err.what);
     return &config.data.picture;
 }
@@ -179,7 +167,7 @@ Test(config_picture, wrong_files) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[400];
         snprintf(text, sizeof text, "data:\n  %s\n" NET(10), cases[i].text);
-        int code = config_text_load(&config, dir, text, &err);
+        int code = config_text_load(&config, text, &err);
         if (!code) code = nl_model_check(&config, &err);
         expect_wrong(code, cases[i].text, &cases[i]);
     }
@@ -224,7 +212,7 @@ Test(config_picture, the_shape_bounds_the_layers) {
                  "data:\n  shape: [1, 20, 40]\nmodel:\n  layers:\n    - %s\n    - {conv: 10, "
                  "kernel: 1}\n    - {pool: average}\n",
                  bad[i].text);
-        expect_wrong(config_text_load(&config, dir, text, &err), bad[i].text, &bad[i]);
+        expect_wrong(config_text_load(&config, text, &err), bad[i].text, &bad[i]);
     }
 }
 

@@ -21,12 +21,7 @@ static void remove_dir(void) {
 TestSuite(config_yaml, .init = make_dir, .fini = remove_dir);
 
 static int load_text(const char *text) {
-    return config_text_load(&config, dir, text, &err);
-}
-
-static bool ends_with(const char *text, const char *end) {
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
+    return config_text_load(&config, text, &err);
 }
 
 /* --- Wrong files ----------------------------------------------------------------------------- */
@@ -40,7 +35,7 @@ static void expect_wrong(const wrong_file *cases, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const wrong_file *w = &cases[i];
         cr_expect_eq(load_text(w->text), NL_EUSAGE, "loaded: %s", w->text);
-        cr_expect(ends_with(err.where, w->where), "%s: where is %s", w->text, err.where);
+        cr_expect(config_text_ends(err.where, w->where), "%s: where is %s", w->text, err.where);
         cr_expect(strstr(err.where, "x.yaml"), "%s: where is %s", w->text, err.where);
         cr_expect(strstr(err.what, w->what), "%s: what is %s", w->text, err.what);
         cr_expect(!w->hint || strstr(err.hint, w->hint), "%s: hint is %s", w->text, err.hint);
@@ -156,7 +151,7 @@ Test(config_yaml, more_than_64_layers) {
     char text[4096] = "model:\n  layers:\n";
     for (int i = 0; i < 65; i++) strcat(text, "    - {conv: 10, kernel: 1}\n");
     cr_expect_eq(load_text(text), NL_EUSAGE);
-    cr_expect(ends_with(err.where, ":67"), "%s", err.where);
+    cr_expect(config_text_ends(err.where, ":67"), "%s", err.where);
     cr_expect(strstr(err.what, "more than 64 layers"), "%s", err.what);
 }
 

@@ -9,14 +9,7 @@
 #include "normlab/error.h"  // nl_alloc
 #include "normlab/philox.h" // nl_philox4x32
 #include "normlab/stats.h"
-
-/* Written so that NaN fails. */
-#define NEAR(got, want, tolerance)                                                                 \
-    do {                                                                                           \
-        const double got_ = (got), want_ = (want);                                                 \
-        cr_assert(fabs(got_ - want_) <= (tolerance), "%s: %.17g, expected %.17g", #got, got_,      \
-                  want_);                                                                          \
-    } while (0)
+#include "support/compare.h" // NEAR
 
 /* ---- known numbers ---- */
 

@@ -9,7 +9,6 @@
 #include "normlab/model.h"
 #include "normlab/rng.h" // nl_init_uniform
 #include "support/config_text.h"
-#include "support/idx_set.h" // temp_dir_make
 
 static nl_config config;
 static nl_model model;
@@ -103,11 +102,10 @@ Test(model, each_norm_has_a_name_and_a_row) {
 }
 
 static int load_layers(const char *sets, const char *layers) {
-    char text[512], *dir = temp_dir_make();
+    char text[512];
     snprintf(text, sizeof text, "model:\n  norm: %s\n  group_size: 4\n  layers:\n%s", sets, layers);
     err = (nl_error){0};
-    int code = config_text_load(&config, dir, text, &err);
-    temp_dir_remove(dir);
+    int code = config_text_load(&config, text, &err);
     if (!code) code = nl_model_build(&model, &config, 1, &err);
     return code;
 }
@@ -341,34 +339,30 @@ Test(model, wrong_networks) {
         {NET("layer", "    - {conv: 1, kernel: 28, norm: true}\n    - {conv: 10, kernel: 1}\n" END),
          5, "conv1: its norm would see one value a group"},
     };
-    char *dir = temp_dir_make(), place[32];
+    char place[32];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        cr_expect_eq(config_text_load(&config, dir, cases[i].text, &err), NL_EUSAGE, "%s",
+        cr_expect_eq(config_text_load(&config, cases[i].text, &err), NL_EUSAGE, "%s",
                      cases[i].text);
         snprintf(place, sizeof place, "x.yaml:%d", cases[i].line);
         cr_expect(strstr(err.where, place), "%s: where is %s", cases[i].text, err.where);
         cr_expect(strstr(err.what, cases[i].what), "%s: what is %s", cases[i].text, err.what);
     }
-    temp_dir_remove(dir);
 }
 
 /* Padding and pooling in turn: the map stays small, the jump grows without end. */
 Test(model, endless_receptive_field) {
-    char text[4096] = "model:\n  norm: none\n  layers:\n", *dir = temp_dir_make();
+    char text[4096] = "model:\n  norm: none\n  layers:\n";
     for (int i = 0; i < 30; i++)
         strcat(text, "    - {conv: 10, kernel: 28, pad: 27}\n    - {pool: max, size: 28}\n");
     strcat(text, END);
-    cr_expect_eq(config_text_load(&config, dir, text, &err), NL_EUSAGE);
+    cr_expect_eq(config_text_load(&config, text, &err), NL_EUSAGE);
     cr_expect(strstr(err.what, "receptive field is beyond"), "%s", err.what);
-    temp_dir_remove(dir);
 }
 
 /* A map of 1 x 1 gives batch norm one value a channel, where the batch has one image. */
 Test(model, batch_norm_of_one_value) {
-    char *dir = temp_dir_make();
-    cr_assert_eq(config_text_load(&config, dir,
-                                  NET("batch", "    - {conv: 10, kernel: 28, norm: true}\n" END),
-                                  &err),
+    cr_assert_eq(config_text_load(
+                     &config, NET("batch", "    - {conv: 10, kernel: 28, norm: true}\n" END), &err),
                  NL_OK);
     cr_expect_eq(nl_model_build(&model, &config, 0, &err), NL_OK);
     cr_expect_eq(nl_model_build(&model, &config, 2, &err), NL_OK);
@@ -378,5 +372,4 @@ Test(model, batch_norm_of_one_value) {
 
     build("bn", NULL); /* its smallest map is 4 x 4 */
     cr_expect_eq(nl_model_build(&model, &config, 1, &err), NL_OK);
-    temp_dir_remove(dir);
 }

@@ -7,6 +7,8 @@ set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
+# shellcheck source=tests/support/tap.sh
+source "$top/tests/support/tap.sh"
 patch=$top/tests/norm_row.patch
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
@@ -43,18 +45,5 @@ executor_agrees() {
     has_norm cuda
 }
 
-cases=(is_small applies builds finite_differences cpu_agrees executor_agrees)
-failed=0
-{
-  echo "1..${#cases[@]}"
-  for i in "${!cases[@]}"; do
-    if "${cases[i]}" >"$copy/said" 2>&1; then
-      echo "ok $((i + 1)) - ${cases[i]}"
-    else
-      echo "not ok $((i + 1)) - ${cases[i]}" && failed=1
-      tail -n 20 "$copy/said" | sed 's/^/# /'
-    fi
-  done
-} >"$tap"
-[ "$failed" -eq 0 ] || { [ "$tap" = /dev/stdout ] || grep -A 20 '^not ok' "$tap"; }
-exit "$failed"
+run() { "$1"; }
+run_cases "$tap" run is_small applies builds finite_differences cpu_agrees executor_agrees

@@ -3,14 +3,7 @@
 #include <math.h> // NAN, fabs
 
 #include "normlab/stats.h"
-
-/* Written so that NaN fails. */
-#define NEAR(got, want, tolerance)                                                                 \
-    do {                                                                                           \
-        const double got_ = (got), want_ = (want);                                                 \
-        cr_assert(fabs(got_ - want_) <= (tolerance), "%s: %.17g, expected %.17g", #got, got_,      \
-                  want_);                                                                          \
-    } while (0)
+#include "support/compare.h" // NEAR
 
 Test(stats, incomplete_beta) {
     NEAR(nl_stats_beta(0.3, 1, 1), 0.3, 1e-15);     /* uniform */

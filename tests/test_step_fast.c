@@ -13,6 +13,7 @@
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
 #include "support/idx_set.h"               // IDX_PIXELS
+#include "support/config_text.h"           // ODD_NET
 
 enum { IMAGES = 70 };
 
@@ -187,21 +188,6 @@ Test(step_fast, published_variants_match_the_oracle) {
     check(CONFIG("gn"), SETS("model.group_size=2", "data.batch=1", "model.dropout=0.5"));
 }
 
-/* Channels that fill no vector, a pool with a rest at the edge, padding wider than the kernel
- * needs, layers without norm or ReLU, all widths of tile. */
-static const char *const odd_network =
-    "model:\n"
-    "  layers:\n"
-    "    - {conv: 5, kernel: 3, pad: 2, norm: true, relu: true}\n"
-    "    - {pool: max, size: 3, dropout: true}\n"
-    "    - {conv: 40, kernel: 3, pad: 1, norm: true}\n"
-    "    - {conv: 33, kernel: 1, relu: true}\n"
-    "    - {conv: 100, kernel: 2, pad: 1, norm: true, relu: true}\n"
-    "    - {pool: max, size: 2}\n"
-    "    - {conv: 1, kernel: 3, pad: 1, norm: true, relu: true}\n"
-    "    - {conv: 10, kernel: 5}\n"
-    "    - {pool: average}\n";
-
 static void check_text(const char *text, const char *const *sets) {
     char path[64];
     snprintf(path, sizeof path, "/tmp/nl_odd_%d.yaml", (int)getpid());
@@ -214,11 +200,11 @@ static void check_text(const char *text, const char *const *sets) {
 }
 
 Test(step_fast, odd_network_matches_the_oracle) {
-    check_text(odd_network, SETS("model.norm=batch", "data.batch=6"));
-    check_text(odd_network, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
-    check_text(odd_network, SETS("model.norm=instance", "data.batch=6"));
-    check_text(odd_network, SETS("model.norm=rms", "data.batch=6"));
-    check_text(odd_network, SETS("model.norm=none", "data.batch=6"));
+    check_text(ODD_NET, SETS("model.norm=batch", "data.batch=6"));
+    check_text(ODD_NET, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
+    check_text(ODD_NET, SETS("model.norm=instance", "data.batch=6"));
+    check_text(ODD_NET, SETS("model.norm=rms", "data.batch=6"));
+    check_text(ODD_NET, SETS("model.norm=none", "data.batch=6"));
 }
 
 /* Every norm in one network, cut and not. */

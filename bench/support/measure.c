@@ -171,19 +171,6 @@ double bench_sgemm_peak(const char *path, int threads, int rounds, char *library
 
 /* ---- lines ---- */
 
-void bench_processor(char *name, size_t size) {
-    snprintf(name, size, "CPU");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-    while (file && fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    if (file) fclose(file);
-}
-
 void bench_print(json_t *object) {
     NL_ASSERT(object);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));

@@ -29,9 +29,6 @@ double bench_copy_bandwidth(int threads, int rounds);
  * `library` gets name, version and the core whose kernels it used, or "none". */
 double bench_sgemm_peak(const char *path, int threads, int rounds, char *library, size_t size);
 
-/* The processor's name. */
-void bench_processor(char *name, size_t size);
-
 /* Writes the object as one line and releases it. */
 void bench_print(struct json_t *object);
 

@@ -11,7 +11,7 @@
 #include "normlab/backend.h"
 #include "normlab/rng.h"         // nl_epoch_order
 #include "support/config_text.h" // config_text_load
-#include "support/idx_set.h"     // idx_set_draw, temp_dir_make
+#include "support/idx_set.h"     // idx_set_draw
 #ifdef NL_SIMT_TEST
 #include "cuda_runtime_api.h" // simt_memory
 #endif
@@ -70,10 +70,9 @@ static const char small_net[] = "data: {batch: 2}\n"
 static run *make_run_of(const char *net, int last, const char *norm, const char *const *sets) {
     run *r = nl_alloc(1, sizeof *r, "run");
     nl_error err = {0};
-    char set[32], *dir = temp_dir_make();
+    char set[32];
     snprintf(set, sizeof set, "model.norm=%s", norm);
-    cr_assert(!config_text_load(&r->config, dir, net, &err), "%s: %s", err.where, err.what);
-    temp_dir_remove(dir);
+    cr_assert(!config_text_load(&r->config, net, &err), "%s: %s", err.where, err.what);
     cr_assert(nl_config_set(&r->config, set, &err) == NL_OK, "%s", err.what);
     for (; sets && *sets; sets++)
         cr_assert(!nl_config_set(&r->config, *sets, &err), "%s", err.what);

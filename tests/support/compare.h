@@ -10,6 +10,7 @@
 #pragma once
 
 #include <criterion/criterion.h> // cr_assert
+#include <math.h>                // fabs
 #include <stdbool.h>             // bool
 #include <stdint.h>              // int64_t
 
@@ -53,4 +54,12 @@ void guarded_free(void *buffer); /* fails the test if a guard word has changed *
         char check_text[COMPARE_TEXT];                                                             \
         cr_assert(compare_bounds_f32(check_text, got, want, bounds, count), #got ": %s",           \
                   check_text);                                                                     \
+    } while (0)
+
+/* Two numbers; NaN fails. */
+#define NEAR(got, want, tolerance)                                                                 \
+    do {                                                                                           \
+        const double got_ = (got), want_ = (want);                                                 \
+        cr_assert(fabs(got_ - want_) <= (tolerance), "%s: %.17g, expected %.17g", #got, got_,      \
+                  want_);                                                                          \
     } while (0)

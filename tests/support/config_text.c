@@ -4,17 +4,23 @@
 
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // abort
-#include <string.h> // strlen
+#include <string.h> // strcmp, strlen
 
-#include "support/idx_set.h" // idx_set_save
+#include "support/idx_set.h" // idx_set_save, temp_dir_make
 
-int config_text_load(nl_config *config, const char *dir, const char *text, nl_error *err) {
-    char path[512];
+int config_text_load(nl_config *config, const char *text, nl_error *err) {
+    char path[512], *dir = temp_dir_make();
     snprintf(path, sizeof path, "%s/x.yaml", dir);
     idx_set_save(path, text, strlen(text), false);
     *err = (nl_error){0};
     const int code = nl_config_load(config, path, err);
+    temp_dir_remove(dir);
     return code ? code : nl_model_check(config, err);
+}
+
+bool config_text_ends(const char *where, const char *end) {
+    const size_t n = strlen(where), m = strlen(end);
+    return n >= m && !strcmp(where + n - m, end);
 }
 
 void config_text_variant(nl_config *config, const char *source, const char *name,

@@ -21,6 +21,25 @@ says() {
   [[ $(tr -s '\n ' ' ' <<<"$said") == *"$(tr -s ' ' <<<"$1")"* ]] || fail "does not say '$1': $said"
 }
 
+# run_cases FILE RUN CASE...: RUN with each case, in order; FILE takes the results;
+# what a case that failed said last is printed.
+run_cases() {
+  local tap=$1 run=$2 case output number=0 failures=0
+  shift 2
+  printf '1..%d\n' $# >"$tap"
+  for case; do
+    number=$((number + 1))
+    if output=$("$run" "$case" 2>&1); then
+      printf 'ok %d - %s\n' "$number" "$case" >>"$tap"
+    else
+      printf 'not ok %d - %s\n' "$number" "$case" >>"$tap"
+      printf '%s:\n%s\n' "$case" "$(tail -n 20 <<<"$output")"
+      failures=$((failures + 1))
+    fi
+  done
+  [ "$failures" -eq 0 ]
+}
+
 # run_tests NAME FILE: all of them; FILE takes the results. prepare, if there is such a function, is
 # called before each.
 run_tests() {

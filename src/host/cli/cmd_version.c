@@ -12,6 +12,7 @@
 #include <yaml.h>             // yaml_get_version_string
 #include <zlib.h>             // zlibVersion
 
+#include "base/processor.h" // nl_processor_name
 #include "commands.h"
 #include "normlab/commit.h" // nl_commit
 #include "normlab/error.h"  // nl_fail
@@ -50,12 +51,8 @@ static void print_features(void) {
 }
 
 static void print_processor(void) {
-    char line[512], name[256] = "processor";
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "model name : %255[^\n]", name) == 1) break;
-    }
-    if (file) fclose(file);
+    char name[256];
+    nl_processor_name(name, sizeof name);
     printf("processor  %s, %ld online:", name, sysconf(_SC_NPROCESSORS_ONLN));
     print_features();
     printf("\n");

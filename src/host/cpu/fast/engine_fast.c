@@ -1,10 +1,11 @@
 /* The device `cpu`: the table of functions of normlab/backend.h over the fused float engine. */
-#include <stdio.h>  // snprintf, fopen
+#include <stdio.h>  // snprintf
 #include <stdlib.h> // free
-#include <string.h> // memcpy, strncmp
+#include <string.h> // memcpy
 
 #include "net_fast.h"
 #include "normlab/error.h"   // NL_ASSERT
+#include "base/processor.h"  // nl_processor_name
 #include "base/subnormals.h" // nl_subnormals
 
 static int fast_open(nl_engine **engine, const nl_engine_spec *spec, nl_error *err) {
@@ -73,23 +74,9 @@ static int fast_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_result 
     return NL_OK;
 }
 
-/* The processor's name as the system tells it. */
-static void cpu_name(char *name, size_t size) {
-    snprintf(name, size, "CPU");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-    while (file && fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    if (file) fclose(file);
-}
-
 static void fast_describe(const nl_engine *e, char *text, size_t size) {
     char name[256];
-    cpu_name(name, sizeof name);
+    nl_processor_name(name, sizeof name);
     const int threads = nl_threads_count(e->threads);
     snprintf(text, size, "%s, %d thread%s", name, threads, threads == 1 ? "" : "s");
 }

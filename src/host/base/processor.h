@@ -1,0 +1,6 @@
+/* The processor's name as the system tells it; "CPU" where it tells none. */
+#pragma once
+
+#include <stddef.h> // size_t
+
+void nl_processor_name(char *name, size_t size);
