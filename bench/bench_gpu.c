@@ -135,7 +135,7 @@ static int convolve(void *context, nl_error *err) {
 static void time_plan(conv_work *w, const nl_conv_graph *graph, const char *tag) {
     static const char *const dirs[NL_CONV_DIRS] = {"forward", "data", "filter"};
     const nl_conv_shape s = w->problem.shape;
-    const int oh = s.h + 2 * s.pad - s.k + 1, ow = s.w + 2 * s.pad - s.k + 1;
+    const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const double flop = 2.0 * s.n * s.o * oh * ow * s.c * s.k * s.k;
     double seconds = 0;
     int code = NL_OK;

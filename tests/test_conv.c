@@ -26,7 +26,7 @@ typedef struct problem {
 } problem;
 
 static problem make(nl_conv_shape s) {
-    problem p = {.s = s, .oh = s.h + 2 * s.pad - s.k + 1, .ow = s.w + 2 * s.pad - s.k + 1};
+    problem p = {.s = s, .oh = nl_conv_out(s.h, s.k, s.pad), .ow = nl_conv_out(s.w, s.k, s.pad)};
     p.nx = (int64_t)s.n * s.c * s.h * s.w;
     p.ny = (int64_t)s.n * s.o * p.oh * p.ow;
     p.nw = (int64_t)s.o * s.c * s.k * s.k;

@@ -9,6 +9,7 @@
 #include <unistd.h>              // getpid
 
 #include "../src/host/verify/step_truth.h" // nl_truth_check
+#include "base/reals.h"                    // nl_reals_copy
 #include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
@@ -62,20 +63,14 @@ typedef struct result {
 
 static void *widen(void *values, int64_t count, int real_size) {
     double *wide = nl_alloc((size_t)count, sizeof *wide, "wide");
-    for (int64_t i = 0; i < count; i++)
-        wide[i] = real_size == 8 ? ((double *)values)[i] : (double)((float *)values)[i];
+    nl_reals_copy(wide, sizeof *wide, values, real_size, count);
     free(values);
     return wide;
 }
 
 static void *narrow_or_copy(const float *values, int64_t count, int real_size) {
-    char *out = nl_alloc((size_t)count, 8, "state");
-    for (int64_t i = 0; i < count; i++) {
-        if (real_size == 8)
-            ((double *)(void *)out)[i] = (double)values[i];
-        else
-            ((float *)(void *)out)[i] = values[i];
-    }
+    void *out = nl_alloc((size_t)count, (size_t)real_size, "state");
+    nl_reals_copy(out, real_size, values, sizeof *values, count);
     return out;
 }
 

@@ -7,7 +7,7 @@
 #include <stdint.h>  // uint64_t
 #include <stdio.h>   // fprintf
 #include <stdlib.h>  // qsort
-#include <string.h>  // memcpy, strcspn
+#include <string.h>  // memcpy
 #include <time.h>    // clock_gettime
 
 #include <dlfcn.h> // dlopen

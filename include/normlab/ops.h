@@ -10,11 +10,16 @@
 
 #include "normlab/rotation.h" // nl_rotation
 
-/* Convolution, stride 1: input (n, c, h, w), filter (o, c, k, k), output (n, o, h + 2 pad - k + 1,
- * ...). */
+/* Convolution, stride 1: input (n, c, h, w), filter (o, c, k, k), output (n, o, nl_conv_out(h, ...),
+ * nl_conv_out(w, ...)). */
 typedef struct nl_conv_shape {
     int n, c, h, w, o, k, pad;
 } nl_conv_shape;
+
+/* Height or width of its output; less than 1: the kernel is larger than the padded input. */
+static inline int nl_conv_out(int in, int k, int pad) {
+    return in + 2 * pad - k + 1;
+}
 
 /* Norms: (n, c, hw); groups divides c (group norm only). */
 typedef struct nl_norm_shape {

@@ -6,6 +6,7 @@
 #include <stdio.h>               // snprintf
 #include <stdlib.h>              // free
 
+#include "base/reals.h"  // nl_reals_copy
 #include "normlab/rng.h" // nl_epoch_order
 #include "support/idx_set.h"
 
@@ -59,35 +60,25 @@ void memory_run_close(memory_run *r) {
 
 // --- the engine ---------------------------------------------------------------------------------
 
-/* A state arena of the backend's type, from or to doubles. */
-static void *narrow(const double *from, int64_t count, int real_size) {
+/* A state arena of the backend's type. */
+static void *arena_of(const double *from, int64_t count, int real_size) {
     void *to = nl_alloc((size_t)count, sizeof(double), "state");
-    for (int64_t i = 0; i < count; i++) {
-        if (real_size == 8)
-            ((double *)to)[i] = from[i];
-        else
-            ((float *)to)[i] = (float)from[i];
-    }
+    nl_reals_copy(to, real_size, from, sizeof *from, count);
     return to;
-}
-
-static void widen(double *to, const void *from, int64_t count, int real_size) {
-    for (int64_t i = 0; i < count; i++)
-        to[i] = real_size == 8 ? ((const double *)from)[i] : (double)((const float *)from)[i];
 }
 
 static void transfer(memory_engine *e, bool set) {
     const nl_model *model = &e->run->model;
     const int size = e->backend->real_size;
     nl_error err = {0};
-    nl_state state = {narrow(e->params, model->params_size, size),
-                      narrow(e->momentum, model->params_size, size),
-                      narrow(e->buffers, model->buffers_size, size)};
+    nl_state state = {arena_of(e->params, model->params_size, size),
+                      arena_of(e->momentum, model->params_size, size),
+                      arena_of(e->buffers, model->buffers_size, size)};
     cr_assert_eq((set ? e->backend->set_state : e->backend->get_state)(e->engine, &state, &err), 0,
                  "%s", err.what);
-    widen(e->params, state.params, model->params_size, size);
-    widen(e->momentum, state.momentum, model->params_size, size);
-    widen(e->buffers, state.buffers, model->buffers_size, size);
+    nl_reals_copy(e->params, sizeof(double), state.params, size, model->params_size);
+    nl_reals_copy(e->momentum, sizeof(double), state.momentum, size, model->params_size);
+    nl_reals_copy(e->buffers, sizeof(double), state.buffers, size, model->buffers_size);
     free(state.params);
     free(state.momentum);
     free(state.buffers);
@@ -106,8 +97,8 @@ static void set_initial(memory_engine *e) {
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
     nl_model_init(model, params, buffers, e->spec.seed);
-    widen(e->params, params, model->params_size, 4);
-    widen(e->buffers, buffers, model->buffers_size, 4);
+    nl_reals_copy(e->params, sizeof(double), params, sizeof(float), model->params_size);
+    nl_reals_copy(e->buffers, sizeof(double), buffers, sizeof(float), model->buffers_size);
     free(params);
     free(buffers);
     memory_engine_set(e);

@@ -5,9 +5,10 @@
 #include <math.h>    // NAN
 #include <stdio.h>   // printf
 #include <stdlib.h>  // free
-#include <string.h>  // strcmp, memcpy
+#include <string.h>  // strcmp
 
 #include "base/number.h" // nl_json_number
+#include "base/reals.h"  // nl_reals_copy
 #include "commands.h"
 #include "config_path.h" // nl_config_load_named
 #include "eval_logits.h"
@@ -102,13 +103,9 @@ static const struct argp argp = {
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
 /* The arenas in the backend's precision. */
-static void *widen(const float *from, int64_t count, int real_size) {
+static void *arena_of(const float *from, int64_t count, int real_size) {
     void *to = nl_alloc((size_t)count, (size_t)real_size, "weights");
-    if (real_size == sizeof(float)) {
-        memcpy(to, from, (size_t)count * sizeof(float));
-    } else {
-        for (int64_t i = 0; i < count; i++) ((double *)to)[i] = (double)from[i];
-    }
+    nl_reals_copy(to, real_size, from, sizeof *from, count);
     return to;
 }
 
@@ -148,10 +145,10 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
         const size_t n_logits = (size_t)e->split->count * (size_t)model->picture.classes;
         if (e->logits_path) e->logits = nl_alloc(n_logits, sizeof(float), "logits");
         const int size = backend->real_size;
-        const nl_state state = {.params = widen(params, model->params_size, size),
+        const nl_state state = {.params = arena_of(params, model->params_size, size),
                                 .momentum =
                                     nl_alloc((size_t)model->params_size, (size_t)size, "momentum"),
-                                .buffers = widen(buffers, model->buffers_size, size)};
+                                .buffers = arena_of(buffers, model->buffers_size, size)};
         const nl_engine_spec spec = {
             .config = &e->config, .model = model, .data = &both, .device = device};
         rc = run_engine(e, backend, &spec, &state);

@@ -12,6 +12,7 @@
 #include <string.h> // memset
 
 #include "config/config_keys.h" // nl_key_place
+#include "normlab/ops.h"        // nl_conv_out
 #include "normlab/rng.h"        // nl_init_uniform
 
 static const int64_t most_elements = 1 << 24; /* of one image in one layer */
@@ -119,8 +120,8 @@ static int build_conv(builder *b, int index, nl_layer *l) {
     l->stride = 1;
     l->relu = spec->relu;
     l->out_c = spec->out;
-    l->out_h = l->in_h + 2 * l->pad - l->kernel + 1;
-    l->out_w = l->in_w + 2 * l->pad - l->kernel + 1;
+    l->out_h = nl_conv_out(l->in_h, l->kernel, l->pad);
+    l->out_w = nl_conv_out(l->in_w, l->kernel, l->pad);
     if (l->out_h < 1 || l->out_w < 1)
         FAIL(b, index, "%s: its kernel %d x %d is larger than its padded input %d x %d", l->label,
              l->kernel, l->kernel, l->in_h + 2 * l->pad, l->in_w + 2 * l->pad);

@@ -8,6 +8,7 @@
 #include <string.h>  // memcpy, strdup
 
 #include "base/number.h"        // nl_json_precision
+#include "base/reals.h"         // nl_reals_copy
 #include "normlab/checkpoint.h" // nl_archive
 #include "normlab/run_files.h"  // NL_FILE_STATE
 
@@ -146,14 +147,6 @@ int nl_run_load_state(nl_run *run, nl_error *err) {
 
 /* --- weights -------------------------------------------------------------------------------- */
 
-static void from_floats(const nl_run *run, void *to, const float *from, int64_t count) {
-    for (int64_t i = 0; i < count; i++)
-        if (run->study->backend->real_size == 8)
-            ((double *)to)[i] = from[i];
-        else
-            ((float *)to)[i] = from[i];
-}
-
 int nl_run_init_state(nl_run *run, nl_error *err) {
     const nl_model *model = &run->model;
     const char *file = run->study->options.init;
@@ -165,8 +158,9 @@ int nl_run_init_state(nl_run *run, nl_error *err) {
     else
         nl_model_init(model, params, buffers, run->config->train.seed);
     if (!code) {
-        from_floats(run, run->state.params, params, model->params_size);
-        from_floats(run, run->state.buffers, buffers, model->buffers_size);
+        const int size = run->study->backend->real_size;
+        nl_reals_copy(run->state.params, size, params, sizeof *params, model->params_size);
+        nl_reals_copy(run->state.buffers, size, buffers, sizeof *buffers, model->buffers_size);
     }
     free(params);
     free(buffers);
@@ -175,9 +169,7 @@ int nl_run_init_state(nl_run *run, nl_error *err) {
 
 static float *to_floats(const nl_run *run, const void *from, int64_t count) {
     float *to = nl_alloc((size_t)count, sizeof *to, "weights");
-    for (int64_t i = 0; i < count; i++)
-        to[i] = run->study->backend->real_size == 8 ? (float)((const double *)from)[i]
-                                                    : ((const float *)from)[i];
+    nl_reals_copy(to, sizeof *to, from, run->study->backend->real_size, count);
     return to;
 }
 

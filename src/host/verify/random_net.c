@@ -7,6 +7,7 @@
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 
+#include "normlab/ops.h"    // nl_conv_out
 #include "normlab/philox.h" // nl_philox4x32
 
 /* ---- the table of keys -------------------------------------------------------------------------
@@ -139,7 +140,7 @@ typedef struct shape {
 
 /* The largest number of channels that the budget allows; at least 1. */
 static int most_channels(const shape *s, const nl_layer_spec *l) {
-    const int out = s->side + 2 * l->pad - l->kernel + 1;
+    const int out = nl_conv_out(s->side, l->kernel, l->pad);
     const int64_t each = (int64_t)s->c * l->kernel * l->kernel * out * out;
     const int64_t most = s->macs / each;
     return most < 1 ? 1 : most > 64 ? 64 : (int)most;
@@ -155,7 +156,7 @@ static bool may_norm(nl_norm norm, const nl_random_net *net, const shape *s,
                      const nl_layer_spec *l) {
     const nl_norm_row *row = nl_norm_find(norm);
     if (!row) return true;
-    const int side = s->side + 2 * l->pad - l->kernel + 1;
+    const int side = nl_conv_out(s->side, l->kernel, l->pad);
     int values = s->smallest;
     if (row->groups) {
         const int groups = row->groups(l->out, atoi(value_of(net, "model.group_size")));
@@ -196,7 +197,7 @@ static void add_layer(nl_random_net *net, shape *s, nl_layer_spec l) {
     net->layers[net->n_layers++] = l;
     if (l.kind == NL_LAYER_MAX_POOL) s->side /= l.size;
     if (l.kind != NL_LAYER_CONV) return;
-    s->side += 2 * l.pad - l.kernel + 1;
+    s->side = nl_conv_out(s->side, l.kernel, l.pad);
     s->macs -= (int64_t)l.out * s->c * l.kernel * l.kernel * s->side * s->side;
     s->c = l.out;
 }

@@ -254,7 +254,7 @@ static int check_convs(table *t, nl_error *err) {
     for (int i = 0; i < COUNT(convs) && !code; i++) {
         const nl_conv_shape s = convs[i];
         nl_verify_case v = {.op = NL_V_CONV, .conv = s};
-        const int64_t oh = s.h + 2 * s.pad - s.k + 1, ow = s.w + 2 * s.pad - s.k + 1;
+        const int64_t oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
         const int64_t x = (int64_t)s.n * s.c * s.h * s.w, w = (int64_t)s.o * s.c * s.k * s.k;
         fill(&v, 0, x, 0.4, 1);
         fill(&v, 1, w, 0, 0.2);

@@ -40,8 +40,8 @@ void nl_conv_fast_init(nl_conv_fast *conv, nl_conv_shape s, bool first) {
                            .w = s.w,
                            .co = s.o,
                            .cpo = cpo,
-                           .oh = s.h + 2 * s.pad - s.k + 1,
-                           .ow = s.w + 2 * s.pad - s.k + 1,
+                           .oh = nl_conv_out(s.h, s.k, s.pad),
+                           .ow = nl_conv_out(s.w, s.k, s.pad),
                            .k = s.k,
                            .pad = s.pad};
     NL_ASSERT(conv->oh > 0 && conv->ow > 0);

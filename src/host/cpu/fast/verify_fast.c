@@ -195,7 +195,7 @@ static void block(double *const out[], const nl_verify_case *c) {
 
 static void conv(double *const out[], const nl_verify_case *c) {
     const nl_conv_shape s = c->conv;
-    const int oh = s.h + 2 * s.pad - s.k + 1, ow = s.w + 2 * s.pad - s.k + 1;
+    const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const int hw = s.h * s.w, ohw = oh * ow, cpi = s.c == 1 ? 1 : nl_pad8(s.c), cpo = nl_pad8(s.o);
     const int64_t taps = (int64_t)s.k * s.k * s.c;
     nl_conv_fast fast;

@@ -22,16 +22,11 @@ typedef struct tap {
     int top, bottom, left, right, down, across;
 } tap;
 
-static int out_h(nl_conv_shape s) {
-    return s.h + 2 * s.pad - s.k + 1;
-}
-
-static int out_w(nl_conv_shape s) {
-    return s.w + 2 * s.pad - s.k + 1;
-}
-
 static tap tap_at(int u, int v, nl_conv_shape s) {
-    tap t = {.down = u - s.pad, .across = v - s.pad, .bottom = out_h(s), .right = out_w(s)};
+    tap t = {.down = u - s.pad,
+             .across = v - s.pad,
+             .bottom = nl_conv_out(s.h, s.k, s.pad),
+             .right = nl_conv_out(s.w, s.k, s.pad)};
     if (t.down < 0) t.top = -t.down;
     if (t.across < 0) t.left = -t.across;
     if (t.bottom + t.down > s.h) t.bottom = s.h - t.down;
@@ -46,7 +41,7 @@ static void add_row(real *restrict to, const real *restrict from, real w, int wi
 }
 
 void OP(conv_forward)(real *y, const real *x, const real *w, const real *bias, nl_conv_shape s) {
-    const int oh = out_h(s), ow = out_w(s);
+    const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     for (int64_t no = 0; no < (int64_t)s.n * s.o; no++) {
         const int64_t n = no / s.o, o = no % s.o;
         real *plane = y + no * oh * ow;
@@ -65,7 +60,7 @@ void OP(conv_forward)(real *y, const real *x, const real *w, const real *bias, n
 }
 
 void OP(conv_backward_data)(real *dx, const real *dy, const real *w, nl_conv_shape s) {
-    const int oh = out_h(s), ow = out_w(s);
+    const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     for (int64_t nc = 0; nc < (int64_t)s.n * s.c; nc++) {
         const int64_t n = nc / s.c, c = nc % s.c;
         real *plane = dx + nc * s.h * s.w;
@@ -102,7 +97,7 @@ static real dot_plane(const real *out, const real *in, int ow, int w, tap t) {
 
 void OP(conv_backward_filter)(real *dw, real *dbias, const real *dy, const real *x,
                               nl_conv_shape s) {
-    const int oh = out_h(s), ow = out_w(s);
+    const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const int taps = s.k * s.k;
     memset(dw, 0, (size_t)s.o * (size_t)s.c * (size_t)taps * sizeof *dw);
     memset(dbias, 0, (size_t)s.o * sizeof *dbias);

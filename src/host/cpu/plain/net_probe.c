@@ -6,6 +6,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "base/reals.h" // nl_reals_copy
 #include "net_plain.h"
 
 typedef struct OP(probe) {
@@ -137,7 +138,7 @@ void OP(probe_output)(double *u, const probe *p, int layer) {
         return;
     }
     const real *from = relu ? store->z : store->y;
-    for (int64_t i = 0; i < count; i++) u[i] = (double)from[i];
+    nl_reals_copy(u, sizeof *u, from, sizeof *from, count);
 }
 
 /* Turns the decision and gives back what undoes it: the ReLU's output is 0 or as good as 0. */
@@ -178,9 +179,9 @@ void OP(probe_step)(double *left, probe *p, const nl_flip *flips, int count) {
     memcpy(params, p->params, (size_t)size * sizeof *params);
     memset(p->momentum, 0, (size_t)size * sizeof *p->momentum);
     OP(sgd_update)(params, p->momentum, p->grads, size, rule);
-    for (int64_t i = 0; i < size; i++) left[i] = (double)p->momentum[i];
-    for (int64_t i = 0; i < p->spec->model->buffers_size; i++)
-        left[size + i] = (double)p->buffers[i];
+    nl_reals_copy(left, sizeof *left, p->momentum, sizeof *p->momentum, size);
+    nl_reals_copy(left + size, sizeof *left, p->buffers, sizeof *p->buffers,
+                  p->spec->model->buffers_size);
     free(params);
 }
 
@@ -189,6 +190,6 @@ void OP(probe_share)(double *grads, probe *p, int image) {
     real *dlogits = numbers(p->batch.n * classes);
     memcpy(dlogits + at, p->dlogits + at, (size_t)classes * sizeof *dlogits);
     OP(net_backward)(&p->net, p->grads, dlogits, p->params, p->batch);
-    for (int64_t i = 0; i < p->spec->model->params_size; i++) grads[i] = (double)p->grads[i];
+    nl_reals_copy(grads, sizeof *grads, p->grads, sizeof *p->grads, p->spec->model->params_size);
     free(dlogits);
 }

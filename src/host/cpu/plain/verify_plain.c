@@ -4,6 +4,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "base/reals.h" // nl_reals_copy
 #include "norms.h"
 #include "normlab/verify.h"
 #include "real.h"
@@ -16,13 +17,13 @@ static real *buffer(int64_t count) {
 
 static real *input(const nl_verify_case *c, int index) {
     real *values = buffer(c->in_count[index]);
-    for (int64_t i = 0; i < c->in_count[index]; i++) values[i] = (real)c->in[index][i];
+    nl_reals_copy(values, sizeof *values, c->in[index], sizeof *c->in[index], c->in_count[index]);
     return values;
 }
 
 /* Widens into out[index] and frees. */
 static void give(double *const out[], const nl_verify_case *c, int index, real *values) {
-    for (int64_t i = 0; i < c->out_count[index]; i++) out[index][i] = (double)values[i];
+    nl_reals_copy(out[index], sizeof *out[index], values, sizeof *values, c->out_count[index]);
     free(values);
 }
 

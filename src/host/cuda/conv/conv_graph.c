@@ -108,7 +108,7 @@ static int make_graph(nl_conv_graph *g, nl_error *err) {
 int nl_conv_graph_open(nl_conv_graph *graph, nl_conv_target target, nl_conv_problem problem,
                        nl_error *err) {
     const nl_conv_shape s = problem.shape;
-    const int64_t oh = s.h + 2 * s.pad - s.k + 1, ow = s.w + 2 * s.pad - s.k + 1;
+    const int64_t oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const int64_t dims[3][4] = {{s.n, s.c, s.h, s.w}, {s.o, s.c, s.k, s.k}, {s.n, s.o, oh, ow}};
     *graph = (nl_conv_graph){.target = target, .problem = problem};
     int code = NL_OK;

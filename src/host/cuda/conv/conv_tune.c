@@ -25,7 +25,7 @@ static int fill(float **tensor, int64_t count, const char *layer, nl_error *err)
 int nl_conv_buffers_open(nl_conv_buffers *buffers, nl_conv_problem problem, const char *layer,
                          nl_error *err) {
     const nl_conv_shape s = problem.shape;
-    const int64_t oh = s.h + 2 * s.pad - s.k + 1, ow = s.w + 2 * s.pad - s.k + 1;
+    const int64_t oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const int64_t x = (int64_t)s.n * s.c * s.h * s.w, w = (int64_t)s.o * s.c * s.k * s.k;
     const int64_t y = (int64_t)s.n * s.o * oh * ow;
     const int64_t counts[NL_CONV_DIRS][3] = {

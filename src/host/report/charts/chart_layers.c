@@ -6,140 +6,37 @@
 
 #include <math.h>   // log10
 #include <stdlib.h> // free
-#include <string.h> // strcmp
 
 #include "gnuplot.h"
+#include "layer_grid.h"
 #include "report/runs/labels.h" // nl_text_width
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
-enum { MAX_COLUMNS = 32, row_height = 166, foot_height = 40, head_height = 70, key_height = 24 };
+enum { row_height = 166, foot_height = 40, head_height = 70, key_height = 24 };
 
-typedef struct quantity {
-    const char *title;
-    size_t member; /* of nl_layer_point */
-    bool share;    /* of the ReLU, in per cent; else a deviation, logarithmic */
-} quantity;
-
-enum { QUANTITIES = 4 };
-static const quantity quantities[QUANTITIES] = {
-    {"Standard deviation of z, the convolution's output before the norm",
-     offsetof(nl_layer_point, z_sd), 0},
-    {"Standard deviation of the gradient at the layer's output", offsetof(nl_layer_point, dy_sd),
-     0},
-    {"Zeros behind the ReLU, per cent of the values", offsetof(nl_layer_point, zero), 1},
-    {"Dead channels: 0 on every pixel of every image, per cent", offsetof(nl_layer_point, dead), 1},
-};
-
-typedef struct grid {
-    const nl_figures *figures;
-    const char *labels[MAX_COLUMNS]; /* of the layers */
-    int columns, last;               /* last: the highest number of epochs trained */
-    double *means;                   /* (rows, columns, epochs 0 .. last, quantities) */
-    int width, height, key_lines;
-} grid;
-
-/* ---- data ---- */
-
-static double *cell(const grid *g, int row, int column, int epoch) {
-    return g->means + (((size_t)row * (size_t)g->columns + (size_t)column) * (size_t)(g->last + 1) +
-                       (size_t)epoch) *
-                          QUANTITIES;
-}
-
-static int column_of(const grid *g, const char *label) {
-    int i = 0;
-    while (i < g->columns && strcmp(g->labels[i], label) != 0) i++;
-    return i;
-}
-
-static void find_columns(grid *g) {
-    for (int i = 0; i < g->figures->n_rows; i++) {
-        const nl_variant *variant = g->figures->rows[i].variant;
-        for (int j = 0; j < variant->n_runs; j++) {
-            const nl_seed_run *run = &variant->runs[j];
-            if (!nl_variant_counts(variant, run)) continue;
-            for (int k = 0; k < run->n_layers; k++) {
-                const nl_layer_point *p = &run->layers[k];
-                const int at = column_of(g, p->label);
-                if (at == MAX_COLUMNS) continue;
-                if (at == g->columns) g->labels[g->columns++] = p->label;
-                if (p->epoch + 1 > g->last) g->last = p->epoch + 1;
-            }
-        }
-    }
-}
-
-static double mean_of(const nl_variant *variant, const char *label, int epoch, size_t member) {
-    double sum = 0;
-    int n = 0;
-    for (int i = 0; i < variant->n_runs; i++) {
-        const nl_seed_run *run = &variant->runs[i];
-        if (!nl_variant_counts(variant, run)) continue;
-        for (int k = 0; k < run->n_layers; k++) {
-            const nl_layer_point *p = &run->layers[k];
-            if (p->epoch + 1 != epoch || strcmp(p->label, label) != 0) continue;
-            const double value = *(const double *)(const void *)((const char *)p + member);
-            if (!isfinite(value)) continue;
-            sum += value;
-            n++;
-        }
-    }
-    return n ? sum / n : NAN;
-}
-
-static void find_means(grid *g) {
-    const size_t cells = (size_t)g->figures->n_rows * (size_t)g->columns * (size_t)(g->last + 1);
-    g->means = nl_alloc(cells * QUANTITIES, sizeof *g->means, "layer statistics");
-    for (int i = 0; i < g->figures->n_rows; i++)
-        for (int c = 0; c < g->columns; c++)
-            for (int e = 0; e <= g->last; e++)
-                for (int q = 0; q < QUANTITIES; q++)
-                    cell(g, i, c, e)[q] = mean_of(g->figures->rows[i].variant, g->labels[c], e,
-                                                  quantities[q].member) *
-                                          (quantities[q].share ? 100 : 1);
-}
-
-static void write_data(const grid *g, const char *dir) {
-    nl_script data;
-    nl_script_open(&data);
-    fputs("# One block a variant and layer. Columns: epochs trained, then means over seeds of the "
-          "standard\n# deviations of z and of the gradient at the layer's output, and of the per "
-          "cent of zeros behind the\n# ReLU and of channels that are 0 throughout\n",
-          data.out);
-    for (int i = 0; i < g->figures->n_rows; i++)
-        for (int c = 0; c < g->columns; c++) {
-            fprintf(data.out, "%s# %s, %s\n", i + c ? "\n\n" : "",
-                    g->figures->rows[i].variant->name, g->labels[c]);
-            for (int e = 0; e <= g->last; e++) {
-                fprintf(data.out, "%d", e);
-                for (int q = 0; q < QUANTITIES; q++) {
-                    const double value = cell(g, i, c, e)[q];
-                    fprintf(data.out, isnan(value) ? " NaN" : " %.6g", value);
-                }
-                fputc('\n', data.out);
-            }
-        }
-    nl_script_save(&data, dir, "layers", ".dat");
-}
+typedef struct figure {
+    nl_layer_grid grid;
+    int width, height, key_lines; /* pixels; of the key */
+} figure;
 
 /* ---- axes ---- */
 
 /* Whether there is anything to draw of a variant in a panel. */
-static bool has_values(const grid *g, int row, int column, int q) {
+static bool has_values(const nl_layer_grid *g, int row, int column, int q) {
     for (int e = 0; e <= g->last; e++) {
-        const double value = cell(g, row, column, e)[q];
-        if (quantities[q].share ? !isnan(value) : value > 0) return true;
+        const double value = nl_layer_grid_cell(g, row, column, e)[q];
+        if (nl_quantities[q].share ? !isnan(value) : value > 0) return true;
     }
     return false;
 }
 
-static void range_of(const grid *g, int q, double *low, double *high) {
+static void range_of(const nl_layer_grid *g, int q, double *low, double *high) {
     *low = INFINITY;
     *high = -INFINITY;
     const int cells = g->figures->n_rows * g->columns * (g->last + 1);
     for (int i = 0; i < cells; i++) {
-        const double value = g->means[(size_t)i * QUANTITIES + (size_t)q];
-        if (isnan(value) || (!quantities[q].share && value <= 0)) continue;
+        const double value = g->means[(size_t)i * NL_QUANTITIES + (size_t)q];
+        if (isnan(value) || (!nl_quantities[q].share && value <= 0)) continue;
         *low = fmin(*low, value);
         *high = fmax(*high, value);
     }
@@ -190,57 +87,58 @@ static void write_deviations(FILE *out, double low, double high, bool labels) {
 
 /* ---- the figure ---- */
 
-static void panel(FILE *out, const grid *g, int q, int column) {
-    const double left = 68, gap = 12, w = (g->width - left - 14 + gap) / g->columns;
-    const double top = g->height - head_height - g->key_lines * key_height - q * row_height;
+static void panel(FILE *out, const figure *f, int q, int column) {
+    const double left = 68, gap = 12, w = (f->width - left - 14 + gap) / f->grid.columns;
+    const double top = f->height - head_height - f->key_lines * key_height - q * row_height;
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n"
             "set format y '%s'\nset format x '%s'\nset label 103 ",
-            (left + column * w) / g->width, (left + (column + 1) * w - gap) / g->width,
-            (top - 46) / g->height, (top - row_height + 14) / g->height, column ? "" : "%h",
-            q + 1 < QUANTITIES ? "" : "%h");
-    nl_gnuplot_quote(out, g->labels[column]);
+            (left + column * w) / f->width, (left + (column + 1) * w - gap) / f->width,
+            (top - 46) / f->height, (top - row_height + 14) / f->height, column ? "" : "%h",
+            q + 1 < NL_QUANTITIES ? "" : "%h");
+    nl_gnuplot_quote(out, f->grid.labels[column]);
     fputs(" at graph 0, graph 1.1 tc rgb '" NL_SOFT "'\n", out);
     if (column == 0)
         fprintf(out, "set label 104 \"%s\" at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n",
-                quantities[q].title, left / g->width, (top - 14) / g->height);
+                nl_quantities[q].title, left / f->width, (top - 14) / f->height);
     const char *before = "plot ";
-    for (int i = 0; i < g->figures->n_rows; i++) {
-        if (!has_values(g, i, column, q)) continue;
+    for (int i = 0; i < f->grid.figures->n_rows; i++) {
+        if (!has_values(&f->grid, i, column, q)) continue;
         fprintf(out, "%s'" NL_REPORT_PLOTS "/layers.dat' index %d using 1:%d with %s lw 2 ps 0.4",
-                before, i * g->columns + column, q + 2, g->last > 12 ? "lines" : "linespoints");
+                before, i * f->grid.columns + column, q + 2,
+                f->grid.last > 12 ? "lines" : "linespoints");
         nl_gnuplot_style(out, i);
         before = ", \\\n     ";
     }
     if (*before == 'p')
         fprintf(out,
                 "set label 105 '%s' at graph 0.5, graph 0.5 center tc rgb '" NL_SOFT "'\nplot NaN",
-                quantities[q].share ? "no ReLU" : "no figures");
+                nl_quantities[q].share ? "no ReLU" : "no figures");
     fputs("\nunset label\nunset arrow\n", out);
 }
 
 /* Lays the key out in lines, or only counts them (out: NULL). */
-static int write_key(FILE *out, const grid *g) {
+static int write_key(FILE *out, const figure *f) {
     int lines = 1;
-    double x = 0.018 * g->width;
-    for (int i = 0; i < g->figures->n_rows; i++) {
-        const char *name = g->figures->rows[i].variant->label.text;
+    double x = 0.018 * f->width;
+    for (int i = 0; i < f->grid.figures->n_rows; i++) {
+        const char *name = f->grid.figures->rows[i].variant->label.text;
         const double w = 44 + 8.4 * nl_text_width(name) + 18;
-        if (x + w > g->width && i > 0) {
+        if (x + w > f->width && i > 0) {
             lines++;
-            x = 0.018 * g->width;
+            x = 0.018 * f->width;
         }
-        const double y = (g->height - head_height + 4 - (lines - 0.5) * key_height) / g->height;
+        const double y = (f->height - head_height + 4 - (lines - 0.5) * key_height) / f->height;
         if (out) {
             fprintf(out,
                     "set arrow from screen %.4f, screen %.4f to screen %.4f, screen %.4f "
                     "nohead lw 2.5",
-                    x / g->width, y, (x + 36) / g->width, y);
+                    x / f->width, y, (x + 36) / f->width, y);
             nl_gnuplot_line(out, i);
             fputs("\nset label ", out);
             nl_gnuplot_quote(out, name);
-            fprintf(out, " at screen %.4f, screen %.4f tc rgb '%s'\n", (x + 44) / g->width, y,
+            fprintf(out, " at screen %.4f, screen %.4f tc rgb '%s'\n", (x + 44) / f->width, y,
                     nl_text_colours[i % NL_COLOURS]);
         }
         x += w;
@@ -248,7 +146,7 @@ static int write_key(FILE *out, const grid *g) {
     return lines;
 }
 
-static void write_epochs(FILE *out, const grid *g) {
+static void write_epochs(FILE *out, const nl_layer_grid *g) {
     static const int steps[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
     int step = 0;
     while (g->last / steps[step] > 4 && step < 9) step++;
@@ -257,30 +155,30 @@ static void write_epochs(FILE *out, const grid *g) {
             steps[step]);
 }
 
-static void write_script(const grid *g, const char *dir, const char *name) {
+static void write_script(const figure *f, const char *dir, const char *name) {
     nl_script script;
     nl_script_open(&script);
     FILE *out = script.out;
-    nl_gnuplot_head(out, name, "png svg", g->width, g->height);
-    nl_gnuplot_title(out, g->height, "Inside the layers",
+    nl_gnuplot_head(out, name, "png svg", f->width, f->height);
+    nl_gnuplot_title(out, f->height, "Inside the layers",
                      "one training step on a fixed batch after each epoch (0: before training); "
                      "mean over seeds");
-    write_key(out, g);
+    write_key(out, f);
     fprintf(out,
             "set label 100 'epochs trained' at screen 0.5, screen %.4f center tc rgb '" NL_INK
             "'\n",
-            12.0 / g->height);
-    write_epochs(out, g);
+            12.0 / f->height);
+    write_epochs(out, &f->grid);
     fputs("set multiplot\n", out);
-    for (int q = 0; q < QUANTITIES; q++) {
+    for (int q = 0; q < NL_QUANTITIES; q++) {
         double low, high;
-        range_of(g, q, &low, &high);
-        for (int column = 0; column < g->columns; column++) {
-            if (quantities[q].share)
+        range_of(&f->grid, q, &low, &high);
+        for (int column = 0; column < f->grid.columns; column++) {
+            if (nl_quantities[q].share)
                 write_shares(out, high);
             else
                 write_deviations(out, low, high, column == 0);
-            panel(out, g, q, column);
+            panel(out, f, q, column);
         }
     }
     fputs("unset multiplot\n", out);
@@ -289,20 +187,20 @@ static void write_script(const grid *g, const char *dir, const char *name) {
 }
 
 bool nl_has_layers(const nl_figures *figures) {
-    grid g = {.figures = figures};
-    find_columns(&g);
-    return g.columns > 0;
+    nl_layer_grid grid;
+    nl_layer_grid_find(&grid, figures);
+    return grid.columns > 0;
 }
 
 void nl_chart_layers(const nl_figures *figures, const char *dir, const char *name) {
-    grid g = {.figures = figures};
-    find_columns(&g);
-    if (g.columns == 0) return;
-    g.width = g.columns > 6 ? 82 + 140 * g.columns : 920;
-    g.key_lines = write_key(NULL, &g);
-    g.height = head_height + g.key_lines * key_height + QUANTITIES * row_height + foot_height;
-    find_means(&g);
-    write_data(&g, dir);
-    write_script(&g, dir, name);
-    free(g.means);
+    figure f = {0};
+    nl_layer_grid_find(&f.grid, figures);
+    if (f.grid.columns == 0) return;
+    f.width = f.grid.columns > 6 ? 82 + 140 * f.grid.columns : 920;
+    f.key_lines = write_key(NULL, &f);
+    f.height = head_height + f.key_lines * key_height + NL_QUANTITIES * row_height + foot_height;
+    nl_layer_grid_fill(&f.grid);
+    nl_layer_grid_write(&f.grid, dir);
+    write_script(&f, dir, name);
+    free(f.grid.means);
 }

@@ -2,8 +2,10 @@
  * that the charts use becomes a variable of the style sheet. Only what stands inside a tag is
  * changed: the text of a label, whatever it is, is not.
  */
-#include <stdlib.h> // free, strtol
-#include <string.h> // strstr
+#include <limits.h>      // INT_MAX
+#include <openssl/evp.h> // EVP_EncodeBlock
+#include <stdlib.h>      // free, strtol
+#include <string.h>      // strstr
 
 #include "report/charts/gnuplot.h" // nl_colours
 #include "page.h"
@@ -139,19 +141,6 @@ bool nl_page_svg(FILE *out, const char *path, const char *prefix, const char *la
 
 /* ---- PNG ---- */
 
-static void write_base64(FILE *out, const unsigned char *bytes, size_t size) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        const unsigned second = i + 1 < size ? bytes[i + 1] : 0,
-                       third = i + 2 < size ? bytes[i + 2] : 0;
-        const unsigned word = (unsigned)bytes[i] << 16 | second << 8 | third;
-        fputc(digits[word >> 18], out);
-        fputc(digits[word >> 12 & 63], out);
-        fputc(i + 1 < size ? digits[word >> 6 & 63] : '=', out);
-        fputc(i + 2 < size ? digits[word & 63] : '=', out);
-    }
-}
-
 bool nl_page_png(FILE *out, const char *path, const char *label) {
     size_t size;
     char *bytes = read_file(path, &size);
@@ -159,8 +148,12 @@ bool nl_page_png(FILE *out, const char *path, const char *label) {
     fputs("<img alt=\"", out);
     nl_html(out, label);
     fputs("\" src=\"data:image/png;base64,", out);
-    write_base64(out, (const unsigned char *)bytes, size);
+    NL_ASSERT(size <= INT_MAX);
+    unsigned char *text = nl_alloc(size / 3 * 4 + 5, 1, path); /* with a 0 at its end */
+    EVP_EncodeBlock(text, (const unsigned char *)bytes, (int)size);
+    fputs((const char *)text, out);
     fputs("\">", out);
+    free(text);
     free(bytes);
     return true;
 }
