@@ -117,7 +117,7 @@ static void open_step(step *s, uint32_t seed) {
     memset(s, 0, sizeof *s);
     nl_random_net_draw(&net, seed, 20000);
     cr_assert_eq(nl_random_net_load(&s->config, &s->model, &net, NULL), NL_OK);
-    nl_random_net_data(&s->data, &net);
+    nl_random_net_data(&s->data, &net, &s->model.picture);
     s->spec = (nl_engine_spec){.config = &s->config, .model = &s->model, .data = &s->data};
     nl_epoch_order(s->order, net.images, 1, 0, true);
     s->epoch = (nl_epoch){.lr = 0.01, .order = s->order};

@@ -19,7 +19,7 @@ typedef struct nl_random_net {
     uint32_t seed; /* of this network's draws; its images are drawn from it too */
     nl_layer_spec layers[NL_RANDOM_LAYERS];
     int n_layers;
-    char values[NL_RANDOM_KEYS][16]; /* by row of nl_random_key; empty: the default */
+    char values[NL_RANDOM_KEYS][24]; /* by row of nl_random_key; empty: the default */
     bool by_set[NL_RANDOM_KEYS];     /* given with --set, not in the file */
     uint32_t images, tests;          /* of the data set */
     uint32_t steps;                  /* of each epoch */
@@ -32,7 +32,8 @@ const char *nl_random_key(int i);
 /* The row of a key. */
 int nl_random_row(const char *key);
 
-/* `macs` bounds the multiply-adds of an image, roughly. */
+/* `macs` bounds the multiply-adds of an image, roughly. Not quite half of them see MNIST's picture,
+ * the others one of 1 to 4 channels, 8 to 64 pixels high and wide, and 2 to 256 classes. */
 void nl_random_net_draw(nl_random_net *net, uint32_t seed, int64_t macs);
 
 /* The config file and, in `sets`, the --set assignments (one a line). The caller frees both. */
@@ -41,8 +42,9 @@ char *nl_random_net_text(const nl_random_net *net, char **sets);
 /* Reads that text with the config's reader. Errors: NL_EUSAGE as for any config. */
 int nl_random_net_load(nl_config *config, nl_model *model, const nl_random_net *net, nl_error *err);
 
-/* Images by number: digits' strokes, noise, saturated pixels, constant ones. nl_dataset_free. */
-void nl_random_net_data(nl_dataset *data, const nl_random_net *net);
+/* Images of the config's shape, by number: strokes, noise, saturated pixels, constant ones.
+ * nl_dataset_free. */
+void nl_random_net_data(nl_dataset *data, const nl_random_net *net, const nl_picture *picture);
 
 /* What a check has seen, for a report. */
 typedef struct nl_random_outcome {

@@ -110,6 +110,22 @@ static void count_places(survey *s, const nl_model *model, const nl_config *conf
     if (grouped) count_number(s, "group size", config->model.group_size);
 }
 
+static void count_pictures(survey *s, const nl_picture *p) {
+    const nl_image_shape shape = p->shape;
+    count_number(s, "channels", shape.channels);
+    count(s, "picture of 28 x 28", shape.height == 28 && shape.width == 28);
+    count(s, "square picture", shape.height == shape.width);
+    count(s, "wide picture", shape.width > shape.height);
+    count(s, "high picture", shape.height > shape.width);
+    count(s, "bytes no multiple of 4", nl_image_bytes(shape) % 4 > 0);
+    count(s, "classes 2 to 9", p->classes < 10);
+    count(s, "classes 10", p->classes == 10);
+    count(s, "classes 11 to 32", p->classes > 10 && p->classes <= 32);
+    count(s, "classes 33 to 256", p->classes > 32);
+    count(s, "mean by channel", p->mean.count > 1);
+    count(s, "classes named", nl_picture_names(p) > 0);
+}
+
 static void count_batches(survey *s, const nl_random_net *net, const nl_config *config) {
     const uint32_t batch = (uint32_t)config->data.batch, left = net->images % batch;
     const bool used = net->steps * batch > net->images;
@@ -127,6 +143,7 @@ static void tally(survey *s, const nl_random_net *net) {
     NL_ASSERT(nl_random_net_load(&config, model, net, NULL) == NL_OK);
     count_places(s, model, &config);
     count_batches(s, net, &config);
+    count_pictures(s, &config.data.picture);
     count_layer_keys(s, &config);
     count_keys(s, net);
     free(model);
