@@ -97,14 +97,24 @@ int nl_k_counters(const nl_k_shape *s);        /* uint32_t entries */
 
 /* --- input --- */
 
-/* x[i] = table of the rotated pixels of image number slots[i] = order[step * batch + i] (order NULL:
- * the place itself), outside the image that of byte 0; picked[i] its label. rotations by image
- * number, or NULL. */
-int nl_k_gather(float *x /* (n,c,h,w) */, uint32_t *slots /* (n) */, uint8_t *picked /* (n) */,
-                const uint8_t *images /* (count,c,h,w) */, const uint8_t *labels /* (count) */,
-                nl_image_shape shape, const uint32_t *order /* (places) */,
-                const nl_rotation *rotations /* (count) */, const nl_pixel_table *table,
-                const nl_k_state *state, int n, int batch, void *stream);
+/* A batch of n images, at most `batch`, out of a data set of `count`. */
+typedef struct nl_k_input {
+    float *x;        /* (n, c, h, w) */
+    uint32_t *slots; /* (n): image numbers */
+    uint8_t *picked; /* (n): labels */
+
+    const uint8_t *images, *labels; /* (count, c, h, w), (count) */
+    nl_image_shape shape;
+    const uint32_t *order;        /* (places): image number; NULL: the place itself */
+    const nl_rotation *rotations; /* (count), by image number; NULL: none */
+    const nl_pixel_table *table;
+    const nl_k_state *state;
+    int n, batch;
+} nl_k_input;
+
+/* x[i] = table of the rotated pixels of image number slots[i] = order[step * batch + i], outside
+ * the image that of byte 0; picked[i] its label. */
+int nl_k_gather(const nl_k_input *in, void *stream);
 
 /* --- a stage: bias, norm, ReLU, pool and dropout, as they are there --- */
 
@@ -163,18 +173,28 @@ typedef struct nl_k_outputs {
     uint8_t *predictions;  /* (places): first largest logit */
 } nl_k_outputs;
 
-/* logits = mean over hw of z + bias; classes at most NL_MAX_CLASSES. bias NULL: none.
- * Training: out is NULL; dz is the gradient of the batch's mean loss, dbias its sum; a loss or a
- * state->penalty that is not finite raises state->stop. nl_k_update then ends the step. Evaluation:
- * dz and dbias are NULL, and the step ends here: state->step goes one on. Either writes loss, hits
- * and images of records[state->step]; evaluation also sets penalty to 0. */
-int nl_k_softmax_loss(float *dz /* (n,classes,hw) */, float *dbias /* (classes) */,
-                      const nl_k_outputs *out, nl_k_record *records, nl_k_state *state,
-                      const float *z /* (n,classes,hw) */, const float *bias /* (classes) */,
-                      const uint8_t *labels /* (n) */, int n, int batch, int classes, int hw,
-                      void *scratch, uint32_t *counters, void *stream);
-size_t nl_k_softmax_loss_scratch(int n,
-                                 int classes); /* bytes, enough for a smaller n; one counter */
+/* The head of the network. */
+typedef struct nl_k_head {
+    int n, batch, classes, hw; /* n at most batch, classes at most NL_MAX_CLASSES */
+    const float *z;            /* (n, classes, hw) */
+    const float *bias;         /* (classes); NULL: none */
+    const uint8_t *labels;     /* (n) */
+    float *dz, *dbias;         /* (n, classes, hw), (classes): training; dbias NULL: not wanted */
+    nl_k_outputs out;          /* evaluation */
+    nl_k_record *records;
+    nl_k_state *state;
+    void *scratch; /* nl_k_softmax_loss_scratch bytes */
+    uint32_t *counters;
+} nl_k_head;
+
+/* logits = mean over hw of z + bias. Training: out is all NULL; dz is the gradient of the batch's
+ * mean loss, dbias its sum; a loss or a state->penalty that is not finite raises state->stop.
+ * nl_k_update then ends the step. Evaluation: dz and dbias are NULL, and the step ends here:
+ * state->step goes one on. Either writes loss, hits and images of records[state->step]; evaluation
+ * also sets penalty to 0. */
+int nl_k_softmax_loss(const nl_k_head *h, void *stream);
+/* Bytes, enough for a smaller n; one counter. */
+size_t nl_k_softmax_loss_scratch(int n, int classes);
 
 /* --- update: the end of a training step --- */
 

@@ -7,30 +7,17 @@
 
 namespace {
 
-struct Gather {
-    float *x;
-    uint32_t *slots;
-    uint8_t *picked;
-    const uint8_t *images, *labels;
-    nl_image_shape shape;
-    const uint32_t *order;
-    const nl_rotation *rotations;
-    const nl_pixel_table *table;
-    const nl_k_state *state;
-    int batch;
-};
-
 constexpr int kMostThreads = 256;
 
 /* The shape, known to the compiler where it is the one of most sets: a division by a constant is a
  * multiplication. */
-template <bool Mnist> __device__ inline nl_image_shape shape_of(const Gather &g) {
+template <bool Mnist> __device__ inline nl_image_shape shape_of(const nl_k_input &g) {
     if (!Mnist) return g.shape;
     return {1, 28, 28};
 }
 
 /* Element `at` of an image, which may lie behind its end. */
-__device__ inline float element(const Gather &g, nl_image_shape s, const uint8_t *bytes,
+__device__ inline float element(const nl_k_input &g, nl_image_shape s, const uint8_t *bytes,
                                 const nl_rotation *rotation, int at) {
     const int pixels = s.height * s.width, c = s.channels == 1 ? 0 : at / pixels;
     const int p = at - c * pixels, first = c * pixels;
@@ -41,7 +28,7 @@ __device__ inline float element(const Gather &g, nl_image_shape s, const uint8_t
 
 /* V: floats of one write; the image's end is a multiple of it. */
 template <int V, bool Mnist>
-__global__ __launch_bounds__(kMostThreads) void gather(const Gather g) {
+__global__ __launch_bounds__(kMostThreads) void gather(const nl_k_input g) {
     const nl_image_shape s = shape_of<Mnist>(g);
     const int size = s.channels * s.height * s.width;
     const unsigned slot = blockIdx.x, place = g.state->step * static_cast<unsigned>(g.batch) + slot;
@@ -65,26 +52,22 @@ __global__ __launch_bounds__(kMostThreads) void gather(const Gather g) {
 
 } // namespace
 
-int nl_k_gather(float *x, uint32_t *slots, uint8_t *picked, const uint8_t *images,
-                const uint8_t *labels, nl_image_shape shape, const uint32_t *order,
-                const nl_rotation *rotations, const nl_pixel_table *table, const nl_k_state *state,
-                int n, int batch, void *stream) {
-    NL_ASSERT(x && slots && picked && images && labels && table && state && n > 0 && n <= batch);
+int nl_k_gather(const nl_k_input *in, void *stream) {
+    const nl_image_shape shape = in->shape;
+    NL_ASSERT(in->x && in->slots && in->picked && in->images && in->labels && in->table);
+    NL_ASSERT(in->state && in->n > 0 && in->n <= in->batch);
     NL_ASSERT(shape.channels > 0 && shape.channels <= NL_MAX_CHANNELS && shape.height > 0 &&
               shape.height <= NL_MAX_SIDE && shape.width > 0 && shape.width <= NL_MAX_SIDE);
-    Gather g = {};
-    g.x = x, g.slots = slots, g.picked = picked, g.images = images, g.labels = labels;
-    g.shape = shape, g.order = order, g.rotations = rotations, g.table = table, g.state = state;
-    g.batch = batch;
     const int size = nl_image_bytes(shape), quads = ceil_div(size, 4);
     const int threads = quads < kMostThreads ? quads : kMostThreads;
     const bool mnist = shape.channels == 1 && shape.height == 28 && shape.width == 28;
-    if (size % 4 || reinterpret_cast<uintptr_t>(x) % 16) {
-        NL_LAUNCH((gather<1, false>), static_cast<unsigned>(n), threads, 0, stream, g);
+    const unsigned blocks = static_cast<unsigned>(in->n);
+    if (size % 4 || reinterpret_cast<uintptr_t>(in->x) % 16) {
+        NL_LAUNCH((gather<1, false>), blocks, threads, 0, stream, *in);
     } else if (mnist) {
-        NL_LAUNCH((gather<4, true>), static_cast<unsigned>(n), threads, 0, stream, g);
+        NL_LAUNCH((gather<4, true>), blocks, threads, 0, stream, *in);
     } else {
-        NL_LAUNCH((gather<4, false>), static_cast<unsigned>(n), threads, 0, stream, g);
+        NL_LAUNCH((gather<4, false>), blocks, threads, 0, stream, *in);
     }
     return launched();
 }

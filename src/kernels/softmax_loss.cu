@@ -1,13 +1,15 @@
 /* The head of the network: bias, global average pool, softmax, cross-entropy and, in training, its
  * gradient. For the logits l_c = mean over hw of (z + bias) of an image with label t
  *
- *     p_c = exp(l_c - max) / sum,   loss = log sum - (l_t - max),   dz = (p_c - [c = t]) / (n hw)
+ *     p_c  = exp(l_c - max) / sum
+ *     loss = log sum - (l_t - max)
+ *     dz   = (p_c - [c = t]) / (n hw)
  *
  * NaN passes: an exp of it makes the sum NaN. The prediction is the first largest logit.
  *
- * A warp takes an image, a lane each K-th class: class k * 32 + lane is its k-th. Each block leaves
- * the sums of its images, in double; the last block to come adds them up in the order of the blocks,
- * writes the step's record and raises the flag.
+ * A warp takes an image, a lane up to K classes: class k * 32 + lane is its k-th. Each block leaves
+ * the sums of its images, in double; the last block to come adds them up in the order of the
+ * blocks, writes the step's record and raises the flag.
  */
 #include "reduce.cuh" // last_to_come
 #include "stage.cuh"  // NL_ASSERT
@@ -18,22 +20,14 @@ constexpr int kImages = 8; // of a block, one warp each
 constexpr int kMostPerLane = NL_MAX_CLASSES / kWarp;
 static_assert(NL_MAX_CLASSES <= kImages * kWarp, "a thread for the bias of each class");
 
-/* What a block leaves; `dbias` (classes) lies behind all parts, block by block. */
+/* What a block leaves, beside its dbias. */
 struct HeadPart {
     double loss, hits;
 };
 
-struct Head {
-    float *dz, *dbias;
-    nl_k_outputs out;
-    nl_k_record *records;
-    nl_k_state *state;
-    const float *z, *bias;
-    const uint8_t *labels;
-    int n, batch, classes, hw;
-    HeadPart *parts;
-    double *dbias_parts; // (blocks, classes)
-    unsigned *counter;
+struct Head : nl_k_head {
+    HeadPart *parts;     // (blocks), in scratch
+    double *dbias_parts; // (blocks, classes), behind them
 };
 
 /* A class's logit; what is no class has none. A running float sum over a large map would lose
@@ -154,7 +148,7 @@ template <int K> __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(
             part->hits += hits[i];
         }
     }
-    if (last_to_come(h.counter, static_cast<int>(gridDim.x))) finish(h);
+    if (last_to_come(h.counters, static_cast<int>(gridDim.x))) finish(h);
 }
 
 } // namespace
@@ -164,22 +158,18 @@ size_t nl_k_softmax_loss_scratch(int n, int classes) {
     return static_cast<size_t>(ceil_div(n, kImages)) * part;
 }
 
-int nl_k_softmax_loss(float *dz, float *dbias, const nl_k_outputs *out, nl_k_record *records,
-                      nl_k_state *state, const float *z, const float *bias, const uint8_t *labels,
-                      int n, int batch, int classes, int hw, void *scratch, uint32_t *counters,
-                      void *stream) {
-    NL_ASSERT(records && state && z && labels && scratch && counters && (!dbias || (dz && bias)));
-    NL_ASSERT(n > 0 && n <= batch && classes > 0 && classes <= NL_MAX_CLASSES && hw > 0 &&
-              (!dz || !out));
-    if (too_large(n, classes, hw)) return cudaErrorInvalidValue;
+int nl_k_softmax_loss(const nl_k_head *head, void *stream) {
     Head h = {};
-    h.dz = dz, h.dbias = dbias, h.records = records, h.state = state, h.z = z, h.bias = bias;
-    if (out) h.out = *out;
-    h.labels = labels, h.n = n, h.batch = batch, h.classes = classes, h.hw = hw;
-    const unsigned blocks = static_cast<unsigned>(ceil_div(n, kImages));
-    h.parts = static_cast<HeadPart *>(scratch), h.counter = counters;
+    static_cast<nl_k_head &>(h) = *head;
+    NL_ASSERT(h.records && h.state && h.z && h.labels && h.scratch && h.counters);
+    NL_ASSERT(h.n > 0 && h.n <= h.batch && h.classes > 0 && h.classes <= NL_MAX_CLASSES);
+    NL_ASSERT(h.hw > 0 && (!h.dbias || (h.dz && h.bias)));
+    NL_ASSERT(!h.dz || (!h.out.logits && !h.out.probs && !h.out.predictions));
+    if (too_large(h.n, h.classes, h.hw)) return cudaErrorInvalidValue;
+    const unsigned blocks = static_cast<unsigned>(ceil_div(h.n, kImages));
+    h.parts = static_cast<HeadPart *>(h.scratch);
     h.dbias_parts = reinterpret_cast<double *>(h.parts + blocks);
-    if (classes <= kWarp) {
+    if (h.classes <= kWarp) {
         NL_LAUNCH((softmax_loss<1>), blocks, kImages * kWarp, 0, stream, h);
     } else {
         NL_LAUNCH((softmax_loss<kMostPerLane>), blocks, kImages * kWarp, 0, stream, h);

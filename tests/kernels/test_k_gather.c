@@ -64,8 +64,19 @@ static void check(const set *d, int n, int batch, uint32_t step, bool ordered, b
                       rotated ? device_copy(d->rotations, COUNT, sizeof *d->rotations, 0) : NULL,
                       device_copy(&d->table, 1, sizeof d->table, 0),
                       device_copy(&state, 1, sizeof state, 0)};
-        cr_assert(nl_k_gather(x, at, labels, in[0], in[1], d->shape, in[2], in[3], in[4], in[5], n,
-                              batch, NULL) == 0);
+        const nl_k_input k = {.x = x,
+                              .slots = at,
+                              .picked = labels,
+                              .images = in[0],
+                              .labels = in[1],
+                              .shape = d->shape,
+                              .order = in[2],
+                              .rotations = in[3],
+                              .table = in[4],
+                              .state = in[5],
+                              .n = n,
+                              .batch = batch};
+        cr_assert(nl_k_gather(&k, NULL) == 0);
         same_bits(got, x, n * size, sizeof *x, s, name);
         same_bits(slots, at, n, sizeof *at, s, name);
         same_bits(picked, labels, n, 1, s, name);

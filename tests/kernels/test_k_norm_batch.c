@@ -170,15 +170,23 @@ Test(k_norm_batch, a_tensor_that_cannot_be_counted_is_refused) {
                               .dbias = x,
                               .scratch = v,
                               .counters = u};
-        const int codes[] = {
-            nl_k_norm_batch_forward(&k, NULL),
-            nl_k_norm_batch_eval(&k, NULL),
-            nl_k_norm_batch_backward(&k, NULL),
-            nl_k_norm_group_forward(&k, NULL),
-            nl_k_norm_group_backward(&k, NULL),
-            nl_k_norm_none_forward(&k, NULL),
-            nl_k_norm_none_backward(&k, NULL),
-            nl_k_softmax_loss(x, x, NULL, v, v, x, x, v, t->n, t->n, 10, 7842, v, u, NULL)};
+        const nl_k_head head = {.n = t->n,
+                                .batch = t->n,
+                                .classes = 10,
+                                .hw = 7842,
+                                .z = x,
+                                .bias = x,
+                                .labels = v,
+                                .dz = x,
+                                .dbias = x,
+                                .records = v,
+                                .state = v,
+                                .scratch = v,
+                                .counters = u};
+        const int codes[] = {nl_k_norm_batch_forward(&k, NULL),  nl_k_norm_batch_eval(&k, NULL),
+                             nl_k_norm_batch_backward(&k, NULL), nl_k_norm_group_forward(&k, NULL),
+                             nl_k_norm_group_backward(&k, NULL), nl_k_norm_none_forward(&k, NULL),
+                             nl_k_norm_none_backward(&k, NULL),  nl_k_softmax_loss(&head, NULL)};
         for (size_t j = 0; j < sizeof codes / sizeof *codes; j++)
             cr_assert(codes[j] == TOO_LARGE, "launcher %d: %d", (int)j, codes[j]);
     }

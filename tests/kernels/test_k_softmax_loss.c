@@ -103,11 +103,21 @@ static void run(given *g, const head *h, const double *z, const double *bias, co
     uint8_t *l = device_copy(labels, h->n, 1, 0);
     void *scratch = scratch_make(nl_k_softmax_loss_scratch(h->n, h->classes));
     uint32_t *counters = counters_make(1);
-    float *wants_dbias = training && !h->bare ? dbias : NULL;
     schedule(s);
-    cr_assert(nl_k_softmax_loss(training ? dz : NULL, wants_dbias, training ? NULL : &out, records,
-                                on, in, h->bare ? NULL : b, l, h->n, h->batch, h->classes, h->hw,
-                                scratch, counters, NULL) == 0);
+    nl_k_head k = {.n = h->n,
+                   .batch = h->batch,
+                   .classes = h->classes,
+                   .hw = h->hw,
+                   .z = in,
+                   .bias = h->bare ? NULL : b,
+                   .labels = l,
+                   .records = records,
+                   .state = on,
+                   .scratch = scratch,
+                   .counters = counters};
+    if (training) k.dz = dz, k.dbias = h->bare ? NULL : dbias;
+    if (!training) k.out = out;
+    cr_assert(nl_k_softmax_loss(&k, NULL) == 0);
     same_bits(g->dz, dz, rows * h->hw, 4, s, name);
     same_bits(g->dbias, dbias, h->classes, 4, s, name);
     same_bits(g->logits, out.logits, places * h->classes, 4, s, name);

@@ -53,11 +53,19 @@ static nl_k_stage stage_of(const step *s, const nl_cuda_block *b) {
 static void gather(step *s) {
     nl_cuda_net *net = s->net;
     const nl_cuda_source *from = s->source;
-    launched(s,
-             nl_k_gather(net->x, net->slots, net->picked, from->images, from->labels,
-                         net->model->picture.shape, from->order, from->rotations, net->table,
-                         from->state, s->form->n, net->batch, net->stream),
-             "gather");
+    const nl_k_input in = {.x = net->x,
+                           .slots = net->slots,
+                           .picked = net->picked,
+                           .images = from->images,
+                           .labels = from->labels,
+                           .shape = net->model->picture.shape,
+                           .order = from->order,
+                           .rotations = from->rotations,
+                           .table = net->table,
+                           .state = from->state,
+                           .n = s->form->n,
+                           .batch = net->batch};
+    launched(s, nl_k_gather(&in, net->stream), "gather");
 }
 
 static void convolve(step *s, int index, nl_conv_dir dir, int lane, float *out, const float *a,
@@ -107,19 +115,30 @@ static void forward(step *s) {
     }
 }
 
+/* With the last block's bias where nothing else stands between the two. */
 static void loss(step *s, const nl_k_outputs *out) {
     nl_cuda_net *net = s->net;
     const nl_cuda_block *last = &net->blocks[net->n_blocks - 1];
     const nl_k_stage *stage = &last->stage;
     const int pool = stage->shape.pool ? stage->shape.pool : 1;
-    const int hw = stage->shape.h / pool * (stage->shape.w / pool);
-    const bool direct = last->to_loss;
-    float *dz = direct ? stage->dz : net->dy, *dbias = direct ? stage->dbias : NULL;
-    const int status = nl_k_softmax_loss(
-        s->train ? dz : NULL, s->train ? dbias : NULL, out, s->source->records, s->source->state,
-        direct ? stage->z : stage->y, direct ? stage->bias : NULL, net->picked, s->form->n,
-        net->batch, net->model->picture.classes, hw, net->scratch, net->counters, net->stream);
-    launched(s, status, "loss");
+    nl_k_head h = {.n = s->form->n,
+                   .batch = net->batch,
+                   .classes = net->model->picture.classes,
+                   .hw = stage->shape.h / pool * (stage->shape.w / pool),
+                   .z = last->to_loss ? stage->z : stage->y,
+                   .bias = last->to_loss ? stage->bias : NULL,
+                   .labels = net->picked,
+                   .records = s->source->records,
+                   .state = s->source->state,
+                   .scratch = net->scratch,
+                   .counters = net->counters};
+    if (s->train) {
+        h.dz = last->to_loss ? stage->dz : net->dy;
+        h.dbias = last->to_loss ? stage->dbias : NULL;
+    } else {
+        h.out = *out;
+    }
+    launched(s, nl_k_softmax_loss(&h, net->stream), "loss");
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */

@@ -147,23 +147,22 @@ static nl_k_record read_record(arena *a, const nl_k_record *device) {
 static void run_loss(arena *a, double *const out[], const nl_verify_case *c) {
     uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
     for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i, c->c);
-    float *z = take_floats(a, c->in_count[0], c->in[0]);
-    float *bias = take_floats(a, c->in_count[1], c->in[1]);
-    float *dz = take_floats(a, c->out_count[0], NULL), *dbias = take_floats(a, c->c, NULL);
-    nl_k_record *record = take(a, sizeof *record, NULL);
-    nl_k_state *state = take(a, sizeof *state, NULL);
-    uint8_t *on_device = take(a, (size_t)c->n, labels);
-    void *scratch = take(a, nl_k_softmax_loss_scratch(c->n, c->c), NULL);
-    uint32_t *counters = take(a, sizeof *counters, NULL);
+    nl_k_head h = {.n = c->n, .batch = c->n, .classes = c->c, .hw = c->h * c->w};
+    h.z = take_floats(a, c->in_count[0], c->in[0]);
+    h.bias = take_floats(a, c->in_count[1], c->in[1]);
+    h.dz = take_floats(a, c->out_count[0], NULL);
+    h.dbias = take_floats(a, c->c, NULL);
+    h.records = take(a, sizeof *h.records, NULL);
+    h.state = take(a, sizeof *h.state, NULL);
+    h.labels = take(a, (size_t)c->n, labels);
+    h.scratch = take(a, nl_k_softmax_loss_scratch(c->n, c->c), NULL);
+    h.counters = take(a, sizeof *h.counters, NULL);
     free(labels);
     if (a->code) return;
-    launched(a,
-             nl_k_softmax_loss(dz, dbias, NULL, record, state, z, bias, on_device, c->n, c->n, c->c,
-                               c->h * c->w, scratch, counters, a->stream),
-             "loss");
-    const nl_k_record r = read_record(a, record);
-    give(a, out[0], dz, c->out_count[0]);
-    give(a, out[1], dbias, c->c);
+    launched(a, nl_k_softmax_loss(&h, a->stream), "loss");
+    const nl_k_record r = read_record(a, h.records);
+    give(a, out[0], h.dz, c->out_count[0]);
+    give(a, out[1], h.dbias, c->c);
     out[2][0] = r.loss;
     out[3][0] = r.hits;
 }
