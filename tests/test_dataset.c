@@ -405,4 +405,10 @@ Test(dataset, default_folder_follows_the_environment) {
     unsetenv("XDG_CACHE_HOME");
     nl_dataset_default_dir(dir, sizeof dir, "mnist");
     cr_assert_str_eq(dir, "/c/.cache/normlab/mnist");
+    setenv("XDG_CACHE_HOME", "b", 1); /* neither is a path that is not absolute */
+    nl_dataset_default_dir(dir, sizeof dir, "kmnist");
+    cr_assert_str_eq(dir, "/c/.cache/normlab/kmnist");
+    unsetenv("HOME"); /* the system knows */
+    nl_dataset_default_dir(dir, sizeof dir, "mnist");
+    cr_assert(dir[0] == '/' && strstr(dir, "/.cache/normlab/mnist"), "%s", dir);
 }

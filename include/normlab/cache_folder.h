@@ -4,6 +4,7 @@
 #include <stdbool.h> // bool
 #include <stddef.h>  // size_t
 
-/* $XDG_CACHE_HOME/normlab, else ~/.cache/normlab; false where neither is an absolute path or `size`
- * is too small. Makes nothing. */
+/* $XDG_CACHE_HOME/normlab, else ~/.cache/normlab, where ~ is $HOME, else what the system knows of the
+ * user; what is no absolute path counts as not set. False where there is none, or `size` is too
+ * small. Makes nothing. */
 bool nl_cache_folder(char *dir, size_t size);

@@ -27,8 +27,8 @@ typedef struct nl_dataset {
  */
 const char *nl_file_name(enum nl_file file);
 
-/* The default folder of a set (data.set): $NORMLAB_DATA, else $XDG_CACHE_HOME/normlab/SET, else
- * ~/.cache/normlab/SET. */
+/* The default folder of a set (data.set): $NORMLAB_DATA, else SET in the cache (cache_folder.h), or,
+ * where there is none, here. */
 void nl_dataset_default_dir(char *dir, size_t size, const char *set);
 
 /* Reads raw or gzipped files. Magic, dimensions, exact length, equal counts and labels are checked

@@ -9,6 +9,8 @@
 #include <time.h>     // gmtime_r
 #include <unistd.h>   // getpid
 
+#include "base/folder.h" // nl_folder_make
+
 enum { MAX_THREADS = 8192 }; /* as many CPUs as Linux knows on x86-64 */
 
 /* Options without a letter. */
@@ -173,8 +175,9 @@ int train_arguments_make_out(train_arguments *a) {
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof stamp, "runs/%Y-%m-%dT%H-%M-%SZ", &utc);
     snprintf(a->default_out, sizeof a->default_out, "%s", stamp);
-    int made = mkdir("runs", 0777);
-    if (made == 0 || errno == EEXIST) made = mkdir(a->default_out, 0777);
+    if (nl_folder_make("runs", &a->err))
+        return nl_hint(&a->err, "--out DIR names a folder elsewhere");
+    int made = mkdir(a->default_out, 0777); /* nobody else's */
     for (int n = 2; made != 0 && errno == EEXIST && n < 10000; n++) {
         snprintf(a->default_out, sizeof a->default_out, "%s-%d", stamp, n);
         made = mkdir(a->default_out, 0777);

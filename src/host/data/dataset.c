@@ -3,15 +3,14 @@
 
 #include <ctype.h>    // isalnum
 #include <dirent.h>   // opendir
-#include <pwd.h>      // getpwuid
 #include <stdbool.h>  // bool
 #include <stdio.h>    // snprintf
 #include <stdlib.h>   // getenv, free
 #include <string.h>   // memset
 #include <sys/stat.h> // stat
-#include <unistd.h>   // getuid
 
 #include "idx.h"
+#include "normlab/cache_folder.h" // nl_cache_folder
 
 static const char *const FILE_NAMES[NL_FILES] = {
     "train-images-idx3-ubyte",
@@ -25,25 +24,15 @@ const char *nl_file_name(enum nl_file file) {
     return FILE_NAMES[file];
 }
 
-/* A variable that is set but empty counts as not set. */
-static const char *environment(const char *name) {
-    const char *value = getenv(name);
-    return value && value[0] ? value : NULL;
-}
-
 void nl_dataset_default_dir(char *dir, size_t size, const char *set) {
-    const char *data = environment("NORMLAB_DATA");
-    const char *cache = environment("XDG_CACHE_HOME");
-    const char *home = environment("HOME");
-    const struct passwd *user = home ? NULL : getpwuid(getuid());
-    if (user) home = user->pw_dir;
-    if (data) {
+    const char *data = getenv("NORMLAB_DATA");
+    char cache[4096];
+    if (data && data[0])
         snprintf(dir, size, "%s", data);
-    } else if (cache) {
-        snprintf(dir, size, "%s/normlab/%s", cache, set);
-    } else {
-        snprintf(dir, size, "%s/.cache/normlab/%s", home ? home : ".", set);
-    }
+    else if (nl_cache_folder(cache, sizeof cache))
+        snprintf(dir, size, "%s/%s", cache, set);
+    else
+        snprintf(dir, size, "%s", set);
 }
 
 /* ---- checks across files -------------------------------------------------------------------- */

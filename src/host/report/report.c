@@ -3,12 +3,10 @@
 #include "normlab/report.h"
 #include "normlab/run_files.h" // NL_REPORT_FOLDER
 
-#include <errno.h>    // errno
-#include <stdlib.h>   // free
-#include <string.h>   // strerror
-#include <sys/stat.h> // mkdir
-#include <unistd.h>   // unlink
+#include <stdlib.h> // free
+#include <unistd.h> // unlink
 
+#include "base/folder.h" // nl_folder_make
 #include "report/charts/charts.h"
 #include "report/text/findings.h"
 #include "report/charts/grids.h"
@@ -16,15 +14,10 @@
 #include "report/runs/runs.h"
 
 static int make_folder(const char *path, nl_error *err) {
-    struct stat info;
-    if (mkdir(path, 0777) == 0) return NL_OK;
-    const int number = errno;
-    if (number == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return NL_OK;
-    nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(number));
-    nl_hint(err, number == EEXIST ? "a file has its name: move it away"
-                                  : "the report is written into the run folder: copy that to where "
-                                    "you may write");
-    return NL_EWRITE;
+    const int code = nl_folder_make(path, err);
+    if (code && !err->hint[0])
+        nl_hint(err, "the report is written into the run folder: copy that to where you may write");
+    return code;
 }
 
 /* Pictures of an earlier report go first: where one cannot be drawn now, or is of a variant that is

@@ -1,14 +1,14 @@
 /* The run folder: what is in it, and that only one process is (claim.h). */
 #include "run_folder.h"
+#include "base/folder.h"       // nl_folder_make
 #include "normlab/run_files.h" // NL_FILE_RUN
 
-#include <dirent.h>   // opendir
-#include <errno.h>    // errno
-#include <limits.h>   // NAME_MAX
-#include <stdio.h>    // snprintf
-#include <string.h>   // strerror
-#include <sys/stat.h> // mkdir
-#include <unistd.h>   // unlink
+#include <dirent.h> // opendir
+#include <errno.h>  // errno
+#include <limits.h> // NAME_MAX
+#include <stdio.h>  // snprintf
+#include <string.h> // strerror
+#include <unistd.h> // unlink
 
 int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed, nl_error *err) {
     const int room = NL_PATH_SIZE - 320; /* for the names of the files */
@@ -52,26 +52,9 @@ int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     return NL_OK;
 }
 
-static int refuse_folder(const char *path, int number, nl_error *err) {
-    nl_fail(err, NL_EWRITE, path, "cannot make the folder: %s", strerror(number));
-    if (number == ENOTDIR) return nl_hint(err, "a file has the name of a folder above it");
-    return nl_hint(err, "--out DIR names a folder elsewhere");
-}
-
-static int make_folders(const char *folder, nl_error *err) {
-    char path[NL_PATH_SIZE];
-    snprintf(path, sizeof path, "%s", folder);
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash) *slash = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST) return refuse_folder(path, errno, err);
-        if (slash) *slash = '/';
-    }
-    return NL_OK;
-}
-
 int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err) {
-    int code = make_folders(unit->folder, err);
+    int code = nl_folder_make(unit->folder, err);
+    if (code && !err->hint[0]) nl_hint(err, "--out DIR names a folder elsewhere");
     if (!code) code = nl_claim_take(&unit->claim, unit->folder, err);
     if (code || may_exist || !nl_unit_exists(unit)) return code;
     nl_unit_leave(unit);

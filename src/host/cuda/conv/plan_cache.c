@@ -1,15 +1,14 @@
 /* The cache file of convolution plans; see plan_cache.h. */
 #include "plan_cache.h"
 
-#include <errno.h>    // errno
-#include <limits.h>   // PATH_MAX
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // free
-#include <string.h>   // strerror
-#include <sys/stat.h> // mkdir
+#include <limits.h> // PATH_MAX
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+#include <string.h> // strlen
 
 #include <jansson.h> // JSON
 
+#include "base/folder.h"          // nl_folder_make
 #include "normlab/cache_folder.h" // nl_cache_folder
 #include "normlab/checkpoint.h"   // nl_file_write
 #include "normlab/error.h"        // nl_warn
@@ -40,21 +39,9 @@ int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *p
     return known;
 }
 
-/* The two folders above the file. */
-static void make_dirs(const char *path) {
-    char dir[PATH_MAX];
-    snprintf(dir, sizeof dir, "%s", path);
-    *strrchr(dir, '/') = '\0';
-    char *last = strrchr(dir, '/');
-    *last = '\0';
-    (void)mkdir(dir, 0777);
-    *last = '/';
-    (void)mkdir(dir, 0777); /* what fails here shows in the write */
-}
-
 void nl_plan_cache_store(const char *device, json_t *choices) {
-    char path[PATH_MAX];
-    if (!cache_path(path, sizeof path)) return;
+    char dir[PATH_MAX], path[PATH_MAX];
+    if (!cache_path(path, sizeof path) || !nl_cache_folder(dir, sizeof dir)) return;
     json_t *root = load(path);
     json_t *mine = json_object_get(root, device);
     if (!json_is_object(mine)) {
@@ -64,9 +51,8 @@ void nl_plan_cache_store(const char *device, json_t *choices) {
     json_object_update(mine, choices);
     char *text = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(root);
-    make_dirs(path);
     nl_error err;
-    if (text && nl_file_write(path, text, strlen(text), &err)) {
+    if (text && (nl_folder_make(dir, &err) || nl_file_write(path, text, strlen(text), &err))) {
         nl_warn(path, "%s; convolution plans will be timed again", err.what);
     }
     free(text);
