@@ -14,11 +14,11 @@
 #include "normlab/error.h"   // NL_EUSAGE
 #include "support/measure.h" // bench_copy_bandwidth
 
-#include "base/processor.h"   // nl_processor_name
-#include "cpu/fast/threads.h" // nl_threads_cores
+#include "base/processor.h" // nl_processor_name
+#include "base/processor.h" // nl_processor_cores
 
 int main(int argc, char **argv) {
-    int threads = nl_threads_cores(), rounds = 5;
+    int threads = nl_processor_cores(), rounds = 5;
     const char *openblas = NULL;
     for (int i = 1; i < argc; i += 2) {
         int *const to = !strcmp(argv[i], "--threads")  ? &threads

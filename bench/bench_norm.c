@@ -22,7 +22,7 @@
 #include "normlab/error.h" // NL_EUSAGE
 #include "support/measure.h"
 #include "support/norm_truth.h" // norm_host_check
-#include "cpu/fast/threads.h"   // nl_threads_cores
+#include "base/processor.h"     // nl_processor_cores
 
 typedef struct bench {
     const norm_room *room;
@@ -116,7 +116,7 @@ static const norm_room *room_of(const char *device, int threads) {
 
 int main(int argc, char **argv) {
     const char *device = "cpu";
-    bench b = {.repeats = 15, .threads = nl_threads_cores()};
+    bench b = {.repeats = 15, .threads = nl_processor_cores()};
     bool quick = false, good = argc % 2 == 1;
     for (int i = 1; i + 1 < argc && good; i += 2) {
         if (!strcmp(argv[i], "--device"))

@@ -3,7 +3,7 @@
 #include <errno.h> // errno
 #include <sched.h> // cpu_set_t
 
-#include "cpu/fast/threads.h"
+#include "base/processor.h"
 
 static size_t kernel_cpus, allowed; /* what the kernel keeps sets for, and may be used of them */
 static int failure;
@@ -24,15 +24,15 @@ Test(cores, any_number_is_seen) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         kernel_cpus = sizes[i][0];
         allowed = sizes[i][1];
-        cr_expect(nl_threads_cores() == (int)allowed, "of %zu: %d, not %zu", kernel_cpus,
-                  nl_threads_cores(), allowed);
+        cr_expect(nl_processor_cores() == (int)allowed, "of %zu: %d, not %zu", kernel_cpus,
+                  nl_processor_cores(), allowed);
     }
 }
 
 Test(cores, one_where_the_kernel_does_not_tell) {
     failure = EPERM;
-    cr_expect_eq(nl_threads_cores(), 1);
+    cr_expect_eq(nl_processor_cores(), 1);
     failure = 0;
     kernel_cpus = (size_t)1 << 30;
-    cr_expect_eq(nl_threads_cores(), 1);
+    cr_expect_eq(nl_processor_cores(), 1);
 }

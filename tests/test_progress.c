@@ -33,7 +33,8 @@ static void drawn_under(const char *locale, char *text, size_t size) {
     cr_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
     const int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
     cr_assert(slave >= 0 && dup2(slave, STDERR_FILENO) >= 0);
-    nl_progress p = {.shown = true, .n_runs = 1};
+    nl_progress p;
+    nl_progress_open(&p, true, false, 1);
     nl_progress_begin(&p, 0);
     nl_progress_draw(&p, 60, 60, "Loss = 1: ");
     cr_assert(dup2(kept, STDERR_FILENO) >= 0);

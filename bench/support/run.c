@@ -5,9 +5,9 @@
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 
-#include "normlab/rng.h"      // nl_epoch_order
-#include "support/measure.h"  // bench_seconds
-#include "cpu/fast/threads.h" // nl_threads_cores
+#include "normlab/rng.h"     // nl_epoch_order
+#include "support/measure.h" // bench_seconds
+#include "base/processor.h"  // nl_processor_cores
 
 const char bench_run_usage[] = "[--data DIR] [--device D] [--threads N] [--batch N] [--width N] "
                                "[--set KEY=VALUE]";
@@ -97,7 +97,7 @@ int bench_run_open(bench_run *r, const bench_options *o, const char *config, con
     int device, code = load(r, o, config, err);
     if (!code) code = nl_backend_select(&r->backend, &device, o->device, err);
     if (code) return code;
-    r->threads = o->threads ? o->threads : nl_threads_cores();
+    r->threads = o->threads ? o->threads : nl_processor_cores();
     const nl_engine_spec spec = {.config = &r->config,
                                  .model = &r->model,
                                  .data = data,

@@ -86,6 +86,9 @@ typedef struct nl_backend {
     const char *name; /* cpu, cpu64, cuda */
     int real_size;    /* bytes of a state element: 4 or 8 */
 
+    /* Engines in several threads at once are worth more than one: each has cores of its own. */
+    bool side_by_side;
+
     /* The number of steps worth enqueueing at once between two looks at signals. */
     int burst;
 

@@ -35,7 +35,8 @@ typedef struct nl_train_options {
     bool autotune, quiet;
     uint32_t limit_batches; /* in every pass over data; 0: all */
     uint32_t log_every;     /* step records; 0: none */
-    int threads;            /* 0: as many as cores */
+    int threads;            /* of a run; 0: as many as cores, side by side one */
+    int jobs;               /* runs side by side; 0: as many as cores, on a GPU one */
 } nl_train_options;
 
 /* Final performance: true mean loss per image, accuracy in per cent. */
@@ -78,12 +79,16 @@ int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, cons
                   int n_seeds, nl_error *err);
 void nl_study_free(nl_study *study);
 
+/* Keeps of the runs those that fall to part 1 .. parts, dealt in turn; there may be none. */
+void nl_study_deal(nl_study *study, int part, int parts);
+
 /* All that can be refused before anything is written: units that exist or are locked, or whose
  * earlier run does not fit (resume). The second one needs backend and data. */
 int nl_study_check(const nl_study *study, nl_error *err);
 int nl_study_check_data(const nl_study *study, nl_error *err);
 
-/* Trains what is not finished yet, one run after the other, and prints log and closing table.
+/* Trains what is not finished yet, one run after the other or options.jobs side by side, with the
+ * same bits, and prints log and closing table.
  * A run whose loss is no longer finite does not stop those behind it; its code is returned at the
  * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; after a signal its code
  * (signals.h), with everything saved. */

@@ -4,3 +4,6 @@
 #include <stddef.h> // size_t
 
 void nl_processor_name(char *name, size_t size);
+
+/* The cores this process may use. */
+int nl_processor_cores(void);

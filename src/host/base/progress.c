@@ -11,6 +11,8 @@
 #include <time.h>      // clock_gettime
 #include <unistd.h>    // isatty
 
+#include "normlab/error.h" // NL_ASSERT
+
 double nl_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -47,14 +49,32 @@ static bool has_utf8(void) {
     return utf8;
 }
 
-void nl_progress_begin(nl_progress *p, uint32_t first) {
+static void measure(nl_progress *p) {
     struct winsize size;
     p->width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-    p->utf8 = has_utf8();
+}
+
+void nl_progress_open(nl_progress *p, bool shown, bool many, int n_runs) {
+    *p = (nl_progress){.shown = shown,
+                       .many = many,
+                       .utf8 = has_utf8(),
+                       .n_runs = n_runs,
+                       .study_started = nl_clock()};
+    NL_ASSERT(pthread_mutex_init(&p->lock, NULL) == 0);
+}
+
+void nl_progress_close(nl_progress *p) {
+    pthread_mutex_destroy(&p->lock);
+}
+
+void nl_progress_begin(nl_progress *p, uint32_t first) {
+    if (p->many) return;
     p->started = nl_clock();
     p->first = first;
     p->drawn = 0;
 }
+
+/* --- the line ------------------------------------------------------------------------------- */
 
 enum { MAX_CELLS = 10, CELL_BYTES = 3, LINE_SIZE = 512 };
 
@@ -85,12 +105,11 @@ static bool compose(char line[LINE_SIZE], const nl_progress *p, const char *text
     return true;
 }
 
-void nl_progress_draw(nl_progress *p, uint32_t done, uint32_t total, const char *text) {
-    const double now = nl_clock();
-    if (!p->shown || total == 0 || (now - p->drawn < 0.1 && done < total)) return;
-    p->drawn = now;
-    char gone[32], left[32], rate[32], study[96], tail[256], line[LINE_SIZE];
-    const double seconds = now - p->started, steps = done - p->first;
+/* Of the pass of one run. */
+static void compose_pass(char line[LINE_SIZE], const nl_progress *p, uint32_t done, uint32_t total,
+                         const char *text) {
+    char gone[32], left[32], rate[32], study[96], tail[256];
+    const double seconds = nl_clock() - p->started, steps = done - p->first;
     int length = snprintf(
         tail, sizeof tail, "%u/%u [%s<%s, %s]", done, total, nl_clock_text(gone, seconds),
         nl_clock_text(left, seconds / steps * (total - done)), nl_rate_text(rate, steps, seconds));
@@ -99,15 +118,82 @@ void nl_progress_draw(nl_progress *p, uint32_t done, uint32_t total, const char 
                  nl_progress_study_text(p, study));
     const double share = (double)done / total;
     if (!compose(line, p, text, share, tail) && !compose(line, p, "", share, tail))
-        snprintf(line, sizeof line, "%.*s", p->width - 1, tail);
-    fprintf(stderr, "\r%s\033[K", line);
+        snprintf(line, LINE_SIZE, "%.*s", p->width - 1, tail);
+}
+
+/* Of all runs. */
+static void compose_study(char line[LINE_SIZE], const nl_progress *p) {
+    char gone[32], left[32], text[96], tail[96];
+    const double seconds = nl_clock() - p->study_started;
+    const double share = p->work ? (double)p->work_done / (double)p->work : 1;
+    snprintf(text, sizeof text, "%d of %d runs done, %d running: ", p->runs_done, p->n_runs,
+             p->running);
+    snprintf(tail, sizeof tail, "epoch %d of %d [%s<%s]", p->epochs_done, p->epochs,
+             nl_clock_text(gone, seconds), nl_clock_text(left, seconds / share * (1 - share)));
+    if (!compose(line, p, text, share, tail) && !compose(line, p, "", share, tail))
+        snprintf(line, LINE_SIZE, "%.*s", p->width - 1, tail);
+}
+
+void nl_progress_draw(nl_progress *p, uint32_t done, uint32_t total, const char *text) {
+    if (!p->shown || total == 0) return;
+    pthread_mutex_lock(&p->lock);
+    const double now = nl_clock();
+    if (now - p->drawn >= 0.1 || (!p->many && done >= total)) {
+        char line[LINE_SIZE];
+        p->drawn = now;
+        measure(p);
+        if (p->many)
+            compose_study(line, p);
+        else
+            compose_pass(line, p, done, total, text);
+        fprintf(stderr, "\r%s\033[K", line);
+        fflush(stderr);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void take_away(const nl_progress *p) {
+    if (!p->shown) return;
+    fputs("\r\033[K", stderr);
     fflush(stderr);
 }
 
 void nl_progress_end(nl_progress *p) {
-    if (!p->shown) return;
-    fputs("\r\033[K", stderr);
-    fflush(stderr);
+    if (p->many) return;
+    take_away(p);
+}
+
+void nl_progress_pause(nl_progress *p) {
+    pthread_mutex_lock(&p->lock);
+    if (p->many) take_away(p);
+}
+
+void nl_progress_go_on(nl_progress *p) {
+    fflush(stdout);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* --- counting ------------------------------------------------------------------------------- */
+
+void nl_progress_did(nl_progress *p, uint64_t steps, int epochs) {
+    pthread_mutex_lock(&p->lock);
+    p->work_done += steps;
+    p->epochs_done += epochs;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void nl_progress_drop(nl_progress *p, uint64_t steps, int epochs) {
+    pthread_mutex_lock(&p->lock);
+    p->work -= steps;
+    p->epochs -= epochs;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void nl_progress_run(nl_progress *p, bool begins) {
+    pthread_mutex_lock(&p->lock);
+    p->running += begins ? 1 : -1;
+    p->runs_done += !begins;
+    pthread_mutex_unlock(&p->lock);
 }
 
 const char *nl_progress_study_text(const nl_progress *p, char text[96]) {

@@ -29,6 +29,7 @@ static int plan(nl_study *study, train_arguments *a) {
     if (!code)
         code = nl_study_plan(study, configs, a->n_paths, a->seeds.list, a->seeds.count, &a->err);
     free(configs);
+    if (!code && a->shard.parts > 0) nl_study_deal(study, a->shard.part, a->shard.parts);
     return code;
 }
 
@@ -64,6 +65,10 @@ static int load_data(nl_dataset *data, const nl_study *study, train_arguments *a
 
 static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     int code = plan(study, a);
+    if (!code && study->n_runs == 0) {
+        printf("part %d of %d: no run falls to it\n", a->shard.part, a->shard.parts);
+        return NL_OK;
+    }
     if (!code) code = nl_study_check(study, &a->err);
     if (!code) code = nl_backend_select(&study->backend, &study->device, a->device, &a->err);
     if (!code) code = load_data(data, study, a);
@@ -73,6 +78,10 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
     if (code && code != NL_ENONFINITE) return code;
     printf("\nruns: %s\n", study->options.out);
     if (a->no_report || !has_results(study)) return code;
+    if (a->shard.parts > 1) {
+        puts("report: of all parts, once they are there: normlab report DIR...");
+        return code;
+    }
     nl_error err;
     const int report_code = report(study, &err);
     if (report_code)

@@ -30,7 +30,9 @@ enum {
     KEY_NO_AUTOTUNE,
     KEY_SET,
     KEY_NO_REPORT,
-    KEY_QUIET
+    KEY_QUIET,
+    KEY_JOBS,
+    KEY_SHARD
 };
 
 static const struct argp_option option_list[] = {
@@ -54,7 +56,16 @@ static const struct argp_option option_list[] = {
      "before training and after each epoch, record mean and deviation of each layer's activations "
      "and gradients and the share of dead ReLUs, on a fixed batch (default: no)",
      0},
-    {"threads", KEY_THREADS, "N", 0, "CPU threads (default: one a core)", 0},
+    {"jobs", KEY_JOBS, "N|auto", 0,
+     "so many runs side by side (default auto: on the CPU 1 for one run, as many as cores for "
+     "several; on a GPU 1)",
+     0},
+    {"shard", KEY_SHARD, "I/N|auto", 0,
+     "part I (from 1) of N of the runs, dealt in turn; auto: from the environment of Slurm, Open "
+     "MPI or PMI. normlab report DIR... reports several folders as one study",
+     0},
+    {"threads", KEY_THREADS, "N", 0,
+     "CPU threads of a run (default: one a core; of runs side by side one)", 0},
     {"no-autotune", KEY_NO_AUTOTUNE, NULL, 0,
      "first deterministic convolution plan instead of the fastest", 0},
     {"set", KEY_SET, "KEY=VALUE", 0, "override a key of the config, as train.l1=0", 0},
@@ -135,6 +146,13 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return take_count(&o->limit_batches, "--limit-batches", text, &a->err);
     case KEY_LOG:
         return take_count(&o->log_every, "--log-every", text, &a->err);
+    case KEY_JOBS:
+        if (strcmp(text, "auto") != 0)
+            return nl_option_int(&o->jobs, "--jobs", text, 1, MAX_THREADS, &a->err);
+        o->jobs = 0;
+        return 0;
+    case KEY_SHARD:
+        return nl_shard_parse(&a->shard, text, &a->err);
     case KEY_THREADS:
         return nl_option_int(&o->threads, "--threads", text, 1, MAX_THREADS, &a->err);
     case ARGP_KEY_NO_ARGS:

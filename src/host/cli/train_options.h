@@ -3,6 +3,7 @@
 
 #include "normlab/train.h" // nl_train_options
 #include "options.h"       // nl_seeds
+#include "shard.h"         // nl_shard
 
 typedef struct train_arguments {
     const char **paths; /* of configs */
@@ -13,6 +14,7 @@ typedef struct train_arguments {
     const char *device, *data;
     bool no_report, layer_stats;
     nl_train_options options;
+    nl_shard shard;
     nl_error err;
     char epochs[32]; /* the assignment that --epochs stands for */
     char default_data[4096], default_out[64];

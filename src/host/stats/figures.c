@@ -27,10 +27,6 @@ static double value(const nl_seed_run *run, nl_what what) {
     }
 }
 
-double nl_metric_of(const nl_seed_run *run, nl_metric metric) {
-    return value(run, metric == NL_METRIC_LOSS ? LOSS : ACCURACY);
-}
-
 static nl_sample over_seeds(const nl_variant *variant, nl_what what) {
     const bool is_loss = what == LOSS || what == TRAIN_LOSS;
     double *x = nl_alloc((size_t)variant->n_runs, sizeof *x, "values of seeds");

@@ -22,10 +22,6 @@ typedef struct nl_row {
     int64_t params;                 /* 0: the config is not known */
 } nl_row;
 
-/* Final test figures. Accuracy, in per cent, is the primary one. The loss, per image, also measures
- * confidence: what moves it at equal accuracy (L1, say) is not what a norm does. */
-typedef enum nl_metric { NL_METRIC_ACCURACY, NL_METRIC_LOSS, NL_METRICS } nl_metric;
-
 /* Equal where equal and a difference are both settled: a difference too small to matter. */
 typedef enum nl_verdict { NL_OPEN, NL_A_BETTER, NL_B_BETTER, NL_EQUAL } nl_verdict;
 
@@ -75,9 +71,6 @@ bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 /* margins NULL: NL_MARGINS. */
 void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins);
 void nl_figures_free(nl_figures *figures);
-
-/* The final test figure of a run; NaN where it did not finish. */
-double nl_metric_of(const nl_seed_run *run, nl_metric metric);
 
 /* The difference a - b and its interval over seeds and images (nl_stats_two_way), from predictions
  * and their losses; NaN where a run of a common seed has none. Costs a pass over all of them. */

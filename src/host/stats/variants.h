@@ -88,6 +88,13 @@ typedef struct nl_folder {
     int n_variants;
 } nl_folder;
 
+/* Final test figures. Accuracy, in per cent, is the primary one. The loss, per image, also measures
+ * confidence: what moves it at equal accuracy (L1, say) is not what a norm does. */
+typedef enum nl_metric { NL_METRIC_ACCURACY, NL_METRIC_LOSS, NL_METRICS } nl_metric;
+
+/* The final test figure of a run; NaN where it did not finish. */
+double nl_metric_of(const nl_seed_run *run, nl_metric metric);
+
 /* The run of that seed, or NULL. */
 const nl_seed_run *nl_variant_run(const nl_variant *variant, uint32_t seed);
 

@@ -9,8 +9,6 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
-#include "base/signals.h" // nl_signals_caught
-
 #include "normlab/rng.h" // nl_epoch_order, nl_rotation_degrees
 
 uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch) {
@@ -112,7 +110,8 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
         const int code = add_to_piece(run, r, step, err);
         if (code) return code;
         at->step++;
-        run->progress->work_done++;
+        nl_progress_did(&run->crew->progress, 1, 0);
+        atomic_fetch_sub(&run->crew->left[run->number], 1);
         at->last_loss = r->loss + r->penalty;
     }
     return NL_OK;
@@ -122,7 +121,7 @@ static void show(nl_run *run) {
     char text[64];
     snprintf(text, sizeof text, "Loss = %.4g | Accuracy = %.2f: ", run->at.last_loss,
              100.0 * (double)run->at.hits / (double)run->at.images);
-    nl_progress_draw(run->progress, run->at.step, run->steps, text);
+    nl_progress_draw(&run->crew->progress, run->at.step, run->steps, text);
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b) {
@@ -135,7 +134,8 @@ static int train_steps(nl_run *run, nl_error *err) {
     uint32_t queued = run->at.step;
     int code = NL_OK;
     for (;;) {
-        while (!nl_signals_caught() && queued < run->steps && queued < run->at.step + 2 * burst) {
+        while (!nl_crew_stopping(run->crew) && queued < run->steps &&
+               queued < run->at.step + 2 * burst) {
             const uint32_t count = smaller(burst, run->steps - queued);
             code = backend->enqueue(run->engine, queued, count, err);
             if (code) return code;
@@ -151,13 +151,13 @@ static int train_steps(nl_run *run, nl_error *err) {
 }
 
 int nl_run_train_epoch(nl_run *run, nl_error *err) {
-    nl_progress_begin(run->progress, run->at.step);
+    nl_progress_begin(&run->crew->progress, run->at.step);
     const double started = nl_clock();
     const nl_epoch epoch = make_epoch(run);
     int code = run->study->backend->begin_epoch(run->engine, &epoch, err);
     if (!code) code = train_steps(run, err);
     run->at.seconds += nl_clock() - started;
-    nl_progress_end(run->progress);
+    nl_progress_end(&run->crew->progress);
     return code;
 }
 

@@ -11,15 +11,25 @@
 
 /* --- a run ---------------------------------------------------------------------------------- */
 
-void nl_log_epoch(const nl_run *run) {
-    if (run->study->options.quiet) return;
+/* Side by side a run says one line an epoch, with its name, and one at its end. */
+static bool is_silent(const nl_run *run, bool of_one_alone) {
+    return run->study->options.quiet || (of_one_alone && run->crew->jobs > 1);
+}
+
+static void print_name(nl_run *run) {
+    nl_progress_pause(&run->crew->progress);
+    printf("%s, seed %u: ", run->config->name, run->config->train.seed);
+}
+
+void nl_log_epoch(nl_run *run) {
+    if (is_silent(run, true)) return;
     const int epoch = (int)run->at.epoch;
     printf("EPOCH: %d  LR:  %.10g\n", epoch, nl_config_lr(run->config, epoch));
     fflush(stdout);
 }
 
-void nl_log_train(const nl_run *run) {
-    if (run->study->options.quiet) return;
+void nl_log_train(nl_run *run) {
+    if (is_silent(run, true)) return;
     char gone[32], rate[32];
     const nl_position *at = &run->at;
     printf("Loss = %.4g | Batch = %u | Accuracy = %.2f: %u/%u [%s, %s]\n", at->last_loss,
@@ -28,17 +38,34 @@ void nl_log_train(const nl_run *run) {
     fflush(stdout);
 }
 
-void nl_log_test(const nl_run *run, const nl_evaluation *test) {
-    if (run->study->options.quiet) return;
+void nl_log_test(nl_run *run, const nl_evaluation *test) {
+    const nl_position *at = &run->at;
+    char gone[32];
+    if (is_silent(run, false)) return;
+    if (run->crew->jobs > 1) {
+        const double images = (double)at->images;
+        print_name(run);
+        printf("epoch %u of %d: train loss %.4f, accuracy %.2f; test loss %.4f, accuracy %.2f "
+               "[%s]\n",
+               at->epoch, run->config->train.epochs, at->loss_sum / images,
+               100.0 * (double)at->hits / images, test->loss, test->accuracy,
+               nl_clock_text(gone, at->seconds));
+        nl_progress_go_on(&run->crew->progress);
+        return;
+    }
     printf("\nTest set: Average loss: %.4f (by the original's formula %.5f), Accuracy: %.2f\n\n",
            test->loss, test->batch_means / test->images, test->accuracy);
     fflush(stdout);
 }
 
-void nl_log_final(const nl_run *run, const nl_final *f) {
-    if (run->study->options.quiet) return;
-    printf("Final: train loss %.4f, accuracy %.2f; test loss %.4f, accuracy %.2f\n\n",
-           f->train_loss, f->train_accuracy, f->test_loss, f->test_accuracy);
+void nl_log_final(nl_run *run, const nl_final *f) {
+    const bool alone = run->crew->jobs == 1;
+    if (is_silent(run, false)) return;
+    if (!alone) print_name(run);
+    printf("%sinal: train loss %.4f, accuracy %.2f; test loss %.4f, accuracy %.2f\n%s",
+           alone ? "F" : "f", f->train_loss, f->train_accuracy, f->test_loss, f->test_accuracy,
+           alone ? "\n" : "");
+    if (!alone) nl_progress_go_on(&run->crew->progress);
     fflush(stdout);
 }
 

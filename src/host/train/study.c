@@ -1,16 +1,12 @@
-/* A study: what is to be trained, whether it may be, and one run after the other. */
+/* A study: what is to be trained, and whether it may be. */
 #include "trainer.h"
 
 #include <jansson.h>  // json_decref
 #include <stdlib.h>   // free
 #include <string.h>   // strcmp
 #include <sys/stat.h> // stat
-#include <unistd.h>   // isatty
-
-#include "base/signals.h" // nl_signals_catch
 
 #include "normlab/checkpoint.h" // nl_checkpoint_read
-#include "normlab/run_files.h"  // NL_FILE_METRICS
 
 /* --- planning ------------------------------------------------------------------------------- */
 
@@ -31,6 +27,13 @@ int nl_study_plan(nl_study *study, const nl_config *configs, int n_configs, cons
         if (n_seeds > 0) config->train.seed = seeds[i % per_config];
     }
     return NL_OK;
+}
+
+void nl_study_deal(nl_study *study, int part, int parts) {
+    int kept = 0;
+    NL_ASSERT(part >= 1 && part <= parts);
+    for (int i = part - 1; i < study->n_runs; i += parts) study->runs[kept++] = study->runs[i];
+    study->n_runs = kept;
 }
 
 void nl_study_free(nl_study *study) {
@@ -126,83 +129,5 @@ int nl_study_check_data(const nl_study *study, nl_error *err) {
         json_decref(record);
     }
     free(model);
-    return code;
-}
-
-/* --- training ------------------------------------------------------------------------------- */
-
-/* A run that an earlier command finished: its result is read, nothing is trained. */
-static int skip_if_finished(const nl_study *study, nl_study_run *item, nl_error *err) {
-    nl_unit unit;
-    char path[NL_PATH_SIZE];
-    json_t *record = NULL;
-    if (!study->options.resume) return NL_OK;
-    int code =
-        nl_unit_init(&unit, study->options.out, item->config.name, item->config.train.seed, err);
-    if (!code) code = nl_record_read(&record, &unit, err);
-    if (record && nl_record_finished(record, item->config.train.epochs)) {
-        item->status = NL_RUN_FINISHED;
-        item->has_final =
-            nl_metrics_read_final(nl_unit_file(&unit, path, NL_FILE_METRICS), &item->final);
-    }
-    json_decref(record);
-    return code;
-}
-
-static void announce(const nl_study *study, int i, nl_progress *progress) {
-    const nl_study_run *item = &study->runs[i];
-    const nl_train_options *o = &study->options;
-    char text[96];
-    if (o->quiet) return;
-    printf("%s, seed %u: run %d of %d", item->config.name, item->config.train.seed, i + 1,
-           study->n_runs);
-    if (study->n_runs > 1 && progress->work_done > 0)
-        printf(" (all: %s)", nl_progress_study_text(progress, text));
-    printf(" -> %s/%s/" NL_SEED_FOLDER "\n", o->out, item->config.name, item->config.train.seed);
-    if (item->status == NL_RUN_FINISHED) puts("finished before\n");
-    fflush(stdout);
-}
-
-static uint64_t work_of(const nl_study *study, const nl_study_run *item) {
-    if (item->status == NL_RUN_FINISHED) return 0;
-    const nl_config *config = &item->config;
-    return (uint64_t)config->train.epochs *
-           nl_pass_steps(&study->options, study->data->train.count, config->data.batch);
-}
-
-static int train_all(nl_study *study, nl_progress *progress, nl_error *err) {
-    int result = NL_OK;
-    for (int i = 0; i < study->n_runs && !nl_signals_caught(); i++) {
-        nl_study_run *item = &study->runs[i];
-        announce(study, i, progress);
-        if (item->status == NL_RUN_FINISHED) continue;
-        const int code = nl_train_run(study, item, progress, err);
-        if (code == NL_ENONFINITE) {
-            if (i + 1 < study->n_runs) nl_error_print(err);
-            result = code;
-        } else if (code) {
-            return code;
-        }
-    }
-    if (!nl_signals_caught()) return result;
-    nl_fail(err, nl_signals_caught(), study->options.out, "interrupted between two runs");
-    return nl_hint(err, "the same command with --resume goes on");
-}
-
-int nl_study_train(nl_study *study, nl_error *err) {
-    nl_progress progress = {.shown = !study->options.quiet && isatty(STDERR_FILENO),
-                            .n_runs = study->n_runs,
-                            .study_started = nl_clock()};
-    for (int i = 0; i < study->n_runs; i++) {
-        const int code = skip_if_finished(study, &study->runs[i], err);
-        if (code) return code;
-        progress.work += work_of(study, &study->runs[i]);
-    }
-    nl_signals_catch();
-    const int code = train_all(study, &progress, err);
-    nl_signals_release();
-    bool any = false;
-    for (int i = 0; i < study->n_runs; i++) any = any || study->runs[i].has_final;
-    if (any) nl_log_table(study);
     return code;
 }

@@ -49,7 +49,7 @@ static int open_engine(nl_run *run, nl_error *err) {
                                  .model = &run->model,
                                  .data = study->data,
                                  .seed = run->config->train.seed,
-                                 .threads = study->options.threads,
+                                 .threads = run->threads,
                                  .device = study->device,
                                  .autotune = study->options.autotune,
                                  .plan = run->plan};
@@ -94,6 +94,12 @@ static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
     return code;
 }
 
+/* Steps and epochs that need not be done, or will not. */
+static void forget_work(nl_run *run, uint64_t steps, int epochs) {
+    nl_progress_drop(&run->crew->progress, steps, epochs);
+    atomic_fetch_sub(&run->crew->left[run->number], steps);
+}
+
 static int open_run(nl_run *run, nl_error *err) {
     bool earlier = false;
     int code = find_earlier(run, &earlier, err);
@@ -102,7 +108,8 @@ static int open_run(nl_run *run, nl_error *err) {
     code = earlier ? nl_run_load_state(run, err) : nl_run_init_state(run, err);
     if (!code) code = open_engine(run, err);
     if (!code) code = write_first_files(run, !earlier, err);
-    run->progress->work -= (uint64_t)run->at.epoch * run->steps + run->at.step;
+    forget_work(run, (uint64_t)run->at.epoch * run->steps + run->at.step, 0);
+    nl_progress_did(&run->crew->progress, 0, (int)run->at.epoch);
     return code;
 }
 
@@ -120,12 +127,13 @@ static void close_run(nl_run *run) {
 
 /* --- epochs --------------------------------------------------------------------------------- */
 
-static int stopped(const nl_run *run, nl_error *err) {
-    const int code = nl_signals_caught();
-    if (!code) return NL_OK;
-    nl_fail(err, code, run->unit.folder,
-            "interrupted after %" PRIu32 " epochs and %" PRIu32 " steps; all is saved",
-            run->at.epoch, run->at.step);
+static int stopped(nl_run *run, nl_error *err) {
+    if (!nl_crew_stopping(run->crew)) return NL_OK;
+    const int signal = nl_signals_caught();
+    run->interrupted = true;
+    nl_fail(err, signal ? signal : NL_EINTERNAL, run->unit.folder,
+            "interrupted after %" PRIu32 " epochs and %" PRIu32 " steps%s; all is saved",
+            run->at.epoch, run->at.step, signal ? "" : ", as another run failed");
     return nl_hint(err, "the same command with --out %s --resume goes on", run->study->options.out);
 }
 
@@ -182,6 +190,7 @@ static int end_epoch(nl_run *run, nl_error *err) {
                         .best_epoch = at->best_epoch,
                         .best_accuracy = at->best_accuracy,
                         .best_loss = at->best_loss};
+    nl_progress_did(&run->crew->progress, 0, 1);
     return nl_run_save_state(run, err);
 }
 
@@ -192,7 +201,7 @@ static int train_epochs(nl_run *run, nl_error *err) {
         if (run->at.step == 0) nl_log_epoch(run);
         code = nl_run_train_epoch(run, err);
         if (code) return code;
-        if (nl_signals_caught()) {
+        if (nl_crew_stopping(run->crew)) {
             code = nl_run_fetch_state(run, err);
             if (!code) code = nl_run_save_state(run, err);
             return code ? code : stopped(run, err);
@@ -239,13 +248,17 @@ static int work(nl_run *run, nl_study_run *item, nl_error *err) {
     return code ? code : nl_run_write_record(run, "finished", NULL, err);
 }
 
-int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progress, nl_error *err) {
+int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err) {
+    const nl_study *study = crew->study;
     const nl_train_options *options = &study->options;
+    nl_study_run *item = &crew->study->runs[number];
     const nl_config *config = &item->config;
     nl_run *run = nl_alloc(1, sizeof *run, "run");
     run->study = study;
+    run->crew = crew;
+    run->number = number;
+    run->threads = threads;
     run->config = config;
-    run->progress = progress;
     run->steps = nl_pass_steps(options, study->data->train.count, config->data.batch);
     int code = nl_model_build(&run->model, config, 0, err);
     if (!code) code = nl_unit_init(&run->unit, options->out, config->name, config->train.seed, err);
@@ -256,13 +269,13 @@ int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progres
     }
     allocate(run);
     code = work(run, item, err);
-    if (code)
-        progress->work -= (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps -
-                          run->at.step; /* what this run leaves undone */
+    if (code) /* what this run leaves undone */
+        forget_work(
+            run, (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps - run->at.step,
+            config->train.epochs - (int)run->at.epoch);
     if (code && run->metrics.file) {
         /* Already failing: if this cannot be written either, the first error is the one to tell. */
-        const bool signal = nl_signals_caught() == code;
-        nl_run_write_record(run, signal ? "interrupted" : "failed", err->what, NULL);
+        nl_run_write_record(run, run->interrupted ? "interrupted" : "failed", err->what, NULL);
     }
     item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;
     close_run(run);

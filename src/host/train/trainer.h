@@ -3,8 +3,12 @@
 * train. */
 #pragma once
 
+#include <pthread.h>   // pthread_mutex_t
+#include <stdatomic.h> // atomic_bool
+
 #include "metrics.h"       // nl_metrics
 #include "base/progress.h" // nl_progress
+#include "base/signals.h"  // nl_signals_caught
 #include "run_folder.h"    // nl_unit
 
 #include "normlab/backend.h" // nl_backend, nl_state
@@ -36,8 +40,29 @@ typedef struct nl_failure {
     double loss;
 } nl_failure;
 
+/* What the runs of a study share while they are trained (crew.c). */
+typedef struct nl_crew {
+    nl_study *study;
+    int jobs; /* runs side by side */
+    nl_progress progress;
+    pthread_mutex_t lock; /* of the rest */
+    int next;             /* run to be trained */
+    int code;             /* of the failure to be told, and its words */
+    nl_error err;
+    atomic_bool stopping;       /* one failed so that the others have to stop */
+    atomic_uint_fast64_t *left; /* (runs): steps of each that are to be done */
+} nl_crew;
+
+/* Whether a run has to stop now, saved: after a signal, or as another one failed. */
+static inline bool nl_crew_stopping(const nl_crew *crew) {
+    return nl_signals_caught() != 0 || atomic_load(&crew->stopping);
+}
+
 typedef struct nl_run {
     const nl_study *study; /* options, backend, data */
+    nl_crew *crew;
+    int number; /* in the study */
+    int threads;
     const nl_config *config;
     nl_model model;
     nl_unit unit;
@@ -47,9 +72,9 @@ typedef struct nl_run {
     nl_position at;
     char *plan; /* of an earlier run, to be reused; or NULL */
     char started[32];
+    bool interrupted; /* by a signal, or as another run failed */
     nl_failure failure;
     nl_metrics metrics;
-    nl_progress *progress;
     /* One epoch's work, allocated once. */
     uint32_t *order;         /* (train.count) */
     nl_rotation *rotations;  /* (train.count) */
@@ -61,9 +86,9 @@ typedef struct nl_run {
 uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch);
 uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batch);
 
-/* Trains one run to its end in the folder of its unit; fills item->final. Errors: as those of
+/* Trains run `number` to its end in the folder of its unit; fills its `final`. Errors: as those of
  * nl_study_train. */
-int nl_train_run(const nl_study *study, nl_study_run *item, nl_progress *progress, nl_error *err);
+int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err);
 
 /* The closing table: every run, and the mean over seeds where a config has several. */
 void nl_log_table(const nl_study *study);
@@ -103,10 +128,10 @@ int nl_run_save_weights(nl_run *run, const char *file, nl_error *err);
 
 /* --- run_log.c: what a run prints on standard output, unless --quiet -------------------------- */
 
-void nl_log_epoch(const nl_run *run);                           /* before its first step */
-void nl_log_train(const nl_run *run);                           /* after its last step */
-void nl_log_test(const nl_run *run, const nl_evaluation *test); /* after the test */
-void nl_log_final(const nl_run *run, const nl_final *final);
+void nl_log_epoch(nl_run *run);                           /* before its first step */
+void nl_log_train(nl_run *run);                           /* after its last step */
+void nl_log_test(nl_run *run, const nl_evaluation *test); /* after the test */
+void nl_log_final(nl_run *run, const nl_final *final);
 
 /* --- run_predictions.c ----------------------------------------------------------------------- */
 

@@ -88,6 +88,7 @@ static char *fast_plan(const nl_engine *e) {
 
 const nl_backend nl_backend_cpu = {.name = "cpu",
                                    .real_size = 4,
+                                   .side_by_side = true,
                                    .burst = 1,
                                    .open = fast_open,
                                    .close = fast_close,

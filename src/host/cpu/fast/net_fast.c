@@ -3,7 +3,8 @@
 
 #include <stdlib.h> // free
 
-#include "normlab/error.h" // nl_alloc
+#include "base/processor.h" // nl_processor_cores
+#include "normlab/error.h"  // nl_alloc
 
 /* ---- Places ---- */
 
@@ -124,7 +125,7 @@ nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *f, float *buffers,
 void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
     const nl_model *model = spec->model;
     *e = (nl_engine){.spec = *spec, .model = model};
-    e->threads = nl_threads_open(spec->threads > 0 ? spec->threads : nl_threads_cores());
+    e->threads = nl_threads_open(spec->threads > 0 ? spec->threads : nl_processor_cores());
     const uint32_t train = spec->data->train.count, test = spec->data->test.count;
     const int workers = nl_threads_count(e->threads), wanted = spec->config->data.batch;
     const int batch = (uint32_t)wanted < train ? wanted : (int)train; /* no batch is larger */

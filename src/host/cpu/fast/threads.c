@@ -3,14 +3,13 @@
  * than cores it sleeps at once. */
 #include "threads.h"
 
-#include <errno.h>     // errno
 #include <pthread.h>   // pthread_create
-#include <sched.h>     // sched_getaffinity
 #include <stdatomic.h> // atomic_int
 #include <stdbool.h>   // bool
 #include <stdlib.h>    // free
 
 #include "normlab/error.h"   // nl_alloc
+#include "base/processor.h"  // nl_processor_cores
 #include "base/subnormals.h" // nl_subnormals
 
 enum { SPINS = 4000 };
@@ -77,28 +76,11 @@ static void *worker_main(void *argument) {
     }
 }
 
-/* The kernel wants a set as large as its own, of more than the 1,024 CPUs of a cpu_set_t on large
- * machines: it says EINVAL to a smaller one. */
-int nl_threads_cores(void) {
-    for (size_t cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
-        cpu_set_t *set = CPU_ALLOC(cpus);
-        const size_t size = CPU_ALLOC_SIZE(cpus);
-        NL_ASSERT(set);
-        const bool known = sched_getaffinity(0, size, set) == 0;
-        const int cores = known ? CPU_COUNT_S(size, set) : 0;
-        const bool larger = !known && errno == EINVAL;
-        CPU_FREE(set);
-        if (cores > 0) return cores;
-        if (!larger) break;
-    }
-    return 1;
-}
-
 nl_threads *nl_threads_open(int count) {
     NL_ASSERT(count >= 1);
     nl_threads *t = nl_alloc(1, sizeof *t, "thread pool");
     t->handles = nl_alloc((size_t)count, sizeof *t->handles, "thread pool");
-    t->spins = count <= nl_threads_cores() ? SPINS : 0;
+    t->spins = count <= nl_processor_cores() ? SPINS : 0;
     pthread_mutex_init(&t->mutex, NULL);
     pthread_cond_init(&t->start, NULL);
     pthread_cond_init(&t->done, NULL);

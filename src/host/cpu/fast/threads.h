@@ -15,6 +15,3 @@ int nl_threads_count(const nl_threads *threads);
 
 /* Runs items 0 .. items - 1 and returns when all are done. */
 void nl_threads_run(nl_threads *threads, nl_work *work, void *context, int items);
-
-/* The cores this process may use. */
-int nl_threads_cores(void);

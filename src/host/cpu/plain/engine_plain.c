@@ -222,6 +222,7 @@ static char *engine_plan(const nl_engine *e) {
 
 const nl_backend BACKEND = {.name = BACKEND_NAME,
                             .real_size = sizeof(real),
+                            .side_by_side = true,
                             .burst = 1,
                             .open = engine_open,
                             .close = engine_close,
