@@ -14,9 +14,7 @@ files.turns.
 --losses N takes N steps from the weights in DIR/VARIANT.safetensors, without dropout, in file
 order, and writes the losses: they must be normlab's.
 """
-import argparse
 import functools
-import json
 import os
 import resource
 import sys
@@ -32,11 +30,7 @@ from jax import lax, numpy as jnp  # noqa: E402
 import numpy  # noqa: E402
 
 import files  # noqa: E402
-
-L1, EPS, RATE, MOMENTUM, DROP = 0.001, 1e-5, 0.01, 0.9, 0.05
-#         output channels, kernel, pad, norm and ReLU, max pool and dropout behind
-LAYERS = ((96, 5, 2, True, False), (16, 1, 0, True, True), (16, 3, 0, True, False),
-          (8, 1, 0, True, True), (16, 3, 0, True, False), (10, 3, 0, False, False))
+from files import DROP, EPS, L1, LAYERS, MOMENTUM, RATE  # noqa: E402
 
 
 # ---- network --------------------------------------------------------------------------------
@@ -44,7 +38,7 @@ LAYERS = ((96, 5, 2, True, False), (16, 1, 0, True, True), (16, 3, 0, True, Fals
 def initial(width, path):
     """[{w, b, gamma, beta}] and [{mean, var}], from a file or from the generator."""
     rng = numpy.random.default_rng(1)
-    weights = files.read_weights(path) if path else None
+    weights = files.read_safetensors(path)[1] if path else None
     params, running, channels = [], [], 1
     for i, (out, kernel, _, norm, _) in enumerate(LAYERS, 1):
         out = out * width if norm else out
@@ -209,17 +203,7 @@ def losses(variant, args, data):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--mode", choices=("jit", "unfold"), default="jit")
-    parser.add_argument("--threads", type=int, help="of the CPU; default: as many as cores")
-    for name, value in (("batch", 64), ("width", 1), ("rounds", 5), ("steps", 20), ("losses", 0)):
-        parser.add_argument("--" + name, type=int, default=value)
-    parser.add_argument("--turns", action="store_true")
-    parser.add_argument("--init")
-    parser.add_argument("--data", default=files.default_folder())
-    parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
-    args = parser.parse_args()
+    args = files.parser(__doc__, ("jit", "unfold")).parse_args()
     jax.config.update("jax_platforms", args.device)
     jax.config.update("jax_default_matmul_precision", "highest")
     images, labels = files.read_inputs(args.data, "train")
@@ -227,12 +211,7 @@ def main():
         else numpy.random.default_rng(1).permutation(len(images))
     data = tuple(jnp.asarray(part) for part in (images, labels.astype("int32"),
                                                 order.astype("int32")))
-    if args.losses:
-        for variant in args.variant:
-            print(json.dumps(losses(variant, args, data)), flush=True)
-    else:
-        files.turns(args.turns, [functools.partial(Timed, variant, args, data)
-                                 for variant in args.variant])
+    files.run(args, losses, Timed, data)
 
 
 if __name__ == "__main__":

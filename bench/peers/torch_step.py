@@ -18,10 +18,7 @@ off, as it is in normlab unless a config asks for it.
 --losses N takes N steps from the weights in DIR/VARIANT.safetensors, without dropout, in file
 order, and writes the losses: they must be normlab's.
 """
-import argparse
-import functools
 import itertools
-import json
 import os
 import platform
 import resource
@@ -30,57 +27,17 @@ import time
 BEGAN = time.perf_counter()
 
 import torch  # noqa: E402  (behind the clock: loading it is part of starting up)
-from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import files  # noqa: E402
+from network import Net  # noqa: E402
 
-L1 = 0.001
 MODES = {"cpu": ("nchw", "nhwc", "compiled", "compiled-nhwc"),
          "cuda": ("nchw", "nhwc", "graph", "compile")}
 
 
 def layout(args):
     return torch.channels_last if args.mode.endswith("nhwc") else torch.contiguous_format
-
-
-# ---- network --------------------------------------------------------------------------------
-
-def norm_layer(variant, channels):
-    if variant in ("bn_l1", "bn"):
-        return [nn.BatchNorm2d(channels)]
-    if variant == "ln":
-        return [nn.GroupNorm(1, channels)]
-    if variant == "gn":
-        return [nn.GroupNorm(channels // 4, channels)]
-    return []
-
-
-def network(variant, width, dropout):
-    def block(c_in, c_out, kernel, pad=0):
-        c_in = c_in if c_in == 1 else c_in * width
-        conv = nn.Conv2d(c_in, c_out * width, kernel, padding=pad)
-        return [conv, *norm_layer(variant, c_out * width), nn.ReLU(inplace=True)]
-
-    drop = [nn.Dropout(dropout)] if dropout else []
-    return nn.Sequential(
-        *block(1, 96, 5, 2), *block(96, 16, 1), nn.MaxPool2d(2), *drop,
-        *block(16, 16, 3), *block(16, 8, 1), nn.MaxPool2d(2), *drop,
-        *block(8, 16, 3), nn.Conv2d(16 * width, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-def load(net, path):
-    """Layers are in the file's order: convolutions and norms are numbered as they come."""
-    weights = files.read_weights(path)
-    counts = {"conv": 0, "norm": 0}
-    for module in net:
-        kind = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.GroupNorm: "norm"}.get(type(module))
-        if not kind:
-            continue
-        counts[kind] += 1
-        for name, value in module.state_dict().items():
-            if name != "num_batches_tracked":
-                value.copy_(torch.from_numpy(weights[f"{kind}{counts[kind]}.{name}"].copy()))
 
 
 # ---- training -------------------------------------------------------------------------------
@@ -121,10 +78,12 @@ class Trainer:
     """step() takes one training step and returns its loss, without L1, as a tensor."""
 
     def __init__(self, variant, args, batches, dropout):
-        self.l1 = L1 if variant == "bn_l1" else 0
-        self.net = network(variant, args.width, dropout)
+        self.l1 = files.L1 if variant == "bn_l1" else 0
+        self.net = Net({"model": files.model(variant, args.width, dropout),
+                        "train": {"norm_momentum": 0.1}})
         if args.init:
-            load(self.net, os.path.join(args.init, variant + ".safetensors"))
+            path = os.path.join(args.init, variant + ".safetensors")
+            self.net.load(files.read_safetensors(path)[1])
         self.net = self.net.to(args.device).to(memory_format=layout(args))
         self.batches = batches
         self.optimiser = self._sgd()
@@ -139,9 +98,9 @@ class Trainer:
     def _sgd(self):
         parameters = list(self.net.parameters())
         try:
-            return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
+            return torch.optim.SGD(parameters, lr=files.RATE, momentum=files.MOMENTUM, fused=True)
         except (TypeError, RuntimeError):  # a version without
-            return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, foreach=True)
+            return torch.optim.SGD(parameters, lr=files.RATE, momentum=files.MOMENTUM, foreach=True)
 
     def loss(self, images, labels):
         loss = F.cross_entropy(self.net(images), labels)
@@ -228,7 +187,7 @@ class Timed:
 
     def __init__(self, variant, args, data):
         self.args = args
-        self.trainer = Trainer(variant, args, Batches(args, *data, True), 0.05)
+        self.trainer = Trainer(variant, args, Batches(args, *data, True), files.DROP)
         self.line = line(variant, args, "step")
         self.trainer.step()
         wait(args)
@@ -261,17 +220,7 @@ def losses(variant, args, data):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--mode", choices=sorted({*MODES["cpu"], *MODES["cuda"]}), default="nchw")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    for name, value in (("batch", 64), ("width", 1), ("rounds", 5), ("steps", 20),
-                        ("evaluate", 0), ("losses", 0)):
-        parser.add_argument("--" + name, type=int, default=value)
-    parser.add_argument("--turns", action="store_true")
-    parser.add_argument("--init")
-    parser.add_argument("--data", default=files.default_folder())
-    parser.add_argument("variant", nargs="+", choices=("bn_l1", "ln", "gn", "bn", "none"))
+    parser = files.parser(__doc__, MODES["cpu"] + MODES["cuda"][2:], evaluate=0)
     args = parser.parse_args()
     if args.mode not in MODES[args.device]:
         parser.error(f"--mode {args.mode}: not with --device {args.device}")
@@ -288,12 +237,7 @@ def main():
     steps = args.losses or args.steps
     count = None if args.device == "cuda" else steps * args.batch
     data = [torch.from_numpy(part) for part in files.read_inputs(args.data, "train", count)]
-    if args.losses:
-        for variant in args.variant:
-            print(json.dumps(losses(variant, args, data)), flush=True)
-    else:
-        files.turns(args.turns, [functools.partial(Timed, variant, args, data)
-                                 for variant in args.variant])
+    files.run(args, losses, Timed, data)
 
 
 if __name__ == "__main__":
