@@ -34,7 +34,7 @@ static void expect_shape(const nl_picture *p, int channels, int height, int widt
 
 Test(config_picture, without_a_word_it_is_mnist) {
     const nl_picture *p = load(NET(10));
-    cr_expect_str_eq(config.data.set, "mnist");
+    cr_expect_str_eq(config.data.picture.set, "mnist");
     expect_shape(p, 1, 28, 28, 10);
     cr_expect(p->mean.of[0] == 0.1307 && p->std.of[0] == 0.3081);
     cr_expect_eq(nl_picture_names(p), 0);
@@ -78,7 +78,7 @@ Test(config_picture, a_set_of_ones_own) {
     const nl_picture *p =
         load("data:\n  set: digits.8x8\n  shape: [2, 8, 9]\n  classes: 3\n  mean: [0.25, 0.5]\n"
              "  std: [1, 2]\n  class_names: [left, 'up, or down', right]\n" NET(3));
-    cr_expect_str_eq(config.data.set, "digits.8x8");
+    cr_expect_str_eq(config.data.picture.set, "digits.8x8");
     expect_shape(p, 2, 8, 9, 3);
     cr_expect(p->mean.of[0] == 0.25 && p->mean.of[1] == 0.5 && p->std.of[1] == 2);
     cr_expect_str_eq(p->names[1], "up, or down");

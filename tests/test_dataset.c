@@ -53,7 +53,7 @@ static void check_good(bool gzip) {
     uint8_t *raw = idx_set_content(&size, 0, TRAIN, 3);
     char hash[65];
     nl_sha256_hex(hash, raw, size);
-    cr_assert(strcmp(hash, data.sha256[NL_TRAIN_IMAGES]) == 0, "of the raw content");
+    cr_assert(strcmp(hash, data.files[NL_TRAIN_IMAGES].sha256) == 0, "of the raw content");
     free(raw);
     nl_dataset_free(&data);
     temp_dir_remove(dir);
@@ -288,7 +288,7 @@ Test(dataset, reads_a_gzip_file_of_several_members) {
         nl_error err = {0};
         cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_OK, "cut at %zu: %s",
                   cut, err.what);
-        cr_assert_str_eq(data.sha256[NL_TRAIN_IMAGES], hash);
+        cr_assert_str_eq(data.files[NL_TRAIN_IMAGES].sha256, hash);
         nl_dataset_free(&data);
     }
     append(path, "\x1f", 1, false); /* the beginning of one more member */
@@ -340,7 +340,7 @@ Test(dataset, names_what_is_missing_and_how_to_get_it) {
         nl_error err = {0};
         cr_assert(nl_dataset_load(&data, dir, idx_set_picture(), &err) == NL_EDATA);
         cr_assert(strstr(err.where, dir) && strstr(err.what, nl_file_name((enum nl_file)file)));
-        cr_assert(strstr(err.hint, "scripts/fetch-mnist.sh"), "%s", err.hint);
+        cr_assert(strstr(err.hint, "scripts/fetch-data.sh mnist"), "%s", err.hint);
         for (int k = 0; k < NL_FILES; k++) {
             cr_assert(strstr(err.hint, nl_file_name((enum nl_file)k)), "%s", err.hint);
         }

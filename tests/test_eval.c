@@ -316,7 +316,7 @@ Test(eval, refuses_bad_checkpoints_and_data) {
     EXPECT_ERROR(3, "no.safetensors: cannot open", "no.safetensors", "--data", f.dir);
     EXPECT_ERROR(3, "is not a regular file", f.dir, "--data", f.dir);
     EXPECT_ERROR(3, "no such folder", f.checkpoint, "--data", "/nonexistent");
-    EXPECT_ERROR(3, "scripts/fetch-mnist.sh", f.checkpoint, "--data", "/");
+    EXPECT_ERROR(3, "scripts/fetch-data.sh mnist", f.checkpoint, "--data", "/");
     const char *readme = NL_SOURCE_DIR "/LICENSE";
     EXPECT_ERROR(3, "header length", readme, "--data", f.dir);
     EXPECT_ERROR(6, "/nonexistent/l.csv: cannot write", f.checkpoint, "--data", f.dir, "--device",

@@ -13,7 +13,7 @@
 
 struct json_t;
 
-enum { NL_MAX_LAYERS = 64, NL_MAX_KEYS = 32, NL_SET_NAME = 32 };
+enum { NL_MAX_LAYERS = 64, NL_MAX_KEYS = 32 };
 
 /* Where a key's value came from, if not from a line of the file (nl_config.lines). */
 enum { NL_FROM_DEFAULT = 0, NL_FROM_SET = -1, NL_FROM_RECORD = -2 };
@@ -55,7 +55,6 @@ typedef struct nl_config {
     char file[400];         /* for errors; empty: not read from a file */
     int lines[NL_MAX_KEYS]; /* by key of the table: line of the file, or NL_FROM_... */
     struct {
-        char set[NL_SET_NAME]; /* names the default folder, and the defaults of the picture */
         nl_picture picture;
         double rotate; /* degrees, 0 to 180 */
         bool shuffle;

@@ -13,18 +13,28 @@ typedef struct nl_split {
     uint8_t *labels; /* (count): 0 to classes - 1 */
 } nl_split;
 
-/* The four files, in this order everywhere. */
+/* The files of an IDX set, in this order everywhere. */
 enum nl_file { NL_TRAIN_IMAGES, NL_TRAIN_LABELS, NL_TEST_IMAGES, NL_TEST_LABELS, NL_FILES };
+
+/* Enough for CIFAR-10: five of train and one of test. */
+enum { NL_MAX_FILES = 6 };
+
+/* A file that was read. */
+typedef struct nl_read_file {
+    char name[64];   /* without .gz */
+    char sha256[65]; /* hex, of the raw (inflated) content */
+} nl_read_file;
 
 typedef struct nl_dataset {
     nl_picture picture; /* what the files were held against */
     nl_split train, test;
-    char sha256[NL_FILES][65]; /* hex, of the raw (inflated) files */
-    char dir[4096];            /* where they were read, as an absolute path */
+    nl_read_file files[NL_MAX_FILES];
+    int n_files;
+    char dir[4096]; /* where they were read, as an absolute path */
 } nl_dataset;
 
-/* The file's usual name, as train-images-idx3-ubyte; it may lie in the folder with .gz behind it.
- */
+/* The usual name of an IDX set's file, as train-images-idx3-ubyte; it may lie in the folder with .gz
+ * behind it. */
 const char *nl_file_name(enum nl_file file);
 
 /* The default folder of a set (data.set): $NORMLAB_DATA, else SET in the cache (cache_folder.h), or,

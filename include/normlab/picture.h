@@ -12,6 +12,7 @@ enum {
     NL_MAX_SIDE = 64,
     NL_MAX_CHANNELS = 4,
     NL_MAX_CLASSES = 256, /* a label is a byte */
+    NL_SET_NAME = 32,     /* bytes of a set's name, with the 0 behind it */
     NL_CLASS_NAME = 32    /* bytes of a class's name, with the 0 behind it */
 };
 
@@ -40,6 +41,7 @@ typedef struct nl_by_channel {
 } nl_by_channel;
 
 typedef struct nl_picture {
+    char set[NL_SET_NAME]; /* data.set: names the default folder, and the defaults of the rest */
     nl_image_shape shape;
     int classes;
     nl_by_channel mean, std;                   /* of byte / 255 */

@@ -6,7 +6,7 @@
 #include <stdbool.h> // bool
 #include <string.h>  // memcmp, memchr
 
-#define AGAIN "; get it again, for example with scripts/fetch-mnist.sh"
+#define AGAIN "; get it again, for example with scripts/fetch-data.sh"
 
 static const struct {
     const char *begin;
@@ -23,8 +23,9 @@ static const struct {
     {"\x93NUMPY", 6, "it is an array of NumPy, not an IDX file" AGAIN},
     {"\x89PNG", 4, "it is a picture, not an IDX file" AGAIN},
     {"\x89HDF", 4, "it is an HDF5 file, not an IDX file" AGAIN},
-    {"\0\0\x08\x01", 4, "it holds labels: is its name that of the other file?"},
-    {"\0\0\x08\x03", 4, "it holds images: is its name that of the other file?"},
+    {"\0\0\x08\x01", 4, "it holds labels, as an IDX file: is its name that of another one?"},
+    {"\0\0\x08\x03", 4, "it holds images, as an IDX file: is its name that of another one?"},
+    {"\0\0\x08\x04", 4, "it holds images, as an IDX file: is its name that of another one?"},
     {"\0\0\0\0", 4, "it begins with zeros, as an incomplete download does" AGAIN},
 };
 

@@ -181,7 +181,7 @@ static int evaluate(evaluation *e) {
     if (rc) return rc;
     if (e->config.data.batch > MAX_BATCH) e->config.data.batch = MAX_BATCH;
     if (!e->data_dir[0])
-        nl_dataset_default_dir(e->data_dir, sizeof e->data_dir, e->config.data.set);
+        nl_dataset_default_dir(e->data_dir, sizeof e->data_dir, e->config.data.picture.set);
     rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
     if (!rc) rc = load_and_run(e, backend, device);
     if (rc) return rc;

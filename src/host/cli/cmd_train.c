@@ -57,7 +57,7 @@ static int report(const nl_study *study, nl_error *err) {
 static int load_data(nl_dataset *data, const nl_study *study, train_arguments *a) {
     const nl_config *config = &study->runs[0].config;
     if (!a->data) {
-        nl_dataset_default_dir(a->default_data, sizeof a->default_data, config->data.set);
+        nl_dataset_default_dir(a->default_data, sizeof a->default_data, config->data.picture.set);
         a->data = a->default_data;
     }
     return nl_dataset_load(data, a->data, &config->data.picture, &a->err);

@@ -36,7 +36,7 @@ static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int
 
 // clang-format off
 const nl_key nl_config_keys[] = {
-    {"data.set", NL_KEY_NAME, AT(data.set), ANY, NULL, "mnist",
+    {"data.set", NL_KEY_NAME, AT(data.picture.set), ANY, NULL, "mnist",
      "its folder in the cache; a known set has defaults for the five keys below"},
     {"data.shape", NL_KEY_SHAPE, AT(data.picture.shape), FROM_TO(1, NL_MAX_SIDE), NULL, NULL,
      "channels, height and width of an image"},

@@ -60,6 +60,7 @@ bool nl_picture_of_set(nl_picture *picture, const char *set) {
     if (!row) return false;
     *picture = (nl_picture){
         .shape = row->shape, .classes = row->classes, .mean = row->mean, .std = row->std};
+    strcpy(picture->set, row->set);
     take_names(picture, row);
     return true;
 }
@@ -73,7 +74,7 @@ static bool given(const nl_config *config, const char *key) {
 void nl_config_take_set(nl_config *config) {
     static const struct row unknown = {0};
     nl_picture *picture = &config->data.picture;
-    const struct row *row = find(config->data.set);
+    const struct row *row = find(config->data.picture.set);
     const struct row *known = row ? row : &unknown;
     if (!given(config, "data.shape")) picture->shape = known->shape;
     if (!given(config, "data.classes")) picture->classes = known->classes;
@@ -87,7 +88,7 @@ static int fail_unknown(const nl_config *config, const char *missing, const char
     char place[512];
     nl_key_place(place, sizeof place, config, "data.set", where);
     nl_fail(err, NL_EUSAGE, place, "data.set: '%s' is no set with defaults, and %s is missing",
-            config->data.set, missing);
+            config->data.picture.set, missing);
     return nl_hint(err, "give data.shape, data.classes, data.mean and data.std, or one of mnist, "
                         "fashion-mnist, kmnist, emnist-letters, emnist-balanced, cifar10");
 }

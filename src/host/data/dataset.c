@@ -1,28 +1,16 @@
-/* The four IDX files of a data set as one thing: see normlab/dataset.h. */
+/* The files of a data set as one thing: see normlab/dataset.h. */
 #include "normlab/dataset.h"
 
-#include <ctype.h>    // isalnum
-#include <dirent.h>   // opendir
-#include <stdbool.h>  // bool
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // getenv, free
-#include <string.h>   // memset
-#include <sys/stat.h> // stat
+#include <stdbool.h> // bool
+#include <stdio.h>   // snprintf
+#include <stdlib.h>  // getenv, free
+#include <string.h>  // memset
 
+#include "cifar.h"
+#include "data_folder.h"
 #include "idx.h"
+#include "known_set.h"
 #include "normlab/cache_folder.h" // nl_cache_folder
-
-static const char *const FILE_NAMES[NL_FILES] = {
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-};
-
-const char *nl_file_name(enum nl_file file) {
-    NL_ASSERT(file < NL_FILES);
-    return FILE_NAMES[file];
-}
 
 void nl_dataset_default_dir(char *dir, size_t size, const char *set) {
     const char *data = getenv("NORMLAB_DATA");
@@ -35,117 +23,127 @@ void nl_dataset_default_dir(char *dir, size_t size, const char *set) {
         snprintf(dir, size, "%s", set);
 }
 
-/* ---- checks across files -------------------------------------------------------------------- */
+/* ---- IDX files ------------------------------------------------------------------------------ */
 
-/* A name's letters and digits in lower case. */
-static void simplify(char *to, size_t size, const char *name) {
-    size_t n = 0;
-    for (; *name && n + 1 < size; name++)
-        if (isalnum((unsigned char)*name)) to[n++] = (char)tolower((unsigned char)*name);
-    to[n] = '\0';
-}
-
-/* A file of this folder whose name is the wanted one but for punctuation, case and what stands
- * before and behind: train-images.idx3-ubyte, "train-images-idx3-ubyte (1).gz". */
-static bool find_alike(char *path, size_t size, const char *folder, enum nl_file file) {
-    char want[64], have[256];
-    simplify(want, sizeof want, FILE_NAMES[file]);
-    DIR *dir = opendir(folder);
-    bool found = false;
-    for (const struct dirent *entry; dir && !found && (entry = readdir(dir));) {
-        struct stat info;
-        simplify(have, sizeof have, entry->d_name);
-        if (!strstr(have, want)) continue;
-        const int length = snprintf(path, size, "%s/%s", folder, entry->d_name);
-        found = (size_t)length < size && stat(path, &info) == 0 && S_ISREG(info.st_mode);
-    }
-    if (dir) closedir(dir);
-    return found;
-}
-
-/* Where others put the file, and what they call it. */
-static bool find_stray(char *path, size_t size, const char *dir, enum nl_file file) {
-    static const char *const folders[] = {"", "/raw", "/MNIST/raw"}; /* as torchvision does */
-    bool found = false;
-    for (int i = 0; i < 3 && !found; i++) {
-        char folder[512];
-        const int length = snprintf(folder, sizeof folder, "%s%s", dir, folders[i]);
-        found = (size_t)length < sizeof folder && find_alike(path, size, folder, file);
-    }
-    return found;
-}
-
-static int report_missing(const char *dir, enum nl_file file, nl_error *err) {
-    struct stat info;
-    char stray[200];
-    if (stat(dir, &info)) {
-        nl_fail(err, NL_EDATA, dir, "no such folder for the data");
-        if (dir[0] == '~') return nl_hint(err, "the ~ was not expanded: write $HOME in its place");
-    } else if (!S_ISDIR(info.st_mode)) {
-        nl_fail(err, NL_EDATA, dir, "is a file, not the folder of the data");
-        return nl_hint(err, "name the folder that it lies in");
-    } else {
-        nl_fail(err, NL_EDATA, dir, "no %s in it, raw or as .gz", FILE_NAMES[file]);
-        if (find_stray(stray, sizeof stray, dir, file))
-            return nl_hint(err, "%s is there: it has to be %.200s/%s, with .gz if it is gzipped",
-                           stray, dir, FILE_NAMES[file]);
-    }
-    nl_hint(err, "scripts/fetch-mnist.sh '%s' gets the four files: %s, %s, %s, %s", dir,
-            FILE_NAMES[0], FILE_NAMES[1], FILE_NAMES[2], FILE_NAMES[3]);
-    return NL_EDATA;
-}
-
-static int check_labels(const nl_split *split, int classes, const char *path, nl_error *err) {
+/* A published set of other classes is told by the class that it has one more of. */
+static int check_labels(nl_split *split, int classes, int first, const char *path, nl_error *err) {
     for (uint32_t i = 0; i < split->count; i++) {
-        if (split->labels[i] < classes) continue;
-        nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are 0 to %d",
-                split->labels[i], i, i + 8, classes - 1);
-        nl_hint(err, "it is damaged, or of a set with other classes than data.classes says");
-        return NL_EDATA;
+        const int label = split->labels[i];
+        if (label >= first && label < first + classes) {
+            split->labels[i] = (uint8_t)(label - first);
+            continue;
+        }
+        nl_fail(err, NL_EDATA, path, "label %d of image %u (byte %u): labels are %d to %d", label,
+                i, i + 8, first, first + classes - 1);
+        if (label == 26 && classes == 26 && first == 0)
+            return nl_hint(err, "EMNIST's letters begin with 1: with the names that EMNIST gives "
+                                "its files (emnist-letters-train-...) they are read so");
+        return nl_hint(err, "it is damaged, or of a set with other classes than data.classes says");
     }
     return NL_OK;
 }
 
-static int load_file(nl_dataset *data, uint32_t *count, const char *dir, enum nl_file file,
-                     char *path, size_t path_size, nl_error *err) {
-    const int length = snprintf(path, path_size, "%s/%s", dir, FILE_NAMES[file]);
-    if (length < 0 || (size_t)length + sizeof ".gz" > path_size) {
-        return nl_fail(err, NL_EDATA, dir, "the folder's name is too long");
+/* Turns each image about its diagonal: rows become columns. */
+static int transpose(nl_split *split, nl_image_shape shape, const char *path, nl_error *err) {
+    const int side = shape.width;
+    if (shape.height != side)
+        return nl_fail(err, NL_EDATA, path, "EMNIST's images are square, data.shape is not");
+    const uint32_t n = split->count * (uint32_t)shape.channels;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *image = split->images + (size_t)i * (size_t)(side * side);
+        for (int y = 0; y < side; y++)
+            for (int x = 0; x < y; x++) {
+                const uint8_t pixel = image[y * side + x];
+                image[y * side + x] = image[x * side + y];
+                image[x * side + y] = pixel;
+            }
     }
-    nl_split *split = file < NL_TEST_IMAGES ? &data->train : &data->test;
-    const bool images = file == NL_TRAIN_IMAGES || file == NL_TEST_IMAGES;
-    uint8_t **bytes = images ? &split->images : &split->labels;
-    bool missing = false;
-    const int rc = nl_idx_read(bytes, count, data->sha256[file], &missing, path,
-                               images ? &data->picture.shape : NULL, err);
-    return missing ? report_missing(dir, file, err) : rc;
+    return NL_OK;
 }
 
-static int load_split(nl_dataset *data, nl_split *split, const char *dir, enum nl_file images,
-                      enum nl_file labels, nl_error *err) {
-    char path[512];
+/* File i of the folder: where it is, and its entry among those that were read. */
+static int next_file(nl_dataset *data, nl_read_file **file, char path[512],
+                     const nl_data_folder *folder, int i, nl_error *err) {
+    const char *name;
+    const int rc = nl_data_folder_file(folder, i, path, &name, &data->picture, err);
+    if (rc) return rc;
+    *file = &data->files[data->n_files++];
+    snprintf((*file)->name, sizeof(*file)->name, "%s", name);
+    return NL_OK;
+}
+
+/* Images and labels, from file `first` on. */
+static int load_idx(nl_dataset *data, nl_split *split, const nl_data_folder *folder, int first,
+                    nl_error *err) {
+    const nl_picture *picture = &data->picture;
+    char images[512], path[512];
     uint32_t n_labels = 0;
-    int rc = load_file(data, &split->count, dir, images, path, sizeof path, err);
-    if (!rc) rc = load_file(data, &n_labels, dir, labels, path, sizeof path, err);
+    nl_read_file *file;
+    int rc = next_file(data, &file, images, folder, first, err);
+    if (!rc)
+        rc = nl_idx_read(&split->images, &split->count, file->sha256, images, &picture->shape, err);
+    const char *name = file->name;
+    if (!rc) rc = next_file(data, &file, path, folder, first + 1, err);
+    if (!rc) rc = nl_idx_read(&split->labels, &n_labels, file->sha256, path, NULL, err);
     if (rc) return rc;
     if (n_labels != split->count) {
-        nl_fail(err, NL_EDATA, path, "%u labels, but %s holds %u images", n_labels,
-                FILE_NAMES[images], split->count);
+        nl_fail(err, NL_EDATA, path, "%u labels, but %s holds %u images", n_labels, name,
+                split->count);
         nl_hint(err, "one of the two is of the other split, or of another set");
         return NL_EDATA;
     }
-    return check_labels(split, data->picture.classes, path, err);
+    rc = check_labels(split, picture->classes, folder->format->first_label, path, err);
+    if (!rc && folder->format->turned) rc = transpose(split, picture->shape, images, err);
+    return rc;
+}
+
+/* ---- CIFAR's -------------------------------------------------------------------------------- */
+
+static int check_cifar_shape(nl_image_shape shape, const char *path, nl_error *err) {
+    if (shape.channels == NL_CIFAR_CHANNELS && shape.height == NL_CIFAR_SIDE &&
+        shape.width == NL_CIFAR_SIDE)
+        return NL_OK;
+    nl_fail(err, NL_EDATA, path, "images of %d x %d x %d, must be %d x %d x %d", NL_CIFAR_CHANNELS,
+            NL_CIFAR_SIDE, NL_CIFAR_SIDE, shape.channels, shape.height, shape.width);
+    return nl_hint(err,
+                   "data.shape of the config has to be that of the files: configs/cifar10_bn.yaml "
+                   "has it; or name another folder (--data)");
+}
+
+static int load_cifar(nl_dataset *data, nl_split *split, const nl_data_folder *folder, int first,
+                      int end, nl_error *err) {
+    int rc = NL_OK;
+    for (int i = first; i < end && !rc; i++) {
+        char path[512];
+        nl_read_file *file;
+        rc = next_file(data, &file, path, folder, i, err);
+        if (!rc) rc = check_cifar_shape(data->picture.shape, path, err);
+        if (!rc)
+            rc = nl_cifar_read(split, file->sha256, path, folder->format->label_bytes,
+                               data->picture.classes, err);
+    }
+    return rc;
 }
 
 /* ---- the set -------------------------------------------------------------------------------- */
 
+static int load_split(nl_dataset *data, const nl_data_folder *folder, bool train, nl_error *err) {
+    const nl_format *format = folder->format;
+    nl_split *split = train ? &data->train : &data->test;
+    const int first = train ? 0 : format->n_train;
+    if (format->reader == NL_READ_IDX) return load_idx(data, split, folder, first, err);
+    return load_cifar(data, split, folder, first, train ? format->n_train : format->n_files, err);
+}
+
 int nl_dataset_load_part(nl_dataset *data, const char *dir, const nl_picture *picture, bool train,
                          bool test, nl_error *err) {
-    int rc = NL_OK;
+    nl_data_folder folder;
     memset(data, 0, sizeof *data);
     data->picture = *picture;
-    if (train) rc = load_split(data, &data->train, dir, NL_TRAIN_IMAGES, NL_TRAIN_LABELS, err);
-    if (test && !rc) rc = load_split(data, &data->test, dir, NL_TEST_IMAGES, NL_TEST_LABELS, err);
+    int rc = nl_data_folder_open(&folder, dir, picture, err);
+    if (train && !rc) rc = load_split(data, &folder, true, err);
+    if (test && !rc) rc = load_split(data, &folder, false, err);
+    if (!rc) rc = nl_known_set_check(data, dir, err);
     if (rc)
         nl_dataset_free(data);
     else if (!realpath(dir, data->dir))

@@ -2,8 +2,7 @@
  */
 #pragma once
 
-#include <stdbool.h> // bool
-#include <stdint.h>  // uint8_t, uint32_t
+#include <stdint.h> // uint8_t, uint32_t
 
 #include "normlab/error.h"   // nl_error
 #include "normlab/picture.h" // nl_image_shape
@@ -11,7 +10,8 @@
 /* More than ten times the largest known set. */
 enum { NL_MAX_IMAGES = 1000000 };
 
-/* Reads `path`, or `path`.gz where the former does not exist: images of this shape, or labels (NULL). The caller frees *bytes (without the header). Errors: NL_EDATA naming the file
- * really read; *missing tells whether it was only not there. */
-int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], bool *missing, const char *path,
+/* Reads `path`, or `path`.gz where the former does not exist: images of this shape - (n, h, w), or
+ * (n, c, h, w) - or labels (NULL). The caller frees *bytes (without the header). Errors: NL_EDATA
+ * naming the file really read. */
+int nl_idx_read(uint8_t **bytes, uint32_t *count, char sha256[65], const char *path,
                 const nl_image_shape *images, nl_error *err);

@@ -40,8 +40,8 @@ static json_t *describe_plan(const nl_run *run) {
 
 static json_t *describe_sums(const nl_dataset *data) {
     json_t *sums = json_object();
-    for (int i = 0; i < NL_FILES; i++)
-        json_object_set_new(sums, nl_file_name((enum nl_file)i), json_string(data->sha256[i]));
+    for (int i = 0; i < data->n_files; i++)
+        json_object_set_new(sums, data->files[i].name, json_string(data->files[i].sha256));
     return sums;
 }
 
@@ -179,10 +179,10 @@ int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_stu
         return nl_hint(err, "that run was trained with --device %s", backend ? backend : "?");
     }
     const json_t *sums = json_object_get(json_object_get(record, "data"), "sha256");
-    for (int i = 0; i < NL_FILES; i++) {
-        const char *file = nl_file_name((enum nl_file)i);
+    for (int i = 0; i < study->data->n_files; i++) {
+        const char *file = study->data->files[i].name;
         const char *sum = json_string_value(json_object_get(sums, file));
-        if (sum && strcmp(sum, study->data->sha256[i]) == 0) continue;
+        if (sum && strcmp(sum, study->data->files[i].sha256) == 0) continue;
         refuse(unit, NL_EDATA, err, "the data");
         return nl_hint(err, "%s is another file; --data names the folder", file);
     }

@@ -84,7 +84,7 @@ static int check_picture(const nl_config *config, const nl_config *first, nl_err
     const nl_picture *a = &config->data.picture, *b = &first->data.picture;
     const bool same =
         memcmp(&a->shape, &b->shape, sizeof a->shape) == 0 && a->classes == b->classes;
-    if (same && strcmp(config->data.set, first->data.set) == 0) return NL_OK;
+    if (same && strcmp(config->data.picture.set, first->data.picture.set) == 0) return NL_OK;
     nl_fail(err, NL_EUSAGE, config->name, "its data are not those of %s (%s)", first->name,
             same ? "data.set" : "data.shape or data.classes");
     return nl_hint(err, "one command trains on one set: train the others with another command");
