@@ -145,7 +145,7 @@ static void check_against_step(const char *norm) {
         if (layer->r_mean >= 0) {
             const nl_tensor *mean = &r.model.tensors[layer->r_mean];
             const double of_z = mean_sd(e.buffers + mean->offset, (int)mean->count).mean;
-            near("z", before[k].z.mean, of_z / r.model.norm_momentum, 1e-6);
+            near("z", before[k].z.mean, of_z / r.config.train.norm_momentum, 1e-6);
         }
         cr_expect(isnan(before[k].dead) == !layer->relu && isnan(before[k].zero) == !layer->relu);
         k++;

@@ -99,7 +99,7 @@ static void open_problem(problem *p, memory_run *r, const uint32_t *images) {
     free(buffers);
     nl_pixel_table table;
     nl_pixel_table_make(&table, &r->model.picture);
-    nl_net_open_f64(&p->net, p->model, N);
+    nl_net_open_f64(&p->net, &r->config, p->model, N);
     nl_gather_f64(p->net.x, r->data.train.images, r->model.picture.shape, images, NULL, &table, N);
     for (int i = 0; i < N; i++) p->labels[i] = r->data.train.labels[images[i]];
 }

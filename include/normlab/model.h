@@ -66,7 +66,6 @@ typedef struct nl_model {
     int64_t n_params;                  /* true parameters, without padding */
     int64_t params_size, buffers_size; /* of the arenas, in elements */
     int64_t macs;                      /* of one image, forward */
-    double eps, norm_momentum, dropout;
 } nl_model;
 
 /* Errors: NL_EUSAGE naming the layer (a kernel larger than its input, a group size that does not

@@ -99,8 +99,7 @@ static float *tensor_in(float *arena, const nl_cuda_net *net, int tensor) {
     return tensor < 0 ? NULL : arena + net->model->tensors[tensor].offset;
 }
 
-static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_layer *pool) {
-    const double p = net->model->dropout;
+static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_layer *pool, double p) {
     if (!pool || !pool->dropout || p == 0) return (nl_k_dropout){0};
     return (nl_k_dropout){.slots = net->slots,
                           .layer = (uint32_t)pool->dropout,
@@ -109,13 +108,13 @@ static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_layer *pool) {
 }
 
 /* What the launchers want of a block, once all memory is there. */
-static void fill_stage(nl_cuda_net *net, int index) {
+static void fill_stage(nl_cuda_net *net, int index, const nl_config *config) {
     nl_cuda_block *b = &net->blocks[index];
     const nl_cuda_block *next = index + 1 < net->n_blocks ? b + 1 : NULL;
     const nl_layer *l = b->conv;
     nl_k_stage *s = &b->stage;
-    s->eps = (float)net->model->eps;
-    s->drop = dropout_of(net, b->pool);
+    s->eps = (float)config->model.eps;
+    s->drop = dropout_of(net, b->pool, config->model.dropout);
     s->z = l ? b->z : b->in;
     s->dy = next && !next->conv ? next->stage.dz : net->dy;
     s->scratch = net->scratch;
@@ -224,7 +223,7 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
                            .weight_decay = (float)config->train.weight_decay,
                            .l1 = config->train.l1,
                            .nesterov = config->train.nesterov,
-                           .norm_momentum = (float)spec->model->norm_momentum};
+                           .norm_momentum = (float)config->train.norm_momentum};
     find_blocks(net);
     int code = check_batch(net, err);
     if (!code) code = make_streams(net, err);
@@ -240,7 +239,7 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
         code = alloc_block(net, b, in, err);
         in = b->stage.y;
     }
-    for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i);
+    for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i, config);
     return code;
 }
 

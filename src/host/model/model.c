@@ -185,9 +185,6 @@ int nl_model_build(nl_model *model, const nl_config *config, int last_batch, nl_
     memset(model, 0, sizeof *model);
     model->picture = config->data.picture;
     model->n_layers = config->model.n_layers;
-    model->eps = config->model.eps;
-    model->norm_momentum = config->train.norm_momentum;
-    model->dropout = config->model.dropout;
     builder b = {.model = model,
                  .config = config,
                  .err = err,

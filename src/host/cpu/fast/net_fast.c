@@ -115,8 +115,8 @@ nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *f, float *buffers,
                          .c = l->out_c,
                          .groups = l->groups,
                          .hw = f->hw,
-                         .eps = e->model->eps,
-                         .momentum = e->model->norm_momentum,
+                         .eps = e->spec.config->model.eps,
+                         .momentum = e->spec.config->train.norm_momentum,
                          .centres = l->norm->centres};
 }
 

@@ -67,7 +67,7 @@ static void op_pool(const nl_pass *p, const nl_desk *d, int i) {
     const nl_layer *l = f->layer;
     float *factor = NULL;
     if (d->now->writes & NL_HERE(NL_FACTOR)) {
-        const nl_dropout_spec spec = {.p = e->model->dropout,
+        const nl_dropout_spec spec = {.p = e->spec.config->model.dropout,
                                       .seed = e->spec.seed,
                                       .epoch = e->epoch,
                                       .layer = (uint32_t)l->dropout};

@@ -11,10 +11,10 @@ bool nl_cuts(const nl_layer *l) {
 
 /* ---- What an operation reads and writes ---- */
 
-static void state_uses(nl_program_step *s, const nl_model *model, bool training) {
+static void state_uses(nl_program_step *s, const nl_model *model, bool training, bool dropout) {
     const nl_layer *l = &model->layers[s->layer];
     const uint32_t z = NL_HERE(l->norm ? NL_Z : NL_Y);
-    const bool drops = training && l->dropout && model->dropout > 0;
+    const bool drops = training && l->dropout && dropout;
     const uint32_t choice = NL_HERE(NL_ARG) | (drops ? NL_HERE(NL_FACTOR) : 0);
     switch (s->op) {
     case NL_OP_INPUT:
@@ -61,13 +61,13 @@ typedef struct list {
     const nl_model *model;
     nl_program_step *steps;
     int count;
-    bool training;
+    bool training, dropout;
 } list;
 
 static void add(list *p, nl_op op, int layer, bool pool_cells) {
     nl_program_step *s = &p->steps[p->count++];
     *s = (nl_program_step){.op = op, .layer = layer, .pool_cells = pool_cells};
-    state_uses(s, p->model, p->training);
+    state_uses(s, p->model, p->training, p->dropout);
 }
 
 static void add_forward(list *p) {
@@ -172,7 +172,10 @@ void nl_program_fast_init(nl_engine *e) {
     list forward = {.model = e->model, .steps = e->forward};
     add_forward(&forward);
     e->n_forward = forward.count;
-    list train = {.model = e->model, .steps = e->train, .training = true};
+    list train = {.model = e->model,
+                  .steps = e->train,
+                  .training = true,
+                  .dropout = e->spec.config->model.dropout > 0};
     add_forward(&train);
     add_backward(&train);
     e->n_train = train.count;

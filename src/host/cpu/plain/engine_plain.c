@@ -50,7 +50,7 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     const uint32_t images = spec->data->train.count;
     e->spec = *spec;
     const uint32_t batch = batch_size(e);
-    OP(net_open)(&e->net, model, (int)batch);
+    OP(net_open)(&e->net, spec->config, model, (int)batch);
     nl_pixel_table_make(&e->table, &model->picture);
     e->state = nl_state_alloc(model, sizeof(real));
     e->grads = memory(model->params_size, sizeof(real));

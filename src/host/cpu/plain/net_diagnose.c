@@ -67,7 +67,7 @@ void OP(net_diagnose)(char *text, size_t size, const nl_engine_spec *spec, const
     nl_pixel_table table;
     nl_pixel_table_make(&table, &spec->model->picture);
     plain_net net;
-    OP(net_open)(&net, spec->model, b.n);
+    OP(net_open)(&net, spec->config, spec->model, b.n);
     OP(gather)
     (net.x, train->images, spec->model->picture.shape, b.images, epoch->rotations, &table, b.n);
     OP(net_forward)(&net, state->params, buffers, b);

@@ -95,7 +95,7 @@ int OP(net_layer_stats)(nl_layer_stats layers[NL_MAX_LAYERS], const nl_engine_sp
     for (int i = 0; i < model->n_layers; i++) model->layers[i].dropout = 0;
     real *grads = nl_alloc((size_t)model->params_size, sizeof *grads, "gradients");
     plain_net net;
-    OP(net_open)(&net, model, n);
+    OP(net_open)(&net, spec->config, model, n);
     keep_more(&net, n);
     run_step(&net, grads, spec, state->params, state->buffers, n);
     int count = 0;

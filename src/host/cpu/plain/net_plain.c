@@ -46,9 +46,9 @@ static void *numbers(int64_t count, size_t size) {
     return nl_alloc((size_t)count, size, "activations of the plain network");
 }
 
-void OP(net_open)(plain_net *net, const nl_model *model, int capacity) {
+void OP(net_open)(plain_net *net, const nl_config *config, const nl_model *model, int capacity) {
     NL_ASSERT(capacity > 0 && model->n_layers > 0);
-    *net = (plain_net){.model = model, .capacity = capacity};
+    *net = (plain_net){.config = config, .model = model, .capacity = capacity};
     int64_t largest = in_count(&model->layers[0]);
     net->x = numbers(capacity * largest, sizeof(real));
     for (int i = 0; i < model->n_layers; i++) {
@@ -95,8 +95,8 @@ static norm_job job_of(const plain_net *net, const nl_layer *layer, const net_st
         .running_mean = layer->norm->runs && buffers ? AT(buffers, net, layer->r_mean) : NULL,
         .running_var = layer->norm->runs && buffers ? AT(buffers, net, layer->r_var) : NULL,
         .s = norm_shape(layer, n),
-        .eps = net->model->eps,
-        .momentum = net->model->norm_momentum,
+        .eps = net->config->model.eps,
+        .momentum = net->config->train.norm_momentum,
         .centres = layer->norm->centres};
 }
 
@@ -121,7 +121,7 @@ static void forward_conv(plain_net *net, const nl_layer *layer, net_store *store
 /* Dropout of a layer's output or of its gradient, in place. */
 static void drop(const plain_net *net, const nl_layer *layer, real *y, net_batch b) {
     if (!b.train || !layer->dropout) return;
-    const nl_dropout_spec d = {.p = net->model->dropout,
+    const nl_dropout_spec d = {.p = net->config->model.dropout,
                                .seed = b.seed,
                                .epoch = b.epoch,
                                .layer = (uint32_t)layer->dropout,

@@ -2,7 +2,7 @@
  * every intermediate result kept for the backward pass. Compiled for float and for double.
  *
  *     plain_net net;
- *     OP(net_open)(&net, &model, 64);
+ *     OP(net_open)(&net, &config, &model, 64);
  *     ... fill net.x ...
  *     logits = OP(net_forward)(&net, params, buffers, batch);
  *     OP(net_backward)(&net, grads, dlogits, params, batch);
@@ -24,6 +24,7 @@ typedef struct net_store {
 } net_store;
 
 typedef struct plain_net {
+    const nl_config *config; /* eps, momentum and dropout */
     const nl_model *model;
     int capacity; /* images */
     real *x;      /* (capacity, 1, 28, 28): the input, which the caller fills */
@@ -38,7 +39,7 @@ typedef struct net_batch {
     const uint32_t *images; /* (n) number of the image in each slot; training only */
 } net_batch;
 
-void OP(net_open)(plain_net *net, const nl_model *model, int capacity);
+void OP(net_open)(plain_net *net, const nl_config *config, const nl_model *model, int capacity);
 void OP(net_close)(plain_net *net);
 
 /* Returns the logits (n, 10), inside the net. In training the running values in buffers are

@@ -63,7 +63,7 @@ probe *OP(probe_open)(const nl_engine_spec *spec, const float *params, const flo
     p->grads = numbers(model->params_size);
     p->momentum = numbers(model->params_size);
     p->dlogits = numbers((int64_t)n * model->picture.classes);
-    OP(net_open)(&p->net, model, (int)n);
+    OP(net_open)(&p->net, spec->config, model, (int)n);
     keep_more(&p->net);
     nl_pixel_table table;
     uint32_t hits;
