@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stdio.h> // FILE
+
 #include "normlab/error.h" // nl_error
 #include "normlab/stats.h" // nl_margins
 
@@ -26,6 +28,10 @@ int nl_report_make(const nl_report_of *of, nl_error *err);
 
 /* Of one folder. */
 int nl_report(const char *out, nl_error *err);
+
+/* Prints how many seeds settle each pair with these margins in a share `power` of studies, and how
+ * long they train: normlab plan. Errors: as nl_report_make's NL_EDATA. */
+int nl_plan_print(FILE *out, const nl_report_of *of, double power, nl_error *err);
 
 /* Writes the workbook of normalisation calculations. Errors: NL_EWRITE. */
 int nl_worksheet(const char *path, nl_error *err);

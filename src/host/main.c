@@ -22,6 +22,7 @@ static const command commands[] = {
     {"train", nl_cmd_train, "trains each config with each seed, then writes the report"},
     {"eval", nl_cmd_eval, "loss, accuracy and confusion matrix of a checkpoint"},
     {"report", nl_cmd_report, "plots, grids, workbook, findings and page of a run folder"},
+    {"plan", nl_cmd_plan, "seeds that settle each pair of variants, and the hours they take"},
     {"worksheet", nl_cmd_worksheet, "a workbook that computes the norms by live formulas"},
     {"summary", nl_cmd_summary, "shapes, receptive fields, parameters and work of each layer"},
     {"verify", nl_cmd_verify, "every operation of this machine's device against double precision"},

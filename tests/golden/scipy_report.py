@@ -188,8 +188,29 @@ def findings_pairs():
             assert row[9].startswith(said or q["verdict"]), (row, q)
 
 
+def plan():
+    """Seeds for a margin and a power, from the upper 80 % limit of the spread."""
+    done = subprocess.run([program, "plan", out, "--margin", "1.5", "--loss-margin", "0.02", "--power",
+                           "0.9"], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    rows = [re.split(r" {2,}", line) for line in done.stdout.splitlines()
+            if re.match(r"\w+, \w+ ", line)]
+    assert len(rows) == 6, done.stdout
+    most, level = 0, 0.05 / 12
+    for row, pair in zip(rows, itertools.combinations(VARIANTS, 2)):
+        assert row[0] == ", ".join(pair) and row[1] == str(SEEDS), row
+        for at, metric, margin, digits in ((2, "accuracy", 1.5, 3), (4, "loss", 0.02, 5)):
+            seen = next(q for q in want if (q["a"], q["b"]) == pair and q["metric"] == metric)["sd"]
+            sd = seen * math.sqrt((SEEDS - 1) / stats.chi2.ppf(0.2, SEEDS - 1))
+            seeds = max(need(margin, sd, 1 - level / 2, 0.9), need(margin, sd, 1 - level, 0.95))
+            assert row[at] == f"{sd:.{digits}f}" and row[at + 1] == str(seeds), (row, sd, seeds)
+            most = max(most, seeds) if metric == "accuracy" else most
+    assert f"All 4 variants with {most} seeds: {4 * (most - SEEDS)} more runs." in done.stdout, (
+        most, done.stdout)
+
+
 tap = Tap("statistics", sys.argv)
-for test in (report, results_json, findings_variants, findings_pairs):
+for test in (report, results_json, findings_variants, findings_pairs, plan):
     tap.test(test)
 shutil.rmtree(out)
 tap.end()

@@ -10,6 +10,7 @@ int nl_cmd_train(int argc, char **argv);
 int nl_cmd_eval(int argc, char **argv);
 int nl_cmd_summary(int argc, char **argv);
 int nl_cmd_report(int argc, char **argv);
+int nl_cmd_plan(int argc, char **argv);
 int nl_cmd_verify(int argc, char **argv);
 int nl_cmd_version(int argc, char **argv); /* argv[0] is --version */
 int nl_cmd_worksheet(int argc, char **argv);
