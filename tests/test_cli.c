@@ -33,7 +33,8 @@ Test(cli, help_and_version) {
     expect(RUN_NORMLAB("--version"), 0, "cpu64", "");
     expect(RUN_NORMLAB("-h"), 0, "Usage: normlab COMMAND", "");
     expect(RUN_NORMLAB("--help"), 0, "Exit codes: 0 done; 1 ", "");
-    static const char *const commands[] = {"train", "eval", "summary", "report", "plan", "worksheet"};
+    static const char *const commands[] = {"train",  "eval", "summary",
+                                           "report", "plan", "worksheet"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         expect(RUN_NORMLAB("--help"), 0, commands[i], "");
         expect(RUN_NORMLAB(commands[i], "--help"), 0, "Usage: normlab", "");
