@@ -56,5 +56,21 @@ CASE(gn, "gn", (char *)NULL)
 CASE(bn, "bn", (char *)NULL)
 CASE(none, "none", (char *)NULL)
 CASE(instance, "gn", "model.norm=instance", (char *)NULL)
+CASE(rms, "gn", "model.norm=rms", (char *)NULL)
 CASE(nesterov, "gn", "train.nesterov=true", "train.weight_decay=0.01", "train.l1=0.0005",
      (char *)NULL)
+
+/* A norm of its own in each layer. */
+Test(torch_steps, mixed) {
+    static const nl_norm norms[] = {NL_NORM_BATCH, NL_NORM_GROUP, NL_NORM_RMS, NL_NORM_LAYER,
+                                    NL_NORM_INSTANCE};
+    memory_run r;
+    memory_run_open(&r, "gn", IMAGES, "data.batch=3", "model.dropout=0", (char *)NULL);
+    size_t used = 0;
+    for (int i = 0; i < r.config.model.n_layers; i++)
+        if (r.config.model.layers[i].norm) r.config.model.layers[i].norm = norms[used++];
+    cr_assert_eq(used, sizeof norms / sizeof *norms);
+    memory_run_rebuild(&r);
+    compare(&r, "mixed");
+    memory_run_close(&r);
+}

@@ -18,8 +18,10 @@ import torch_steps
 HERE = pathlib.Path(__file__).parent
 IMAGES, BATCH, STEPS, SEED = 28, 3, 20, 1
 CASES = [("bn_l1", {}), ("ln", {}), ("gn", {}), ("bn", {}), ("none", {}), ("instance", {}),
-         ("nesterov", {"nesterov": True, "weight_decay": 0.01, "l1": 0.0005})]
-FILES = {"instance": "gn", "nesterov": "gn"}
+         ("nesterov", {"nesterov": True, "weight_decay": 0.01, "l1": 0.0005}),
+         ("rms", {}), ("mixed", {})]
+FILES = {"instance": "gn", "rms": "gn", "mixed": "gn", "nesterov": "gn"}
+MIXED = ["batch", "group", "rms", "layer", "instance"]  # of the normalised layers, in order
 SEGMENTS = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f]
 BARS = [(9, 5, 10, 2), (17, 5, 2, 9), (17, 14, 2, 9), (9, 21, 10, 2), (9, 14, 2, 9), (9, 5, 2, 9),
         (9, 13, 10, 2)]
@@ -81,8 +83,12 @@ def main():
             config["model"]["dropout"] = 0
             config["data"]["batch"] = BATCH
             config["train"].update(train)
-            if name == "instance":
-                config["model"]["norm"] = "instance"
+            if name in ("instance", "rms"):
+                config["model"]["norm"] = name
+            if name == "mixed":
+                normalised = [layer for layer in config["model"]["layers"] if layer.get("norm")]
+                for layer, norm in zip(normalised, MIXED, strict=True):
+                    layer["norm"] = norm
             net = torch_net.Net(config).double()
             set_initial(net)
             table = torch.from_numpy(torch_net.pixel_table(config)).double()
