@@ -15,12 +15,26 @@
 extern "C" {
 #endif
 
-/* Inputs and outputs of each operation, in this order:
- *   BLOCK   z, bias, gamma, beta, dy     y, dz, dgamma, dbeta, dbias, mean, variance (of the batch)
- *   CONV    x, w, dy                     y, dx, dw
- *   LOSS    z, bias                      dz, dbias, loss, hits
- *   UPDATE  w, v, dw                     w, v, penalty */
 typedef enum nl_verify_op { NL_V_BLOCK, NL_V_CONV, NL_V_LOSS, NL_V_UPDATE, NL_V_OPS } nl_verify_op;
+
+/* The places of each operation's tensors in a case's `in` and in what comes out. Mean and variance
+ * of a block are those of the batch. */
+enum { NL_IN_BLOCK_Z, NL_IN_BLOCK_BIAS, NL_IN_BLOCK_GAMMA, NL_IN_BLOCK_BETA, NL_IN_BLOCK_DY };
+enum {
+    NL_OUT_BLOCK_Y,
+    NL_OUT_BLOCK_DZ,
+    NL_OUT_BLOCK_DGAMMA,
+    NL_OUT_BLOCK_DBETA,
+    NL_OUT_BLOCK_DBIAS,
+    NL_OUT_BLOCK_MEAN,
+    NL_OUT_BLOCK_VAR
+};
+enum { NL_IN_CONV_X, NL_IN_CONV_W, NL_IN_CONV_DY };
+enum { NL_OUT_CONV_Y, NL_OUT_CONV_DX, NL_OUT_CONV_DW };
+enum { NL_IN_LOSS_Z, NL_IN_LOSS_BIAS };
+enum { NL_OUT_LOSS_DZ, NL_OUT_LOSS_DBIAS, NL_OUT_LOSS_LOSS, NL_OUT_LOSS_HITS };
+enum { NL_IN_UPDATE_W, NL_IN_UPDATE_V, NL_IN_UPDATE_DW };
+enum { NL_OUT_UPDATE_W, NL_OUT_UPDATE_V, NL_OUT_UPDATE_PENALTY };
 
 enum { NL_V_INPUTS = 5, NL_V_OUTPUTS = 7, NL_V_SEED = 3, NL_V_EPOCH = 7, NL_V_LAYER = 2 };
 

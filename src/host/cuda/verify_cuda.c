@@ -104,9 +104,11 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
                     .centres = c->norm && c->norm->centres,
                     .eps = 1.0F / NL_V_EPS_INVERSE,
                     .drop = take_dropout(a, c)};
-    s.z = from[0], s.bias = from[1], s.gamma = from[2], s.beta = from[3], s.dy = from[4];
-    s.y = to[0], s.dz = to[1], s.dgamma = to[2], s.dbeta = to[3], s.dbias = to[4];
-    s.fresh_mean = to[5], s.fresh_var = to[6];
+    s.z = from[NL_IN_BLOCK_Z], s.bias = from[NL_IN_BLOCK_BIAS], s.gamma = from[NL_IN_BLOCK_GAMMA],
+    s.beta = from[NL_IN_BLOCK_BETA], s.dy = from[NL_IN_BLOCK_DY];
+    s.y = to[NL_OUT_BLOCK_Y], s.dz = to[NL_OUT_BLOCK_DZ], s.dgamma = to[NL_OUT_BLOCK_DGAMMA],
+    s.dbeta = to[NL_OUT_BLOCK_DBETA], s.dbias = to[NL_OUT_BLOCK_DBIAS];
+    s.fresh_mean = to[NL_OUT_BLOCK_MEAN], s.fresh_var = to[NL_OUT_BLOCK_VAR];
     s.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *s.saved, NULL);
     s.scratch = take(a, nl_k_scratch_size(&s.shape), NULL);
     s.counters = take(a, (size_t)nl_k_counters(&s.shape) * sizeof *s.counters, NULL);
@@ -119,9 +121,9 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
 /* ---- the others ------------------------------------------------------------------------------ */
 
 static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_convs *convs) {
-    float *x = take_floats(a, c->in_count[0], c->in[0]);
-    float *w = take_floats(a, c->in_count[1], c->in[1]);
-    float *dy = take_floats(a, c->in_count[2], c->in[2]);
+    float *x = take_floats(a, c->in_count[NL_IN_CONV_X], c->in[NL_IN_CONV_X]);
+    float *w = take_floats(a, c->in_count[NL_IN_CONV_W], c->in[NL_IN_CONV_W]);
+    float *dy = take_floats(a, c->in_count[NL_IN_CONV_DY], c->in[NL_IN_CONV_DY]);
     const float *const from[NL_CONV_DIRS][2] = {
         [NL_CONV_FORWARD] = {x, w}, [NL_CONV_DATA] = {dy, w}, [NL_CONV_FILTER] = {dy, x}};
     for (int dir = 0; dir < NL_CONV_DIRS && !a->code; dir++) {
@@ -148,9 +150,9 @@ static void run_loss(arena *a, double *const out[], const nl_verify_case *c) {
     uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
     for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i, c->c);
     nl_k_head h = {.n = c->n, .batch = c->n, .classes = c->c, .hw = c->h * c->w};
-    h.z = take_floats(a, c->in_count[0], c->in[0]);
-    h.bias = take_floats(a, c->in_count[1], c->in[1]);
-    h.dz = take_floats(a, c->out_count[0], NULL);
+    h.z = take_floats(a, c->in_count[NL_IN_LOSS_Z], c->in[NL_IN_LOSS_Z]);
+    h.bias = take_floats(a, c->in_count[NL_IN_LOSS_BIAS], c->in[NL_IN_LOSS_BIAS]);
+    h.dz = take_floats(a, c->out_count[NL_OUT_LOSS_DZ], NULL);
     h.dbias = take_floats(a, c->c, NULL);
     h.records = take(a, sizeof *h.records, NULL);
     h.state = take(a, sizeof *h.state, NULL);
@@ -161,19 +163,19 @@ static void run_loss(arena *a, double *const out[], const nl_verify_case *c) {
     if (a->code) return;
     launched(a, nl_k_softmax_loss(&h, a->stream), "loss");
     const nl_k_record r = read_record(a, h.records);
-    give(a, out[0], h.dz, c->out_count[0]);
-    give(a, out[1], h.dbias, c->c);
-    out[2][0] = r.loss;
-    out[3][0] = r.hits;
+    give(a, out[NL_OUT_LOSS_DZ], h.dz, c->out_count[NL_OUT_LOSS_DZ]);
+    give(a, out[NL_OUT_LOSS_DBIAS], h.dbias, c->c);
+    out[NL_OUT_LOSS_LOSS][0] = r.loss;
+    out[NL_OUT_LOSS_HITS][0] = r.hits;
 }
 
 static void run_update(arena *a, double *const out[], const nl_verify_case *c) {
-    const int64_t count = c->in_count[0];
+    const int64_t count = c->in_count[NL_IN_UPDATE_W];
     const nl_sgd rule = nl_verify_rule();
     const nl_k_state start = {.lr = (float)rule.lr};
-    nl_k_arenas arenas = {.params = take_floats(a, count, c->in[0]),
-                          .momentum = take_floats(a, count, c->in[1]),
-                          .grads = take_floats(a, count, c->in[2]),
+    nl_k_arenas arenas = {.params = take_floats(a, count, c->in[NL_IN_UPDATE_W]),
+                          .momentum = take_floats(a, count, c->in[NL_IN_UPDATE_V]),
+                          .grads = take_floats(a, count, c->in[NL_IN_UPDATE_DW]),
                           .params_size = count,
                           .buffers = take_floats(a, 0, NULL),
                           .fresh = take_floats(a, 0, NULL)};
@@ -189,9 +191,9 @@ static void run_update(arena *a, double *const out[], const nl_verify_case *c) {
     if (a->code) return;
     launched(a, nl_k_penalty(&arenas, step, state, scratch, counters, a->stream), "penalty");
     launched(a, nl_k_update(&arenas, step, record, state, scratch, counters, a->stream), "update");
-    out[2][0] = read_record(a, record).penalty;
-    give(a, out[0], arenas.params, count);
-    give(a, out[1], arenas.momentum, count);
+    out[NL_OUT_UPDATE_PENALTY][0] = read_record(a, record).penalty;
+    give(a, out[NL_OUT_UPDATE_W], arenas.params, count);
+    give(a, out[NL_OUT_UPDATE_V], arenas.momentum, count);
 }
 
 /* ---- the device ------------------------------------------------------------------------------ */

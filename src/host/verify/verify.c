@@ -55,13 +55,14 @@ static const char *const outputs[NL_V_OPS][NL_V_OUTPUTS] = {
     [NL_V_UPDATE] = {"w", "v", "penalty"}};
 
 typedef struct line {
-    const char *operation, *output;
+    char operation[24];
+    const char *output;
     int cases, failed;
     double ulp, allowed, ratio; /* of the worst case: error and bound in ulp of the largest value */
 } line;
 
 typedef struct table {
-    line lines[32];
+    line lines[(NL_NORMS + NL_V_OPS) * NL_V_OUTPUTS];
     int n_lines, cases;
     nl_verify_run run;
     void *context;
@@ -73,8 +74,10 @@ static line *line_of(table *t, const char *operation, const char *output) {
         if (!strcmp(l->operation, operation) && !strcmp(l->output, output)) return l;
     }
     NL_ASSERT(t->n_lines < COUNT(t->lines));
-    t->lines[t->n_lines] = (line){.operation = operation, .output = output, .ratio = -1};
-    return &t->lines[t->n_lines++];
+    line *l = &t->lines[t->n_lines++];
+    *l = (line){.output = output, .ratio = -1};
+    snprintf(l->operation, sizeof l->operation, "%s", operation);
+    return l;
 }
 
 /* ---- one case ----------------------------------------------------------------------------------
@@ -141,8 +144,8 @@ static void compare(table *t, const char *operation, const nl_verify_case *c, co
         if (count == 0) continue;
         double scale = largest(want->out[i], count);
         /* before a norm that centres the gradient of the bias is a sum that cancels to nothing */
-        if (c->op == NL_V_BLOCK && i == 4 && (!c->norm || c->norm->centres))
-            scale = fmax(scale, largest(want->out[1], c->out_count[1]));
+        if (c->op == NL_V_BLOCK && i == NL_OUT_BLOCK_DBIAS && (!c->norm || c->norm->centres))
+            scale = fmax(scale, largest(want->out[NL_OUT_BLOCK_DZ], c->out_count[NL_OUT_BLOCK_DZ]));
         const double ulp = nl_verify_ulp(scale);
         const double error = distance(got->out[i], want->out[i], count) / ulp;
         const double allowed = 4 * distance(plain->out[i], want->out[i], count) / ulp + 4;
@@ -176,23 +179,23 @@ static int check(table *t, const char *operation, nl_verify_case *c, nl_error *e
 static void dodge(nl_verify_case *c) {
     nl_verify_case bare = *c; /* the same without what follows the norm */
     nl_error err;
-    const int64_t in = c->in_count[0], planes = (int64_t)c->n * c->c,
-                  each = c->out_count[0] / planes;
+    const int64_t in = c->in_count[NL_IN_BLOCK_Z], planes = (int64_t)c->n * c->c,
+                  each = c->out_count[NL_OUT_BLOCK_Y] / planes;
     const int k = c->pool ? c->pool : 1, columns = c->w / k;
     bare.pool = bare.relu = 0;
     bare.dropout = 0;
-    bare.out_count[0] = bare.in_count[4] = in;
-    bare.in[4] = nl_alloc((size_t)in, sizeof(float), "verify");
+    bare.out_count[NL_OUT_BLOCK_Y] = bare.in_count[NL_IN_BLOCK_DY] = in;
+    bare.in[NL_IN_BLOCK_DY] = nl_alloc((size_t)in, sizeof(float), "verify");
     results r = make_results(&bare);
     (void)nl_verify_plain_f64(r.out, &bare, NULL, &err);
-    const double tolerance = 2e-3 * largest(r.out[0], in);
-    for (int64_t i = 0; i < c->out_count[0]; i++) {
+    const double tolerance = 2e-3 * largest(r.out[NL_OUT_BLOCK_Y], in);
+    for (int64_t i = 0; i < c->out_count[NL_OUT_BLOCK_Y]; i++) {
         const int64_t o = i % each, at = o / columns * k * c->w + o % columns * k;
-        const double *plane = r.out[0] + i / each * c->h * c->w;
-        if (nl_is_tie(plane + at, k, c->w, c->relu, tolerance)) c->in[4][i] = 0;
+        const double *plane = r.out[NL_OUT_BLOCK_Y] + i / each * c->h * c->w;
+        if (nl_is_tie(plane + at, k, c->w, c->relu, tolerance)) c->in[NL_IN_BLOCK_DY][i] = 0;
     }
     free_results(&r);
-    free(bare.in[4]);
+    free(bare.in[NL_IN_BLOCK_DY]);
 }
 
 static nl_verify_case make_block(int shape, int input, nl_norm norm, int groups) {
@@ -210,37 +213,56 @@ static nl_verify_case make_block(int shape, int input, nl_norm norm, int groups)
                         .relu = shape != 0,
                         .dropout = pool ? shapes[shape].dropout : 0};
     const int64_t in = (int64_t)v.n * c * h * w, out = (int64_t)v.n * c * (h / k) * (w / k);
-    fill(&v, 0, in, inputs[input].mean, inputs[input].sigma);
-    fill(&v, 1, c, 0, plain_bias ? 0.3 : 0);
-    fill(&v, 2, c, 1, 0.5);
-    fill(&v, 3, c, 0.1, 0.5);
-    fill(&v, 4, out, 0.2, 1);
-    v.out_count[0] = out;
-    v.out_count[1] = in;
-    v.out_count[4] = c;
-    if (v.norm) v.out_count[2] = v.out_count[3] = c;
-    if (v.norm && v.norm->runs) v.out_count[5] = v.out_count[6] = c;
+    fill(&v, NL_IN_BLOCK_Z, in, inputs[input].mean, inputs[input].sigma);
+    fill(&v, NL_IN_BLOCK_BIAS, c, 0, plain_bias ? 0.3 : 0);
+    fill(&v, NL_IN_BLOCK_GAMMA, c, 1, 0.5);
+    fill(&v, NL_IN_BLOCK_BETA, c, 0.1, 0.5);
+    fill(&v, NL_IN_BLOCK_DY, out, 0.2, 1);
+    v.out_count[NL_OUT_BLOCK_Y] = out;
+    v.out_count[NL_OUT_BLOCK_DZ] = in;
+    v.out_count[NL_OUT_BLOCK_DBIAS] = c;
+    if (v.norm) v.out_count[NL_OUT_BLOCK_DGAMMA] = v.out_count[NL_OUT_BLOCK_DBETA] = c;
+    if (v.norm && v.norm->runs) v.out_count[NL_OUT_BLOCK_MEAN] = v.out_count[NL_OUT_BLOCK_VAR] = c;
     dodge(&v);
     return v;
+}
+
+/* The group sizes that a norm is tried with; where a norm chooses its groups without looking at the
+ * size, one case is left. */
+static int group_counts(int counts[3], const nl_norm_row *row, int channels) {
+    const int sizes[3] = {channels, 4, 1};
+    int n = 0;
+    if (!row->groups) counts[n++] = 0;
+    for (int i = 0; i < 3 && row->groups; i++) {
+        const int groups = row->groups(channels, sizes[i]);
+        if (groups > 0 && (n == 0 || groups != counts[n - 1])) counts[n++] = groups;
+    }
+    return n;
+}
+
+/* Every norm of the table, with each number of groups. */
+static int check_norms(table *t, int shape, int input, nl_error *err) {
+    int code = NL_OK;
+    for (int norm = NL_NORM_NONE + 1; norm < NL_NORMS; norm++) {
+        char name[sizeof t->lines->operation];
+        int counts[3];
+        const int n = group_counts(counts, nl_norm_find((nl_norm)norm), shapes[shape].c);
+        snprintf(name, sizeof name, "norm_%s", nl_norm_words[norm]);
+        for (int k = 0; k < n && !code; k++) {
+            nl_verify_case v = make_block(shape, input, (nl_norm)norm, counts[k]);
+            code = check(t, name, &v, err);
+        }
+    }
+    return code;
 }
 
 static int check_blocks(table *t, nl_error *err) {
     int code = NL_OK;
     for (int i = 0; i < COUNT(shapes) * COUNT(inputs) && !code; i++) {
-        const int shape = i / COUNT(inputs), input = i % COUNT(inputs), c = shapes[shape].c;
-        nl_verify_case v = make_block(shape, input, NL_NORM_BATCH, 0);
-        code = check(t, "norm_batch", &v, err);
-        const int groups[3] = {1, c % 4 == 0 && c > 4 ? c / 4 : 0, c};
-        for (int k = 0; k < 3 && !code; k++) {
-            if (groups[k] == 0) continue;
-            v = make_block(shape, input, NL_NORM_GROUP, groups[k]);
-            code = check(t, "norm_group", &v, err);
-        }
-        if (code) break;
-        v = make_block(shape, input, NL_NORM_RMS, 1);
-        code = check(t, "norm_rms", &v, err);
+        const int shape = i / COUNT(inputs), input = i % COUNT(inputs);
+        code = check_norms(t, shape, input, err);
         if (code || input > 0) continue;
-        v = make_block(shape, input, NL_NORM_NONE, 0);
+        nl_verify_case v = make_block(shape, input, NL_NORM_NONE, 0);
         code = check(t, "relu", &v, err);
     }
     return code;
@@ -256,12 +278,13 @@ static int check_convs(table *t, nl_error *err) {
         nl_verify_case v = {.op = NL_V_CONV, .conv = s};
         const int64_t oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
         const int64_t x = (int64_t)s.n * s.c * s.h * s.w, w = (int64_t)s.o * s.c * s.k * s.k;
-        fill(&v, 0, x, 0.4, 1);
-        fill(&v, 1, w, 0, 0.2);
-        fill(&v, 2, (int64_t)s.n * s.o * oh * ow, 0, 1); /* gradients behind a norm have no mean */
-        v.out_count[0] = v.in_count[2];
-        v.out_count[1] = s.c == 1 ? 0 : x; /* nobody wants the images' gradient */
-        v.out_count[2] = w;
+        fill(&v, NL_IN_CONV_X, x, 0.4, 1);
+        fill(&v, NL_IN_CONV_W, w, 0, 0.2);
+        fill(&v, NL_IN_CONV_DY, (int64_t)s.n * s.o * oh * ow, 0,
+             1); /* gradients behind a norm have no mean */
+        v.out_count[NL_OUT_CONV_Y] = v.in_count[NL_IN_CONV_DY];
+        v.out_count[NL_OUT_CONV_DX] = s.c == 1 ? 0 : x; /* nobody wants the images' gradient */
+        v.out_count[NL_OUT_CONV_DW] = w;
         code = check(t, "conv", &v, err);
     }
     return code;
@@ -276,18 +299,18 @@ static int check_rest(table *t, nl_error *err) {
                             .h = losses[i].h,
                             .w = losses[i].w};
         const int64_t count = (int64_t)v.n * v.c * v.h * v.w;
-        fill(&v, 0, count, 0, losses[i].sigma);
-        fill(&v, 1, v.c, 0, 0.3);
-        v.out_count[0] = count;
-        v.out_count[1] = v.c;
-        v.out_count[2] = v.out_count[3] = 1;
+        fill(&v, NL_IN_LOSS_Z, count, 0, losses[i].sigma);
+        fill(&v, NL_IN_LOSS_BIAS, v.c, 0, 0.3);
+        v.out_count[NL_OUT_LOSS_DZ] = count;
+        v.out_count[NL_OUT_LOSS_DBIAS] = v.c;
+        v.out_count[NL_OUT_LOSS_LOSS] = v.out_count[NL_OUT_LOSS_HITS] = 1;
         code = check(t, "softmax_loss", &v, err);
     }
     for (int i = 0; i < COUNT(updates) && !code; i++) {
         nl_verify_case v = {.op = NL_V_UPDATE};
         for (int k = 0; k < 3; k++) fill(&v, k, updates[i], 0, 0.5);
-        v.out_count[0] = v.out_count[1] = updates[i];
-        v.out_count[2] = 1;
+        v.out_count[NL_OUT_UPDATE_W] = v.out_count[NL_OUT_UPDATE_V] = updates[i];
+        v.out_count[NL_OUT_UPDATE_PENALTY] = 1;
         code = check(t, "sgd_update", &v, err);
     }
     return code;

@@ -83,8 +83,8 @@ static void pool_all(work *w, bool backward) {
     const nl_verify_case *c = w->c;
     const int together = cuts(c) ? c->n : 1;
     float *mean = buffer(c->c), *var = buffer(c->c);
-    const nl_norm_job job = {.gamma = c->in[2],
-                             .beta = c->in[3],
+    const nl_norm_job job = {.gamma = c->in[NL_IN_BLOCK_GAMMA],
+                             .beta = c->in[NL_IN_BLOCK_BETA],
                              .mean = mean,
                              .var = var,
                              .n = together,
@@ -98,8 +98,8 @@ static void pool_all(work *w, bool backward) {
     for (int i = 0; i < c->n; i += together)
         (backward ? over->backward : over->forward)(map_of(w, i), &w->cells[i], &job);
     for (int k = 0; k < c->c && c->norm->runs && !backward; k++) {
-        w->out[5][k] = (double)mean[k];
-        w->out[6][k] = (double)var[k];
+        w->out[NL_OUT_BLOCK_MEAN][k] = (double)mean[k];
+        w->out[NL_OUT_BLOCK_VAR][k] = (double)var[k];
     }
     free(mean), free(var);
 }
@@ -108,9 +108,9 @@ static void norm_all(work *w) {
     const nl_verify_case *c = w->c;
     for (int i = 0; i < c->n; i++) {
         float *x = pixels(w->x, w, i);
-        to_pixels(x, c->in[0] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
+        to_pixels(x, c->in[NL_IN_BLOCK_Z] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
         for (int q = 0; q < w->hw; q++)
-            for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[1][k];
+            for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[NL_IN_BLOCK_BIAS][k];
         if (c->norm) nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
     }
     if (c->norm) pool_all(w, false);
@@ -131,7 +131,7 @@ static void pool_image(const work *w, int image, float *g) {
     const int64_t size = (int64_t)w->out_hw * w->cp;
     float *p = buffer(size), *dp = buffer(size), *factor = NULL, *y = pixels(w->y, w, image);
     const int64_t at = (int64_t)image * c->c * w->out_hw;
-    to_pixels(dp, c->in[4] + at, c->c, w->out_hw, w->cp);
+    to_pixels(dp, c->in[NL_IN_BLOCK_DY] + at, c->c, w->out_hw, w->cp);
     if (c->pool) {
         int32_t *arg = nl_alloc((size_t)size, sizeof *arg, "verify");
         if (c->dropout > 0) {
@@ -142,11 +142,11 @@ static void pool_image(const work *w, int image, float *g) {
         }
         nl_pool_max_fast_forward(p, arg, y, factor, c->h, c->w, w->cp, c->pool);
         nl_pool_max_fast_backward(g, dp, arg, factor, c->h, c->w, w->cp, c->pool);
-        from_pixels(w->out[0] + at, p, c->c, w->out_hw, w->cp);
+        from_pixels(w->out[NL_OUT_BLOCK_Y] + at, p, c->c, w->out_hw, w->cp);
         free(arg);
     } else {
         memcpy(g, dp, sizeof *g * (size_t)size);
-        from_pixels(w->out[0] + at, y, c->c, w->out_hw, w->cp);
+        from_pixels(w->out[NL_OUT_BLOCK_Y] + at, y, c->c, w->out_hw, w->cp);
     }
     free(p), free(dp), free(factor);
 }
@@ -169,14 +169,14 @@ static void backward_all(work *w, float *g) {
                                    relu);
         else
             nl_relu_bias_backward(dz, w->dbias, pixels(w->y, w, i), w->hw, w->cp, relu);
-        from_pixels(w->out[1] + (int64_t)i * c->c * w->hw, dz, c->c, w->hw, w->cp);
+        from_pixels(w->out[NL_OUT_BLOCK_DZ] + (int64_t)i * c->c * w->hw, dz, c->c, w->hw, w->cp);
     }
-    give_channels(w->out[4], w->dbias, c->c);
+    give_channels(w->out[NL_OUT_BLOCK_DBIAS], w->dbias, c->c);
     if (!norm) return;
     float *dgamma = buffer(c->c), *dbeta = buffer(c->c);
     nl_norm_fast_affine(dgamma, dbeta, w->cells, w->maps, c->n, !cuts(c), c->c);
-    give_channels(w->out[2], dgamma, c->c);
-    give_channels(w->out[3], dbeta, c->c);
+    give_channels(w->out[NL_OUT_BLOCK_DGAMMA], dgamma, c->c);
+    give_channels(w->out[NL_OUT_BLOCK_DBETA], dbeta, c->c);
     free(dgamma), free(dbeta);
 }
 
@@ -204,19 +204,19 @@ static void conv(double *const out[], const nl_verify_case *c) {
     const int parts = (s.n + NL_CHUNK - 1) / NL_CHUNK; /* as the engine sums */
     float *dy = buffer(ohw * cpo), *zero = buffer(s.o), *dw = buffer(parts * taps * cpo);
     float *gradient = buffer(taps * s.o), *scratch = buffer(nl_conv_fast_scratch(&fast));
-    nl_conv_fast_pack(&fast, c->in[1], zero);
+    nl_conv_fast_pack(&fast, c->in[NL_IN_CONV_W], zero);
     for (int i = 0; i < s.n; i++) {
-        to_pixels(x, c->in[0] + (int64_t)i * s.c * hw, s.c, hw, cpi);
-        to_pixels(dy, c->in[2] + (int64_t)i * s.o * ohw, s.o, ohw, cpo);
+        to_pixels(x, c->in[NL_IN_CONV_X] + (int64_t)i * s.c * hw, s.c, hw, cpi);
+        to_pixels(dy, c->in[NL_IN_CONV_DY] + (int64_t)i * s.o * ohw, s.o, ohw, cpo);
         nl_conv_fast_forward(y, x, &fast, scratch);
-        from_pixels(out[0] + (int64_t)i * s.o * ohw, y, s.o, ohw, cpo);
+        from_pixels(out[NL_OUT_CONV_Y] + (int64_t)i * s.o * ohw, y, s.o, ohw, cpo);
         nl_conv_fast_backward_filter(dw + i / NL_CHUNK * taps * cpo, dy, x, &fast, scratch);
-        if (c->out_count[1] == 0) continue;
+        if (c->out_count[NL_OUT_CONV_DX] == 0) continue;
         nl_conv_fast_backward_data(dx, dy, &fast, scratch);
-        from_pixels(out[1] + (int64_t)i * s.c * hw, dx, s.c, hw, cpi);
+        from_pixels(out[NL_OUT_CONV_DX] + (int64_t)i * s.c * hw, dx, s.c, hw, cpi);
     }
     nl_conv_fast_sum_filter(gradient, dw, taps * cpo, parts, &fast);
-    for (int64_t i = 0; i < taps * s.o; i++) out[2][i] = (double)gradient[i];
+    for (int64_t i = 0; i < taps * s.o; i++) out[NL_OUT_CONV_DW][i] = (double)gradient[i];
     float *all[] = {x, dx, y, dy, zero, dw, gradient, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     nl_conv_fast_free(&fast);

@@ -32,15 +32,16 @@ static void give(double *const out[], const nl_verify_case *c, int index, real *
 
 /* Of x = z + bias. */
 static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
-    const int64_t count = c->in_count[0], pairs = (int64_t)c->n * c->c;
-    real *x = input(c, 0);
-    for (int64_t i = 0; i < count; i++) x[i] += (real)c->in[1][i / (c->h * c->w) % c->c];
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z], pairs = (int64_t)c->n * c->c;
+    real *x = input(c, NL_IN_BLOCK_Z);
+    for (int64_t i = 0; i < count; i++)
+        x[i] += (real)c->in[NL_IN_BLOCK_BIAS][i / (c->h * c->w) % c->c];
     const norm_job j = {.y = buffer(count),
                         .mean = buffer(pairs),
                         .rstd = buffer(pairs),
                         .x = x,
-                        .gamma = input(c, 2),
-                        .beta = input(c, 3),
+                        .gamma = input(c, NL_IN_BLOCK_GAMMA),
+                        .beta = input(c, NL_IN_BLOCK_BETA),
                         .running_mean = running[0],
                         .running_var = running[1],
                         .s = {c->n, c->c, c->h * c->w, c->groups},
@@ -56,30 +57,36 @@ static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
 
 static void norm_backward(double *const out[], const nl_verify_case *c, const norm_job *j,
                           real *du) {
-    const int64_t count = c->in_count[0];
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z];
     real *dz = buffer(count), *dgamma = buffer(c->c), *dbeta = buffer(c->c), *dbias = buffer(c->c);
     if (c->norm)
         OP(norms)[c->norm->sets].backward(j, dz, dgamma, dbeta, du);
     else
         memcpy(dz, du, (size_t)count * sizeof *dz);
     for (int64_t i = 0; i < count; i++) dbias[i / j->s.hw % c->c] += dz[i];
-    give(out, c, 1, dz);
-    give(out, c, 2, dgamma);
-    give(out, c, 3, dbeta);
-    give(out, c, 4, dbias);
+    give(out, c, NL_OUT_BLOCK_DZ, dz);
+    give(out, c, NL_OUT_BLOCK_DGAMMA, dgamma);
+    give(out, c, NL_OUT_BLOCK_DBETA, dbeta);
+    give(out, c, NL_OUT_BLOCK_DBIAS, dbias);
 }
 
 static void block(double *const out[], const nl_verify_case *c) {
     const nl_pool_shape pool = {c->n, c->c, c->h, c->w, c->pool ? c->pool : 1};
     uint32_t *images = nl_alloc((size_t)c->n, sizeof *images, "verify");
     for (int i = 0; i < c->n; i++) images[i] = nl_verify_image(i);
-    const nl_dropout_spec drop = {
-        c->dropout, NL_V_SEED, NL_V_EPOCH, NL_V_LAYER, images, c->n, c->out_count[0] / c->n};
-    const int64_t count = c->in_count[0];
+    const nl_dropout_spec drop = {c->dropout,
+                                  NL_V_SEED,
+                                  NL_V_EPOCH,
+                                  NL_V_LAYER,
+                                  images,
+                                  c->n,
+                                  c->out_count[NL_OUT_BLOCK_Y] / c->n};
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z];
     real *running[2] = {buffer(c->c), buffer(c->c)};
     const norm_job j = norm_forward(c, running);
-    real *v = buffer(count), *y = buffer(c->out_count[0]), *g = input(c, 4), *du = buffer(count);
-    int32_t *arg = nl_alloc((size_t)c->out_count[0], sizeof *arg, "verify");
+    real *v = buffer(count), *y = buffer(c->out_count[NL_OUT_BLOCK_Y]),
+         *g = input(c, NL_IN_BLOCK_DY), *du = buffer(count);
+    int32_t *arg = nl_alloc((size_t)c->out_count[NL_OUT_BLOCK_Y], sizeof *arg, "verify");
     memcpy(v, j.y, (size_t)count * sizeof *v);
     if (c->relu) OP(relu_forward)(v, j.y, count);
     OP(pool_max_forward)(y, arg, v, pool);
@@ -88,9 +95,9 @@ static void block(double *const out[], const nl_verify_case *c) {
     OP(pool_max_backward)(du, g, arg, pool);
     if (c->relu) OP(relu_backward)(du, du, v, count);
     norm_backward(out, c, &j, du);
-    give(out, c, 0, y);
-    give(out, c, 5, running[0]);
-    give(out, c, 6, running[1]);
+    give(out, c, NL_OUT_BLOCK_Y, y);
+    give(out, c, NL_OUT_BLOCK_MEAN, running[0]);
+    give(out, c, NL_OUT_BLOCK_VAR, running[1]);
     void *rest[] = {images,        v, g, du, arg, (real *)j.x, j.y, j.mean, j.rstd, (real *)j.gamma,
                     (real *)j.beta};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) free(rest[i]);
@@ -100,43 +107,49 @@ static void block(double *const out[], const nl_verify_case *c) {
  */
 
 static void conv(double *const out[], const nl_verify_case *c) {
-    real *x = input(c, 0), *w = input(c, 1), *dy = input(c, 2), *zero = buffer(c->conv.o);
-    real *y = buffer(c->out_count[0]), *dx = buffer(c->in_count[0]), *dw = buffer(c->out_count[2]);
+    real *x = input(c, NL_IN_CONV_X), *w = input(c, NL_IN_CONV_W), *dy = input(c, NL_IN_CONV_DY),
+         *zero = buffer(c->conv.o);
+    real *y = buffer(c->out_count[NL_OUT_CONV_Y]), *dx = buffer(c->in_count[NL_IN_CONV_X]),
+         *dw = buffer(c->out_count[NL_OUT_CONV_DW]);
     OP(conv_forward)(y, x, w, zero, c->conv);
     OP(conv_backward_data)(dx, dy, w, c->conv);
     OP(conv_backward_filter)(dw, zero, dy, x, c->conv);
-    give(out, c, 0, y);
-    give(out, c, 1, dx);
-    give(out, c, 2, dw);
+    give(out, c, NL_OUT_CONV_Y, y);
+    give(out, c, NL_OUT_CONV_DX, dx);
+    give(out, c, NL_OUT_CONV_DW, dw);
     free(x), free(w), free(dy), free(zero);
 }
 
 static void loss(double *const out[], const nl_verify_case *c) {
     const int hw = c->h * c->w;
     const int64_t logits_count = (int64_t)c->n * c->c;
-    real *z = input(c, 0), *logits = buffer(logits_count), *dlogits = buffer(logits_count);
-    real *dz = buffer(c->out_count[0]), *dbias = buffer(c->c);
+    real *z = input(c, NL_IN_LOSS_Z), *logits = buffer(logits_count),
+         *dlogits = buffer(logits_count);
+    real *dz = buffer(c->out_count[NL_OUT_LOSS_DZ]), *dbias = buffer(c->c);
     uint8_t *labels = nl_alloc((size_t)c->n, 1, "verify");
     uint32_t hits = 0;
     for (int i = 0; i < c->n; i++) labels[i] = nl_verify_label(i, c->c);
-    for (int64_t i = 0; i < c->in_count[0]; i++) z[i] += (real)c->in[1][i / hw % c->c];
+    for (int64_t i = 0; i < c->in_count[NL_IN_LOSS_Z]; i++)
+        z[i] += (real)c->in[NL_IN_LOSS_BIAS][i / hw % c->c];
     OP(pool_avg_forward)(logits, z, c->n, c->c, hw);
     const double sum = OP(softmax_loss)(NULL, dlogits, NULL, &hits, logits, labels, c->n, c->c);
     OP(pool_avg_backward)(dz, dlogits, c->n, c->c, hw);
     for (int64_t i = 0; i < logits_count; i++) dbias[i % c->c] += dlogits[i];
-    out[2][0] = sum;
-    out[3][0] = hits;
-    give(out, c, 0, dz);
-    give(out, c, 1, dbias);
+    out[NL_OUT_LOSS_LOSS][0] = sum;
+    out[NL_OUT_LOSS_HITS][0] = hits;
+    give(out, c, NL_OUT_LOSS_DZ, dz);
+    give(out, c, NL_OUT_LOSS_DBIAS, dbias);
     free(z), free(logits), free(dlogits), free(labels);
 }
 
 static void update(double *const out[], const nl_verify_case *c) {
-    real *w = input(c, 0), *v = input(c, 1), *dw = input(c, 2);
-    out[2][0] = nl_verify_rule().l1 * OP(sum_abs)(w, c->in_count[0]);
-    OP(sgd_update)(w, v, dw, c->in_count[0], nl_verify_rule());
-    give(out, c, 0, w);
-    give(out, c, 1, v);
+    real *w = input(c, NL_IN_UPDATE_W), *v = input(c, NL_IN_UPDATE_V),
+         *dw = input(c, NL_IN_UPDATE_DW);
+    out[NL_OUT_UPDATE_PENALTY][0] =
+        nl_verify_rule().l1 * OP(sum_abs)(w, c->in_count[NL_IN_UPDATE_W]);
+    OP(sgd_update)(w, v, dw, c->in_count[NL_IN_UPDATE_W], nl_verify_rule());
+    give(out, c, NL_OUT_UPDATE_W, w);
+    give(out, c, NL_OUT_UPDATE_V, v);
     free(dw);
 }
 
