@@ -7,25 +7,6 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
-/* ---- the device's memory --------------------------------------------------------------------- */
-
-int nl_cuda_upload(nl_engine *e, void *to, const void *from, size_t size, const char *what,
-                   nl_error *err) {
-    return nl_cuda_check(cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, e->net.stream),
-                         what, err);
-}
-
-int nl_cuda_write_state(nl_engine *e, const nl_k_state *state, size_t offset, size_t size,
-                        nl_error *err) {
-    return nl_cuda_upload(e, (char *)e->state + offset, (const char *)state + offset, size, "state",
-                          err);
-}
-
-int nl_cuda_clear_state(nl_engine *e, nl_error *err) {
-    return nl_cuda_check(cudaMemsetAsync(e->state, 0, sizeof *e->state, e->net.stream), "state",
-                         err);
-}
-
 /* ---- open and close -------------------------------------------------------------------------- */
 
 #define ALLOC(pointer, count, what)                                                                \

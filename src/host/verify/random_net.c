@@ -9,57 +9,8 @@
 
 #include "normlab/ops.h" // nl_conv_out
 #include "random_dice.h"
+#include "random_keys.h"    // nl_random_values
 #include "random_picture.h" // nl_random_picture
-
-/* ---- the table of keys -------------------------------------------------------------------------
- */
-
-/* In the order of the file. Those without values are drawn elsewhere. */
-static const struct {
-    const char *key, *values[8];
-} choices[] = {
-    {"data.set", {NULL}},
-    {"data.shape", {NULL}},
-    {"data.classes", {NULL}},
-    {"data.class_names", {NULL}},
-    {"data.mean", {NULL}},
-    {"data.std", {NULL}},
-    {"data.rotate", {"7", "0", "30", "180"}},
-    {"data.shuffle", {"true", "false"}},
-    {"data.batch", {NULL}},
-    {"model.norm", {"batch", "layer", "group", "instance", "none", "batch", "group", "group"}},
-    {"model.group_size", {"1", "2", "3", "4", "5", "8", "10"}},
-    {"model.eps", {"1e-5", "1e-4", "1e-3", "0.1"}},
-    {"model.dropout", {"0.05", "0", "0.3", "0.5"}},
-    {"train.epochs", {"2", "3", "20"}},
-    {"train.lr", {"0.01", "0.003", "0.001"}},
-    {"train.momentum", {"0.9", "0.5", "0"}},
-    {"train.nesterov", {"false", "true"}},
-    {"train.l1", {"0", "0.001", "1e-4"}},
-    {"train.weight_decay", {"0", "5e-4", "0.01"}},
-    {"train.norm_momentum", {"0.1", "0", "0.5", "1"}},
-    {"train.schedule.kind", {"step", "constant", "cosine"}},
-    {"train.schedule.every", {"1", "2", "5"}},
-    {"train.schedule.factor", {"0.1", "0.5", "2"}},
-    {"train.seed", {"1", "0", "77", "4294967295"}},
-    {"train.math", {"fp32", "tf32"}},
-};
-
-enum {
-    CHOICES = sizeof choices / sizeof *choices,
-    VALUES = sizeof choices->values / sizeof(char *)
-};
-
-const char *nl_random_key(int i) {
-    return i < CHOICES ? choices[i].key : NULL;
-}
-
-int nl_random_row(const char *key) {
-    int i = 0;
-    while (i < CHOICES && strcmp(choices[i].key, key) != 0) i++;
-    NL_ASSERT(i < CHOICES);
-    return i;
-}
 
 /* Multiply-adds of networks whose images are few too. */
 enum { CHEAP = 10000 };
@@ -76,14 +27,15 @@ static const char *value_of(const nl_random_net *net, const char *key) {
 }
 
 static void draw_keys(nl_random_net *net, nl_dice *d) {
-    for (int i = nl_random_row("data.rotate"); i < CHOICES; i++) { /* behind the picture's */
+    for (int i = nl_random_row("data.rotate"); nl_random_key(i); i++) { /* behind the picture's */
+        const char *key = nl_random_key(i), *const *values = nl_random_values(i);
         int count = 0;
-        while (count < VALUES && choices[i].values[count]) count++;
+        while (count < NL_RANDOM_VALUES && values[count]) count++;
         net->by_set[i] = nl_chance(d, 30);
-        if (count > 0) set_value(net, choices[i].key, choices[i].values[nl_roll(d, count)]);
+        if (count > 0) set_value(net, key, values[nl_roll(d, count)]);
         /* a default is as good as a value, where nothing else here depends on it */
-        const bool needed = !strncmp(choices[i].key, "model.", 6);
-        if (!needed && nl_chance(d, 20)) set_value(net, choices[i].key, "");
+        const bool needed = !strncmp(key, "model.", 6);
+        if (!needed && nl_chance(d, 20)) set_value(net, key, "");
     }
     if (!strcmp(value_of(net, "train.momentum"), "0")) set_value(net, "train.nesterov", "false");
 }
