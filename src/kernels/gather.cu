@@ -16,7 +16,7 @@ template <bool Mnist> __device__ inline nl_image_shape shape_of(const nl_k_input
     return {1, 28, 28};
 }
 
-/* Element `at` of an image, which may lie behind its end. */
+/* Element `at` of an image: row by row, channel behind channel. */
 __device__ inline float element(const nl_k_input &g, nl_image_shape s, const uint8_t *bytes,
                                 const nl_rotation *rotation, int at) {
     const int pixels = s.height * s.width, c = s.channels == 1 ? 0 : at / pixels;
