@@ -51,6 +51,7 @@ Test(config_json, json_and_back_is_exact) {
         /* where values came from is not part of them */
         memset(before.file, 0, sizeof before.file);
         memset(before.lines, 0, sizeof before.lines);
+        memset(config.lines, 0, sizeof config.lines);
         for (int k = 0; k < before.model.n_layers; k++) before.model.layers[k].line = 0;
         cr_expect(!memcmp(&before, &config, sizeof config), "%s differs", names[i]);
     }
