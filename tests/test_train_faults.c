@@ -121,6 +121,37 @@ Test(train_faults, refused_before_anything_is_written) {
     cr_expect(access(absent, F_OK) != 0, "nothing was created");
 }
 
+/* The toy's config under another name, with more in its data section; the caller frees. */
+static char *toy_with(const char *name, const char *more) {
+    char *path = NULL, line[400];
+    cr_assert(asprintf(&path, "%s/%s.yaml", toy_cli.dir, name) > 0);
+    FILE *from = fopen(toy_yaml, "r"), *to = fopen(path, "w");
+    cr_assert(from && to);
+    while (fgets(line, sizeof line, from)) {
+        const char *rest = strncmp(line, "data: {", 7) == 0 ? line + 7 : NULL;
+        if (rest)
+            fprintf(to, "data: {%s, %s", more, rest);
+        else
+            fputs(line, to);
+    }
+    cr_assert(fclose(from) == 0 && fclose(to) == 0);
+    return path;
+}
+
+/* One command trains on one set. */
+Test(train_faults, pictures_of_two_kinds_are_refused) {
+    char absent[256];
+    toy_path(absent, "absent");
+    char *set = toy_with("kana", "set: kmnist"), *shape = toy_with("small", "shape: [1, 20, 28]");
+    expect_code(TRAIN("--out", absent, set), 2, "kana: its data are not those of toy (data.set)");
+    expect_code(TRAIN("--out", absent, shape), 2, "small: its data are not those of toy (data.sh");
+    cr_expect(access(absent, F_OK) != 0, "nothing was created");
+    expect_code(RUN_NORMLAB("train", shape, "--data", toy_data, "--device", "cpu", "--no-report",
+                            "--out", absent),
+                3, "28 x 28");
+    free(set), free(shape);
+}
+
 Test(train_faults, init_starts_from_weights) {
     char weights[512], out[256], third[256];
     expect_code(TRAIN("--epochs", "1"), 0, NULL);
