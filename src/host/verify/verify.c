@@ -33,7 +33,8 @@ static const struct {
 
 static const nl_conv_shape convs[] = {{3, 1, 28, 28, 96, 5, 2},  {2, 96, 28, 28, 16, 1, 0},
                                       {4, 16, 14, 14, 16, 3, 0}, {5, 16, 12, 12, 8, 1, 0},
-                                      {3, 8, 6, 6, 16, 3, 0},    {7, 16, 4, 4, 10, 3, 0}};
+                                      {3, 8, 6, 6, 16, 3, 0},    {7, 16, 4, 4, 10, 3, 0},
+                                      {2, 3, 32, 20, 16, 5, 2},  {3, 4, 9, 11, 5, 3, 0}};
 
 static const struct {
     int n, c, h, w;
@@ -283,7 +284,7 @@ static int check_convs(table *t, nl_error *err) {
         fill(&v, NL_IN_CONV_DY, (int64_t)s.n * s.o * oh * ow, 0,
              1); /* gradients behind a norm have no mean */
         v.out_count[NL_OUT_CONV_Y] = v.in_count[NL_IN_CONV_DY];
-        v.out_count[NL_OUT_CONV_DX] = s.c == 1 ? 0 : x; /* nobody wants the images' gradient */
+        v.out_count[NL_OUT_CONV_DX] = nl_verify_first(s) ? 0 : x;
         v.out_count[NL_OUT_CONV_DW] = w;
         code = check(t, "conv", &v, err);
     }

@@ -196,10 +196,11 @@ static void block(double *const out[], const nl_verify_case *c) {
 static void conv(double *const out[], const nl_verify_case *c) {
     const nl_conv_shape s = c->conv;
     const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
-    const int hw = s.h * s.w, ohw = oh * ow, cpi = s.c == 1 ? 1 : nl_pad8(s.c), cpo = nl_pad8(s.o);
+    const int hw = s.h * s.w, ohw = oh * ow, cpi = nl_verify_first(s) ? s.c : nl_pad8(s.c),
+              cpo = nl_pad8(s.o);
     const int64_t taps = (int64_t)s.k * s.k * s.c;
     nl_conv_fast fast;
-    nl_conv_fast_init(&fast, s, s.c == 1);
+    nl_conv_fast_init(&fast, s, nl_verify_first(s));
     float *x = buffer(hw * cpi), *dx = buffer(hw * cpi), *y = buffer(ohw * cpo);
     const int parts = (s.n + NL_CHUNK - 1) / NL_CHUNK; /* as the engine sums */
     float *dy = buffer(ohw * cpo), *zero = buffer(s.o), *dw = buffer(parts * taps * cpo);

@@ -27,7 +27,7 @@ typedef struct plain_net {
     const nl_config *config; /* eps, momentum and dropout */
     const nl_model *model;
     int capacity; /* images */
-    real *x;      /* (capacity, 1, 28, 28): the input, which the caller fills */
+    real *x;      /* (capacity, channels, height, width): the input, which the caller fills */
     net_store stores[NL_MAX_LAYERS];
     real *work[2]; /* gradients on their way back, each as large as the largest activation */
 } plain_net;
