@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stddef.h> // size_t
+#include <stdio.h>  // FILE
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,21 @@ void nl_warn(const char *where, const char *what, ...) __attribute__((format(pri
 /* Zeroed memory, aligned to 64 bytes; free() releases it. Never NULL: out of memory ends the
  * program with a message (exit 1) that names a smaller batch. `what` names the thing in it. */
 void *nl_alloc(size_t count, size_t size, const char *what);
+
+/* Flushes standard output in the middle of a work that goes on without it: where it is lost (a full
+ * disk, a pipe whose reader ended) that is said once. */
+void nl_log_flush(void);
+
+/* For what a library allocates: NULL, or a stream in memory that could not grow, ends the program
+ * in the same way. */
+#define NL_NEED(expr) ((expr) ? (void)0 : nl_out_of_memory(#expr, 0))
+void nl_out_of_memory(const char *what, size_t bytes) __attribute__((noreturn));
+
+/* Closes a stream of open_memstream, whose text is whole afterwards. */
+void nl_text_close(FILE *text);
+
+/* jansson allocates by this too from here on: it would go on without what it could not get. */
+void nl_memory_open(void);
 
 void nl_abort(const char *expr, const char *file, int line) __attribute__((noreturn));
 #define NL_ASSERT(expr) ((expr) ? (void)0 : nl_abort(#expr, __FILE__, __LINE__))

@@ -4,9 +4,12 @@
  * say on an older CPU what is missing, instead of dying of an illegal instruction; it calls nothing
  * of ours before that.
  */
+#include <fcntl.h>   // open
+#include <signal.h>  // signal
 #include <stdbool.h> // bool
 #include <stdio.h>   // printf
 #include <string.h>  // strcmp
+#include <unistd.h>  // STDERR_FILENO
 
 #include "cli/commands.h"
 #include "base/nearest.h"  // nl_nearest
@@ -95,6 +98,18 @@ static int dispatch(int argc, char **argv) {
     return unknown(name);
 }
 
+/* --- What the caller left ------------------------------------------------------------------- */
+
+/* A descriptor of 0 to 2 that is closed would be the next file's, and what is printed would go into
+ * it. /dev/null stands there instead; standard output without the right to write, so that a command
+ * whose result nobody gets still says so. */
+static bool open_standard(void) {
+    for (int i = 0; i <= STDERR_FILENO; i++)
+        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", i == STDERR_FILENO ? O_RDWR : O_RDONLY) != i)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv) {
     if (!cpu_is_able()) {
         fputs("normlab: CPU: too old: it needs AVX2, FMA and BMI2 (x86-64-v3; Intel since 2013, "
@@ -102,6 +117,9 @@ int main(int argc, char **argv) {
               stderr);
         return NL_EDEVICE;
     }
+    if (!open_standard()) return NL_EINTERNAL;
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows past a limit is an error of its write */
+    nl_memory_open();
     const int code = dispatch(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     perror("normlab: standard output");

@@ -60,7 +60,7 @@ static json_t *describe_blob(const nl_blob *blob, size_t begin) {
     const json_int_t first = (json_int_t)begin, last = (json_int_t)(begin + blob_size(blob));
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", nl_dtypes[blob->dtype].name, "shape",
                               shape, "data_offsets", first, last);
-    NL_ASSERT(entry);
+    NL_NEED(entry);
     return entry;
 }
 
@@ -79,7 +79,7 @@ static char *make_header(size_t *size, const nl_blob *blobs, const int *order, i
         begin += blob_size(blob);
     }
     char *text = json_dumps(header, JSON_COMPACT);
-    NL_ASSERT(text);
+    NL_NEED(text);
     const size_t length = strlen(text);
     *size = (length + 7) / 8 * 8;
     char *padded = nl_alloc(*size, 1, "checkpoint");

@@ -1,12 +1,17 @@
 /* Reporting failures; see normlab/error.h for the two classes. */
 #include "normlab/error.h"
 
-#include <ctype.h>  // iscntrl
-#include <stdarg.h> // va_list
-#include <stdint.h> // SIZE_MAX
-#include <stdio.h>  // fprintf
-#include <stdlib.h> // aligned_alloc, abort
-#include <string.h> // memset
+#include <ctype.h>   // iscntrl
+#include <errno.h>   // errno
+#include <stdarg.h>  // va_list
+#include <stdbool.h> // bool
+#include <stdint.h>  // SIZE_MAX
+#include <stdio.h>   // fprintf
+#include <stdlib.h>  // aligned_alloc, abort
+#include <string.h>  // memset
+#include <unistd.h>  // _exit
+
+#include <jansson.h> // json_set_alloc_funcs
 
 /* A message is one line, whatever names and values of the user's it quotes. */
 static void make_one_line(char *text) {
@@ -55,15 +60,39 @@ void *nl_alloc(size_t count, size_t size, const char *what) {
     NL_ASSERT(size > 0 && count <= (SIZE_MAX - 64) / size);
     const size_t bytes = (count * size + 64) / 64 * 64; /* at least 64: never an empty block */
     void *memory = aligned_alloc(64, bytes);
-    if (!memory) {
-        nl_error err;
-        nl_fail(&err, NL_EINTERNAL, what, "out of memory: %zu bytes wanted", bytes);
-        nl_hint(&err,
-                "a smaller batch takes less: data.batch in the config, or --set data.batch=N");
-        nl_error_print(&err);
-        exit(NL_EINTERNAL);
-    }
+    if (!memory) nl_out_of_memory(what, bytes);
     return memset(memory, 0, bytes);
+}
+
+/* Without a stream's buffer and without exit's handlers: nothing is there to be had. */
+void nl_out_of_memory(const char *what, size_t bytes) {
+    dprintf(STDERR_FILENO, "normlab: %s: out of memory", what);
+    if (bytes) dprintf(STDERR_FILENO, ": %zu bytes wanted", bytes);
+    dprintf(STDERR_FILENO, "\n         hint: a smaller batch takes less: data.batch in the config, "
+                           "or --set data.batch=N\n");
+    fflush(stdout);
+    _exit(NL_EINTERNAL);
+}
+
+void nl_log_flush(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return;
+    nl_warn("standard output", "%s: what would be said is lost from here on", strerror(errno));
+    NL_ASSERT(freopen("/dev/null", "w", stdout));
+}
+
+void nl_text_close(FILE *text) {
+    const bool whole = !ferror(text);
+    NL_NEED(fclose(text) == 0 && whole);
+}
+
+static void *need_bytes(size_t size) {
+    void *memory = malloc(size ? size : 1);
+    if (!memory) nl_out_of_memory("JSON", size);
+    return memory;
+}
+
+void nl_memory_open(void) {
+    json_set_alloc_funcs(need_bytes, free);
 }
 
 void nl_abort(const char *expr, const char *file, int line) {

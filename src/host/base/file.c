@@ -82,6 +82,6 @@ int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *er
 
 char *nl_path(const char *folder, const char *file) {
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/%s", folder, file) >= 0);
+    NL_NEED(asprintf(&path, "%s/%s", folder, file) >= 0);
     return path;
 }

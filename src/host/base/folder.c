@@ -20,7 +20,7 @@ static int make_one(const char *path, nl_error *err) {
 
 int nl_folder_make(const char *path, nl_error *err) {
     char *part = strdup(path);
-    NL_ASSERT(part);
+    NL_NEED(part);
     int code = NL_OK;
     for (char *slash = part + (*part == '/'); !code && (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';

@@ -28,7 +28,7 @@ int nl_processor_cores(void) {
     for (size_t cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
         cpu_set_t *set = CPU_ALLOC(cpus);
         const size_t size = CPU_ALLOC_SIZE(cpus);
-        NL_ASSERT(set);
+        NL_NEED(set);
         const bool known = sched_getaffinity(0, size, set) == 0;
         const int cores = known ? CPU_COUNT_S(size, set) : 0;
         const bool larger = !known && errno == EINVAL;

@@ -169,7 +169,7 @@ void nl_progress_pause(nl_progress *p) {
 }
 
 void nl_progress_go_on(nl_progress *p) {
-    fflush(stdout);
+    nl_log_flush();
     pthread_mutex_unlock(&p->lock);
 }
 

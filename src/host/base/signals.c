@@ -8,7 +8,7 @@
 
 #include "normlab/error.h" // NL_ESIGINT
 
-static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+static const int numbers[] = {SIGHUP, SIGINT, SIGTERM};
 enum { SIGNALS = sizeof numbers / sizeof *numbers };
 
 static struct sigaction before[SIGNALS];
@@ -26,8 +26,7 @@ void nl_signals_catch(void) {
     catching = true;
     caught = 0;
     for (int i = 0; i < SIGNALS; i++) {
-        struct sigaction action = {.sa_handler = numbers[i] == SIGXFSZ ? SIG_IGN : note,
-                                   .sa_flags = SA_RESTART};
+        struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART};
         sigemptyset(&action.sa_mask);
         NL_ASSERT(sigaction(numbers[i], NULL, &before[i]) == 0);
         /* nohup and the shell's background jobs ignore signals on purpose. */

@@ -3,7 +3,7 @@
  * and scripts have it, stays ignored. */
 #pragma once
 
-/* From here on the signals are noted. SIGXFSZ is ignored, so that a full quota is a write error. */
+/* From here on the signals are noted. */
 void nl_signals_catch(void);
 
 /* The signals' meaning before that again; forgets what was noted. */

@@ -228,7 +228,7 @@ static void print_json(const evaluation *e) {
                   (json_int_t)e->split->count, "loss", nl_json_number(e->loss), "accuracy",
                   nl_json_number(percent(count_right(e), e->split->count)), "per_class", per_class,
                   "confusion", confusion);
-    NL_ASSERT(object);
+    NL_NEED(object);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(object);

@@ -29,7 +29,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return nl_option_positive(&o->margins.loss, "--loss-margin", arg, &o->err);
     case ARGP_KEY_ARG:
         o->dirs = realloc(o->dirs, ((size_t)o->n_dirs + 1) * sizeof *o->dirs);
-        NL_ASSERT(o->dirs);
+        NL_NEED(o->dirs);
         o->dirs[o->n_dirs++] = arg;
         return 0;
     case ARGP_KEY_NO_ARGS:

@@ -2,6 +2,7 @@
  *
  * Everything that can be refused is refused before the first file is written: arguments, configs,
  * folders and checkpoints, then the device, then the data. */
+#include <signal.h> // signal
 #include <stdio.h>  // printf
 #include <stdlib.h> // free
 
@@ -94,6 +95,7 @@ static int run(nl_study *study, nl_dataset *data, train_arguments *a) {
 int nl_cmd_train(int argc, char **argv) {
     train_arguments a;
     nl_dataset data = {0};
+    signal(SIGPIPE, SIG_IGN); /* hours of training are worth more than the log's reader */
     int code = train_arguments_parse(&a, argc, argv);
     nl_study study = {.data = &data,
                       .diagnose = nl_diagnose,

@@ -25,7 +25,7 @@ static int write_table(const char *path, const float *logits, int classes, const
     char *text = NULL;
     size_t size = 0;
     FILE *table = open_memstream(&text, &size);
-    NL_ASSERT(table);
+    NL_NEED(table);
     fputs("image,label", table);
     for (int k = 0; k < classes; k++) fprintf(table, ",logit_%d", k);
     for (uint32_t i = 0; i < split->count; i++) {
@@ -39,7 +39,7 @@ static int write_table(const char *path, const float *logits, int classes, const
         }
     }
     fputc('\n', table);
-    NL_ASSERT(fclose(table) == 0);
+    nl_text_close(table);
     const int code = nl_file_write(path, text, size, err);
     free(text);
     return code;

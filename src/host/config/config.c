@@ -63,7 +63,7 @@ int nl_list_add(nl_list *list, const nl_scalar *item, const char *path, nl_error
     nl_scalar *copy = &list->items[list->count++];
     *copy = *item;
     copy->text = strdup(item->text);
-    NL_ASSERT(copy->text);
+    NL_NEED(copy->text);
     return NL_OK;
 }
 

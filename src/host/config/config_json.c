@@ -92,7 +92,7 @@ static json_t *layer_to_json(const nl_layer_spec *spec) {
             json_pack("{ss si sb}", "pool", "max", "size", spec->size, "dropout", spec->dropout);
     else
         layer = json_pack("{ss}", "pool", "average");
-    NL_ASSERT(layer);
+    NL_NEED(layer);
     return layer;
 }
 

@@ -212,11 +212,11 @@ char *nl_config_help(void) {
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    NL_ASSERT(stream);
+    NL_NEED(stream);
     fputs("  key                    default meaning (allowed values)\n", stream);
     help_lines(stream, nl_config_keys, nl_config_key_count);
     fputs("\nof each entry of model.layers, which stands in the file only\n", stream);
     help_lines(stream, nl_layer_keys, nl_layer_key_count);
-    NL_ASSERT(fclose(stream) == 0);
+    nl_text_close(stream);
     return text;
 }

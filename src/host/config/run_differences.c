@@ -45,8 +45,8 @@ char *nl_differences_text(const nl_differences *d, int count) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     for (int i = 0; i < count; i++) fprintf(out, "%s%s", i ? ", " : "", d->names[i]);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     return text;
 }

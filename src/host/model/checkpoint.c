@@ -26,7 +26,7 @@ int nl_checkpoint_write(const char *path, const nl_config *config, const nl_mode
     json_t *json = nl_config_to_json(config);
     char *text = json_dumps(json, JSON_COMPACT | nl_json_precision(json));
     json_t *metadata = json_pack("{s:s}", "config", text);
-    NL_ASSERT(metadata);
+    NL_NEED(metadata);
     const int rc = nl_archive_write(path, blobs, model->n_tensors, metadata, err);
     json_decref(metadata), json_decref(json);
     free(text), free(blobs);

@@ -27,7 +27,7 @@ static void remove_charts(const char *dir) {
     for (int i = 0; i < NL_CHARTS; i++) {
         for (int k = 0; k < 3; k++) {
             char *path = NULL;
-            NL_ASSERT(asprintf(&path, forms[k], dir, nl_chart_names[i]) >= 0);
+            NL_NEED(asprintf(&path, forms[k], dir, nl_chart_names[i]) >= 0);
             unlink(path);
             free(path);
         }

@@ -25,7 +25,7 @@ void nl_log_epoch(nl_run *run) {
     if (is_silent(run, true)) return;
     const int epoch = (int)run->at.epoch;
     printf("EPOCH: %d  LR:  %.10g\n", epoch, nl_config_lr(run->config, epoch));
-    fflush(stdout);
+    nl_log_flush();
 }
 
 void nl_log_train(nl_run *run) {
@@ -35,7 +35,7 @@ void nl_log_train(nl_run *run) {
     printf("Loss = %.4g | Batch = %u | Accuracy = %.2f: %u/%u [%s, %s]\n", at->last_loss,
            at->step - 1, 100.0 * (double)at->hits / (double)at->images, at->step, run->steps,
            nl_clock_text(gone, at->seconds), nl_rate_text(rate, at->step, at->seconds));
-    fflush(stdout);
+    nl_log_flush();
 }
 
 void nl_log_test(nl_run *run, const nl_evaluation *test) {
@@ -55,7 +55,7 @@ void nl_log_test(nl_run *run, const nl_evaluation *test) {
     }
     printf("\nTest set: Average loss: %.4f (by the original's formula %.5f), Accuracy: %.2f\n\n",
            test->loss, test->batch_means / test->images, test->accuracy);
-    fflush(stdout);
+    nl_log_flush();
 }
 
 void nl_log_final(nl_run *run, const nl_final *f) {
@@ -66,7 +66,7 @@ void nl_log_final(nl_run *run, const nl_final *f) {
            alone ? "F" : "f", f->train_loss, f->train_accuracy, f->test_loss, f->test_accuracy,
            alone ? "\n" : "");
     if (!alone) nl_progress_go_on(&run->crew->progress);
-    fflush(stdout);
+    nl_log_flush();
 }
 
 /* --- the closing table ---------------------------------------------------------------------- */
@@ -126,5 +126,5 @@ void nl_log_table(const nl_study *study) {
         }
         print_mean(width, study, first, end);
     }
-    fflush(stdout);
+    nl_log_flush();
 }

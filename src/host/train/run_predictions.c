@@ -11,7 +11,7 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
     char *text = NULL, path[NL_PATH_SIZE];
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
-    NL_ASSERT(file);
+    NL_NEED(file);
     fputs("image,label,prediction,probability,loss\n", file);
     for (uint32_t i = 0; i < test->images; i++) {
         const unsigned prediction = test->predictions[i];
@@ -19,7 +19,7 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
                 (double)test->probs[(size_t)i * (size_t)run->model.picture.classes + prediction],
                 test->losses[i]);
     }
-    NL_ASSERT(fclose(file) == 0);
+    nl_text_close(file);
     const int code =
         nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
     free(text);

@@ -87,7 +87,7 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
         nl_record_data(run->study->data));
     NL_ASSERT(json);
     char *text = json_dumps(json, JSON_INDENT(2) | precision);
-    NL_ASSERT(text);
+    NL_NEED(text);
     json_decref(json);
     const int code =
         nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_RUN), text, strlen(text), err);

@@ -26,7 +26,7 @@ static char *position_to_text(const nl_position *at) {
     NL_ASSERT(json);
     char *text = json_dumps(json, JSON_COMPACT | nl_json_precision(json));
     json_decref(json);
-    NL_ASSERT(text);
+    NL_NEED(text);
     return text;
 }
 
@@ -127,7 +127,7 @@ static const char *take(nl_run *run, const nl_archive *archive) {
     const char *plan = json_string_value(json_object_get(archive->metadata, "plan"));
     if (plan) {
         run->plan = strdup(plan);
-        NL_ASSERT(run->plan);
+        NL_NEED(run->plan);
     }
     return NULL;
 }

@@ -31,7 +31,7 @@ static bool is_own(const nl_study *study, const char *name, uint32_t seed) {
 static json_t *record_of(const nl_study *study, bool with_data) {
     json_t *record = json_pack("{s:{s:I}}", "options", "limit_batches",
                                (json_int_t)study->options.limit_batches);
-    NL_ASSERT(record);
+    NL_NEED(record);
     if (with_data) json_object_set_new(record, "data", nl_record_data(study->data));
     return record;
 }
@@ -91,7 +91,7 @@ int nl_siblings_check(const nl_study *study, const nl_config *config, bool with_
                       nl_error *err) {
     char *folder = NULL;
     struct dirent **entries;
-    NL_ASSERT(asprintf(&folder, "%s/%s", study->options.out, config->name) >= 0);
+    NL_NEED(asprintf(&folder, "%s/%s", study->options.out, config->name) >= 0);
     const int n = scandir(folder, &entries, is_seed, versionsort);
     int code = NL_OK;
     bool like = false;

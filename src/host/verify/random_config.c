@@ -46,7 +46,7 @@ char *nl_random_net_text(const nl_random_net *net, char **sets) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     write_section(out, net, "data.", "data:\n", "  ");
     fputs("model:\n", out);
     write_section(out, net, "model.", "", "  ");
@@ -54,13 +54,13 @@ char *nl_random_net_text(const nl_random_net *net, char **sets) {
     for (int i = 0; i < net->n_layers; i++) write_layer(out, &net->layers[i]);
     write_section(out, net, "train.", "train:\n", "  ");
     write_section(out, net, "train.schedule.", "  schedule:\n", "    ");
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     out = open_memstream(sets, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     for (int i = 0; nl_random_key(i); i++)
         if (net->values[i][0] && net->by_set[i])
             fprintf(out, "%s=%s\n", nl_random_key(i), net->values[i]);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     return text;
 }
 

@@ -36,7 +36,7 @@ void nl_flips_add(nl_flips *f, int layer, int64_t at, int32_t arg) {
     if (f->count == f->size) {
         f->size = 2 * f->size + 16;
         f->list = realloc(f->list, (size_t)f->size * sizeof *f->list);
-        NL_ASSERT(f->list);
+        NL_NEED(f->list);
     }
     f->list[f->count++] = (nl_flip){layer, at, arg};
 }

@@ -83,7 +83,7 @@ static nl_stretch *add_epoch(nl_stretch *all, int *n, const nl_variant *variant,
         }
     if (most == 0) return all;
     all = realloc(all, (size_t)(*n + most) * sizeof *all);
-    NL_ASSERT(all);
+    NL_NEED(all);
     nl_stretch *added = all + *n;
     *n += most;
     for (int k = 0; k < most; k++) added[k] = (nl_stretch){epoch + (k + 1.0) / most, 0, 0};

@@ -22,13 +22,13 @@ extern char **environ;
 void nl_script_open(nl_script *script) {
     *script = (nl_script){0};
     script->out = open_memstream(&script->text, &script->size);
-    NL_ASSERT(script->out);
+    NL_NEED(script->out);
 }
 
 bool nl_script_save(nl_script *script, const char *dir, const char *name, const char *suffix) {
-    NL_ASSERT(fclose(script->out) == 0);
+    nl_text_close(script->out);
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/" NL_REPORT_PLOTS "/%s%s", dir, name, suffix) >= 0);
+    NL_NEED(asprintf(&path, "%s/" NL_REPORT_PLOTS "/%s%s", dir, name, suffix) >= 0);
     nl_error err = {0};
     const bool done = nl_file_write(path, script->text, script->size, &err) == NL_OK;
     if (!done) nl_warn(err.where, "%s", err.what);
@@ -39,11 +39,16 @@ bool nl_script_save(nl_script *script, const char *dir, const char *name, const 
 
 /* ---- text ---- */
 
+/* A quote stands in a string of its own, between double quotes: gnuplot reads '' in single quotes
+ * as one, but not two of them in a row. All else stands in single quotes, where neither a backslash
+ * nor a backquote means anything. */
 void nl_gnuplot_quote(FILE *out, const char *text) {
     fputc('\'', out);
     for (; *text; text++) {
-        if (*text == '\'') fputc('\'', out);
-        fputc(*text, out);
+        if (*text == '\'')
+            fputs("'.\"'\".'", out);
+        else
+            fputc(*text, out);
     }
     fputc('\'', out);
 }
@@ -154,7 +159,7 @@ static bool check_pictures(const char *dir, const char *name, bool svg) {
     bool whole = true;
     for (int kind = 0; kind <= svg; kind++) {
         char *path = NULL;
-        NL_ASSERT(asprintf(&path, "%s/%s.%s", dir, name, kind ? "svg" : "png") >= 0);
+        NL_NEED(asprintf(&path, "%s/%s.%s", dir, name, kind ? "svg" : "png") >= 0);
         if (!(kind ? ends_with(path, svg_end, sizeof svg_end - 1)
                    : ends_with(path, png_end, sizeof png_end))) {
             nl_warn(path, "gnuplot did not draw it whole: left out (is the disk full?)");
@@ -169,7 +174,7 @@ static bool check_pictures(const char *dir, const char *name, bool svg) {
 bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
     static bool missing = false; /* said once is enough */
     char *script = NULL;
-    NL_ASSERT(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
+    NL_NEED(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
     char *const argv[] = {"gnuplot", "-d", script, NULL};
     char **variables = own_environment();
     posix_spawn_file_actions_t actions;

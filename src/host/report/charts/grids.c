@@ -21,7 +21,7 @@ enum { COLUMNS = 5, SHOWN = 10, width = 920, height = 600, head_height = 74, cel
 
 static char *path_of(const char *name, const char *dir, const char *suffix) {
     char *path = NULL;
-    NL_ASSERT(asprintf(&path, "%s/" NL_REPORT_GRID "%s%s", dir, name, suffix) >= 0);
+    NL_NEED(asprintf(&path, "%s/" NL_REPORT_GRID "%s%s", dir, name, suffix) >= 0);
     return path;
 }
 

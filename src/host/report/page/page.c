@@ -44,7 +44,7 @@ static void cards(const page *p) {
 
 static void chart(const page *p, int number, const char *label) {
     char *path = NULL, prefix[16];
-    NL_ASSERT(asprintf(&path, "%s/%s.svg", p->dir, nl_chart_names[number]) >= 0);
+    NL_NEED(asprintf(&path, "%s/%s.svg", p->dir, nl_chart_names[number]) >= 0);
     snprintf(prefix, sizeof prefix, "g%d-", number);
     fputs("<figure class=\"chart\">", p->out);
     if (!nl_page_svg(p->out, path, prefix, label)) {
@@ -184,9 +184,9 @@ int nl_page_write(const nl_folder *folder, const nl_figures *figures, const nl_f
     char *text = NULL;
     size_t size = 0;
     const page p = {open_memstream(&text, &size), folder, figures, findings, dir};
-    NL_ASSERT(p.out);
+    NL_NEED(p.out);
     write_page(&p);
-    NL_ASSERT(fclose(p.out) == 0);
+    nl_text_close(p.out);
     char *path = nl_path(dir, NL_REPORT_PAGE);
     const int code = nl_file_write(path, text, size, err);
     free(path);

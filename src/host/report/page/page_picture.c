@@ -17,10 +17,10 @@ static char *read_file(const char *path, size_t *size) {
     if (!file) return NULL;
     char *text = NULL, block[16384];
     FILE *memory = open_memstream(&text, size);
-    NL_ASSERT(memory);
+    NL_NEED(memory);
     size_t n;
     while ((n = fread(block, 1, sizeof block, file)) > 0) fwrite(block, 1, n, memory);
-    NL_ASSERT(fclose(memory) == 0);
+    nl_text_close(memory);
     fclose(file);
     return text;
 }

@@ -121,7 +121,7 @@ bool nl_page_architecture(FILE *out, const nl_folder *folder) {
         char *names = NULL;
         size_t size;
         FILE *list = open_memstream(&names, &size);
-        NL_ASSERT(list);
+        NL_NEED(list);
         for (int j = i; j < n; j++) {
             if (done[j] || models[j].n_layers != models[i].n_layers ||
                 models[j].n_params != models[i].n_params || models[j].macs != models[i].macs)
@@ -129,7 +129,7 @@ bool nl_page_architecture(FILE *out, const nl_folder *folder) {
             fprintf(list, "%s%s", j > i ? ", " : "", folder->variants[j].name);
             done[j] = true;
         }
-        NL_ASSERT(fclose(list) == 0);
+        nl_text_close(list);
         one_architecture(out, &models[i], names, i);
         free(names);
     }
@@ -174,7 +174,7 @@ void nl_page_origin(FILE *out, const nl_folder *folder) {
         if (!variant->has_config) continue;
         json_t *json = nl_config_to_json(&variant->config);
         char *text = json_dumps(json, JSON_INDENT(2) | nl_json_precision(json));
-        NL_ASSERT(text);
+        NL_NEED(text);
         fputs("<details><summary>Config of ", out);
         nl_html(out, variant->name);
         fputs(", resolved</summary><pre>", out);

@@ -45,7 +45,7 @@ static void add_unit(units *all, const char *name, const char *folder, uint32_t 
     u.device = info.st_dev;
     u.inode = info.st_ino;
     all->list = realloc(all->list, ((size_t)all->n + 1) * sizeof u);
-    NL_ASSERT(all->list);
+    NL_NEED(all->list);
     all->list[all->n++] = u;
 }
 

@@ -60,7 +60,7 @@ static int read_lines(nl_seed_run *run, FILE *file) {
         if (run->n_guesses == capacity) {
             capacity = capacity ? 2 * capacity : 16384;
             run->guesses = realloc(run->guesses, capacity * sizeof *run->guesses);
-            NL_ASSERT(run->guesses);
+            NL_NEED(run->guesses);
         }
         const nl_guess *before = run->n_guesses ? &run->guesses[run->n_guesses - 1] : NULL;
         if (!parse(&run->guesses[run->n_guesses], line, before, classes)) bad = number;

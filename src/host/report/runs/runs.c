@@ -39,7 +39,7 @@ static void add_point(nl_seed_run *run, nl_point point) {
     if (i == run->n_points || run->points[i].epoch != point.epoch) {
         const size_t bytes = ((size_t)run->n_points + 1) * sizeof *run->points;
         nl_point *grown = realloc(run->points, bytes);
-        NL_ASSERT(grown);
+        NL_NEED(grown);
         memmove(grown + i + 1, grown + i, (size_t)(run->n_points - i) * sizeof *grown);
         run->points = grown;
         run->n_points++;
@@ -54,7 +54,7 @@ static void add_piece(nl_seed_run *run, const nl_metrics_record *r) {
     if ((run->n_pieces & (run->n_pieces - 1)) == 0) { /* room for a power of two */
         const size_t room = run->n_pieces ? 2 * (size_t)run->n_pieces : 1;
         run->pieces = realloc(run->pieces, room * sizeof *run->pieces);
-        NL_ASSERT(run->pieces);
+        NL_NEED(run->pieces);
     }
     run->pieces[run->n_pieces++] = piece;
 }
@@ -74,7 +74,7 @@ static bool add_layer(nl_seed_run *run, const nl_metrics_record *r) {
         i++;
     if (i == run->n_layers) {
         run->layers = realloc(run->layers, ((size_t)i + 1) * sizeof *run->layers);
-        NL_ASSERT(run->layers);
+        NL_NEED(run->layers);
         run->n_layers++;
     }
     run->layers[i] = p;

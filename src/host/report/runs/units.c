@@ -57,7 +57,7 @@ bool nl_seed_run_read(nl_seed_run *run, const char *folder, uint32_t seed) {
     char *metrics = nl_path(folder, NL_FILE_METRICS), *info = nl_path(folder, NL_FILE_RUN);
     char *guesses = nl_path(folder, NL_FILE_PREDICTIONS);
     *run = (nl_seed_run){.seed = seed, .folder = strdup(folder)};
-    NL_ASSERT(run->folder);
+    NL_NEED(run->folder);
     nl_seed_run_read_metrics(run, metrics);
     read_info(run, info);
     const bool trained = was_trained(run);

@@ -39,9 +39,9 @@ int nl_findings_write(const nl_findings *findings, const char *path, nl_error *e
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     write_markdown(findings, out);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     const int code = nl_file_write(path, text, size, err);
     free(text);
     return code;

@@ -83,7 +83,7 @@ int nl_results_write(const nl_folder *folder, const nl_figures *figures, const c
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     fputs("{\"runs\": {", out);
     for (int i = 0; i < folder->n_variants; i++) {
         fputs(i ? ",\n" : "\n", out);
@@ -96,7 +96,7 @@ int nl_results_write(const nl_folder *folder, const nl_figures *figures, const c
                                        (nl_metric)(i % NL_METRICS)));
     }
     fprintf(out, "\n],\n\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     const int code = nl_file_write(path, text, size, err);
     free(text);
     return code;

@@ -78,9 +78,9 @@ nl_number nl_range(double low, double high, int decimals) {
 
 static void append(char ***list, int *n, const char *format, va_list args) {
     char *text = NULL;
-    NL_ASSERT(vasprintf(&text, format, args) >= 0);
+    NL_NEED(vasprintf(&text, format, args) >= 0);
     *list = realloc(*list, ((size_t)*n + 1) * sizeof **list);
-    NL_ASSERT(*list);
+    NL_NEED(*list);
     (*list)[(*n)++] = text;
 }
 

@@ -16,14 +16,14 @@ static void endings(nl_lines *words, const nl_variant *v) {
     const int left = v->n_runs - v->n_finished;
     if (left == 0) return;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     for (int i = 0; i < v->n_runs && told < most; i++) {
         if (v->runs[i].finished) continue;
         fprintf(out, "; seed %u: %s", v->runs[i].seed, nl_run_end_text(&v->runs[i]).text);
         told++;
     }
     if (told < left) fprintf(out, "; and %d more", left - told);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     if (v->n_runs == 1)
         nl_lines_add(words, "%s: the only seed that was started did not finish%s.", v->name, text);
     else if (v->n_finished == 0)
@@ -44,9 +44,9 @@ static void apart(nl_lines *words, const nl_variant *v) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    NL_ASSERT(out);
+    NL_NEED(out);
     for (int i = 0; i < v->n_runs; i++) fprintf(out, "%s%u", i ? ", " : "", v->runs[i].seed);
-    NL_ASSERT(fclose(out) == 0);
+    nl_text_close(out);
     nl_lines_add(words,
                  "Runs of %s do not belong together: seed%s %s differ%s from the others in %s and "
                  "stand%s apart as %s.",

@@ -120,7 +120,7 @@ static void fill(nl_book *book) {
 
 int nl_worksheet(const char *path, nl_error *err) {
     char *temporary = NULL;
-    NL_ASSERT(asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) >= 0);
+    NL_NEED(asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) >= 0);
     /* Tried first, because the library writes its own words about a failure. */
     const int file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) {
