@@ -231,7 +231,9 @@ Test(fault_files, output_folder) {
         program_result r = RUN_NORMLAB("train", GN, "--data", data, "--out", where, "--epochs", "1",
                                        "--device", "cpu");
         cr_expect(r.code == NL_EWRITE, "%s: exit %d: %s", where, r.code, r.err);
-        cr_expect(one_clear_line(r.err) && strstr(r.err, where), "%s: %s", where, r.err);
+        char named[PATH_SIZE]; /* what is in the way */
+        snprintf(named, sizeof named, "%.*s", (int)strlen(where) - (i == 1 ? 6 : 0), where);
+        cr_expect(one_clear_line(r.err) && strstr(r.err, named), "%s: %s", where, r.err);
         program_free(&r);
     }
 }

@@ -76,7 +76,8 @@ int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err);
 /* Hex SHA-256 of a buffer into text[65]. */
 void nl_sha256_hex(char text[65], const void *bytes, size_t size);
 
-/* Writes a whole file atomically as above. */
+/* Writes a whole file atomically as above; through a symbolic link its target; a device or a pipe
+ * takes the bytes and stays what it is. */
 int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err);
 
 /* The path of folder and file; the caller frees. */

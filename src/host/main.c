@@ -4,12 +4,13 @@
  * say on an older CPU what is missing, instead of dying of an illegal instruction; it calls nothing
  * of ours before that.
  */
-#include <fcntl.h>   // open
-#include <signal.h>  // signal
-#include <stdbool.h> // bool
-#include <stdio.h>   // printf
-#include <string.h>  // strcmp
-#include <unistd.h>  // STDERR_FILENO
+#include <fcntl.h>        // open
+#include <signal.h>       // signal
+#include <stdbool.h>      // bool
+#include <stdio.h>        // printf
+#include <string.h>       // strcmp
+#include <sys/resource.h> // getrlimit
+#include <unistd.h>       // STDERR_FILENO
 
 #include "cli/commands.h"
 #include "base/nearest.h"  // nl_nearest
@@ -110,6 +111,16 @@ static bool open_standard(void) {
     return true;
 }
 
+/* The workbook's library, and gnuplot, want more stack than the smallest limits give. */
+static bool has_stack(void) {
+    enum { LEAST = 256 * 1024 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= LEAST) return true;
+    if (limit.rlim_max < LEAST) return false;
+    limit.rlim_cur = LEAST;
+    return setrlimit(RLIMIT_STACK, &limit) == 0;
+}
+
 int main(int argc, char **argv) {
     if (!cpu_is_able()) {
         fputs("normlab: CPU: too old: it needs AVX2, FMA and BMI2 (x86-64-v3; Intel since 2013, "
@@ -118,6 +129,12 @@ int main(int argc, char **argv) {
         return NL_EDEVICE;
     }
     if (!open_standard()) return NL_EINTERNAL;
+    if (!has_stack()) {
+        fputs("normlab: stack: the limit is too low, 256 KiB are needed\n"
+              "         hint: ulimit -s 8192\n",
+              stderr);
+        return NL_EINTERNAL;
+    }
     signal(SIGXFSZ, SIG_IGN); /* a file that grows past a limit is an error of its write */
     nl_memory_open();
     const int code = dispatch(argc, argv);

@@ -16,6 +16,7 @@
 
 #include "archive.h"
 #include "normlab/run_files.h" // NL_FILE_LAST
+#include "regular.h"           // nl_regular_open
 
 enum { MAX_HEADER = 1 << 20 };
 
@@ -276,9 +277,10 @@ static int read_data(nl_archive *archive, const entry *entries, size_t n, size_t
 
 int nl_archive_read(nl_archive *archive, const char *path, nl_error *err) {
     memset(archive, 0, sizeof *archive);
-    FILE *file = fopen(path, "rb");
+    char reason[NL_REASON];
+    FILE *file = nl_regular_open(path, reason);
     if (!file) {
-        nl_fail(err, NL_EDATA, path, "cannot open: %s", strerror(errno));
+        nl_fail(err, NL_EDATA, path, "cannot open: %s", reason);
         return hint_place(err);
     }
     json_t *header = NULL;

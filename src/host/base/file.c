@@ -1,13 +1,15 @@
 /* Writing a file so that a reader, or a machine that loses power, finds the old content or the new,
  * never a part: the bytes go to a temporary file in the same folder, down to the disk, and only
  * then under the real name; then the folder itself, which holds the name, goes to the disk. */
-#include <errno.h>   // errno
-#include <fcntl.h>   // open
-#include <libgen.h>  // dirname
-#include <stdbool.h> // bool
-#include <stdio.h>   // snprintf, rename
-#include <string.h>  // strerror
-#include <unistd.h>  // write, fsync, unlink
+#include <errno.h>    // errno
+#include <fcntl.h>    // open
+#include <libgen.h>   // dirname
+#include <stdbool.h>  // bool
+#include <stdio.h>    // snprintf, rename
+#include <stdlib.h>   // realpath, free
+#include <string.h>   // strerror
+#include <sys/stat.h> // stat
+#include <unistd.h>   // write, fsync, unlink
 
 #include "normlab/checkpoint.h" // nl_file_write
 
@@ -61,20 +63,40 @@ static int sync_folder(const char *path) {
     return rc;
 }
 
+/* A device or a pipe is never replaced: it takes the bytes. */
+static int write_into(const char *path, const void *bytes, size_t size, nl_error *err) {
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file >= 0 && write_all(file, bytes, size) == 0 && close(file) == 0) return NL_OK;
+    nl_fail(err, NL_EWRITE, path, "cannot write into it: %s", strerror(errno));
+    if (file >= 0) close(file);
+    return NL_EWRITE;
+}
+
+/* target: where a file has to stand, behind all symbolic links. */
+static bool resolve(char target[PATH_SIZE], const char *path) {
+    char *real = realpath(path, NULL);
+    const int length = snprintf(target, PATH_SIZE, "%s", real ? real : path);
+    free(real);
+    return length >= 0 && length < PATH_SIZE;
+}
+
 int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err) {
-    char temporary[PATH_SIZE];
-    const int length = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    if (length < 0 || length >= PATH_SIZE) {
+    char target[PATH_SIZE], temporary[PATH_SIZE + 32];
+    struct stat info;
+    const bool there = stat(path, &info) == 0;
+    if (there && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+        return write_into(path, bytes, size, err);
+    if (!resolve(target, path))
         return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(ENAMETOOLONG));
-    }
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", target, (long)getpid());
     const int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0) return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
-    if (fill(file, bytes, size) || rename(temporary, path)) {
+    if (fill(file, bytes, size) || rename(temporary, target)) {
         const int failure = errno;
         unlink(temporary);
         return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(failure));
     }
-    if (sync_folder(path)) {
+    if (sync_folder(target)) {
         return nl_fail(err, NL_EWRITE, path, "cannot sync its folder: %s", strerror(errno));
     }
     return NL_OK;

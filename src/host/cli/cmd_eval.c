@@ -1,11 +1,12 @@
 /* normlab eval CHECKPOINT: loss, accuracy, accuracy per class and confusion matrix of a checkpoint
  * on a data set, never rotated. The checkpoint's own config builds the model, so nothing else is
  * needed but the data; weights of another program want --config. */
-#include <jansson.h> // json_t
-#include <math.h>    // NAN
-#include <stdio.h>   // printf
-#include <stdlib.h>  // free
-#include <string.h>  // strcmp
+#include <jansson.h>  // json_t
+#include <math.h>     // NAN
+#include <stdio.h>    // printf
+#include <stdlib.h>   // free
+#include <string.h>   // strcmp
+#include <sys/stat.h> // stat
 
 #include "base/number.h" // nl_json_number
 #include "base/reals.h"  // nl_reals_copy
@@ -126,6 +127,19 @@ static int run_engine(evaluation *e, const nl_backend *backend, const nl_engine_
     return rc;
 }
 
+/* The logits must not take the place of what they are computed from, whatever its name. */
+static int check_logits(evaluation *e) {
+    const char *const inputs[] = {e->checkpoint, e->config_path};
+    struct stat out, in;
+    if (!e->logits_path || stat(e->logits_path, &out) != 0) return NL_OK;
+    for (int i = 0; i < 2; i++)
+        if (inputs[i] && stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino)
+            return nl_fail(&e->err, NL_EUSAGE, "--logits", "%.200s is what is being read",
+                           e->logits_path);
+    return NL_OK;
+}
+
 static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     const nl_model *model = &e->model;
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
@@ -177,7 +191,8 @@ static int load_network(evaluation *e) {
 static int evaluate(evaluation *e) {
     const nl_backend *backend = NULL;
     int device = 0;
-    int rc = load_network(e);
+    int rc = check_logits(e);
+    if (!rc) rc = load_network(e);
     if (rc) return rc;
     if (e->config.data.batch > MAX_BATCH) e->config.data.batch = MAX_BATCH;
     if (!e->data_dir[0])

@@ -14,7 +14,8 @@
 #include <sys/types.h> // off_t
 #include <unistd.h>    // ftruncate, fsync
 
-#include "base/number.h" // nl_json_number
+#include "base/number.h"  // nl_json_number
+#include "base/regular.h" // nl_regular_open
 
 /* --- what stands in a record ----------------------------------------------------------------- */
 
@@ -185,9 +186,10 @@ static bool read_record(nl_metrics_record *record, const json_t *json) {
 
 void nl_metrics_read(const char *path, bool (*take)(void *to, const nl_metrics_record *record),
                      void *to) {
-    FILE *file = fopen(path, "re");
+    char reason[NL_REASON];
+    FILE *file = nl_regular_open(path, reason);
     if (!file) {
-        if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));
+        if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
         return;
     }
     char *line = NULL;

@@ -26,19 +26,22 @@ const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const cha
     return path;
 }
 
-bool nl_unit_exists(const nl_unit *unit) {
+/* --- entering ------------------------------------------------------------------------------- */
+
+/* Whether something of a run is there (a claim alone is not). */
+static int look(bool *found, const nl_unit *unit, nl_error *err) {
     DIR *dir = opendir(unit->folder);
-    if (!dir) return errno != ENOENT && errno != ENOTDIR;
-    bool found = false;
-    for (const struct dirent *entry; !found && (entry = readdir(dir));) {
+    *found = false;
+    if (!dir && (errno == ENOENT || errno == ENOTDIR)) return NL_OK;
+    if (!dir)
+        return nl_fail(err, NL_EDATA, unit->folder, "cannot look into it: %s", strerror(errno));
+    for (const struct dirent *entry; !*found && (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        found = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !nl_claim_owns_file(name);
+        *found = strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !nl_claim_owns_file(name);
     }
     closedir(dir);
-    return found;
+    return NL_OK;
 }
-
-/* --- entering ------------------------------------------------------------------------------- */
 
 static int refuse_existing(const nl_unit *unit, nl_error *err) {
     nl_fail(err, NL_EUSAGE, unit->folder, "a run is already there");
@@ -48,17 +51,21 @@ static int refuse_existing(const nl_unit *unit, nl_error *err) {
 
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     if (nl_claim_is_held(unit->folder, err)) return NL_EUSAGE;
-    if (!may_exist && nl_unit_exists(unit)) return refuse_existing(unit, err);
-    return NL_OK;
+    bool there = false;
+    const int code = may_exist ? NL_OK : look(&there, unit, err);
+    return !code && there ? refuse_existing(unit, err) : code;
 }
 
 int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err) {
     int code = nl_folder_make(unit->folder, err);
     if (code && !err->hint[0]) nl_hint(err, "--out DIR names a folder elsewhere");
     if (!code) code = nl_claim_take(&unit->claim, unit->folder, err);
-    if (code || may_exist || !nl_unit_exists(unit)) return code;
-    nl_unit_leave(unit);
-    return refuse_existing(unit, err);
+    if (code) return code;
+    bool there = false;
+    if (!may_exist) code = look(&there, unit, err);
+    if (!code && there) code = refuse_existing(unit, err);
+    if (code) nl_unit_leave(unit);
+    return code;
 }
 
 void nl_unit_leave(nl_unit *unit) {

@@ -20,9 +20,6 @@ int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed
 /* path: of a file of the unit. Returns path. */
 const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const char *file);
 
-/* Whether something of a run is there (a claim alone is not). */
-bool nl_unit_exists(const nl_unit *unit);
-
 /* Refuses (NL_EUSAGE) a unit that exists, unless it may, and one that another process trains in.
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);

@@ -14,6 +14,7 @@
 #include "base/number.h"        // nl_json_precision
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_FILE_RUN
+#include "base/regular.h"       // nl_regular_open
 
 /* --- writing -------------------------------------------------------------------------------- */
 
@@ -98,19 +99,21 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 /* --- reading and comparing ------------------------------------------------------------------ */
 
 /* Without run.json there is no run, unless something else of one is there. */
-static int check_no_run(const nl_unit *unit, const char *record, int failure, nl_error *err) {
+static int check_no_run(const nl_unit *unit, const char *record, bool absent, const char *reason,
+                        nl_error *err) {
     char state[NL_PATH_SIZE];
     const bool saved = access(nl_unit_file(unit, state, NL_FILE_STATE), F_OK) == 0;
-    if (failure == ENOENT && !saved) return NL_OK;
-    nl_fail(err, NL_EDATA, record, "cannot read: %s", strerror(failure));
+    if (absent && !saved) return NL_OK;
+    nl_fail(err, NL_EDATA, record, "cannot read: %s", reason);
     return nl_hint(err, "--overwrite starts the run anew");
 }
 
 int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     char path[NL_PATH_SIZE];
     *record = NULL;
-    FILE *file = fopen(nl_unit_file(unit, path, NL_FILE_RUN), "re");
-    if (!file) return check_no_run(unit, path, errno, err);
+    char reason[NL_REASON];
+    FILE *file = nl_regular_open(nl_unit_file(unit, path, NL_FILE_RUN), reason);
+    if (!file) return check_no_run(unit, path, errno == ENOENT, reason, err);
     json_error_t error;
     *record = json_loadf(file, 0, &error);
     fclose(file);

@@ -9,6 +9,7 @@
 #include <string.h> // strspn
 
 #include "runs.h"
+#include "base/regular.h" // nl_regular_open
 
 static const char header[] = "image,label,prediction,probability";
 
@@ -71,9 +72,10 @@ static int read_lines(nl_seed_run *run, FILE *file) {
 }
 
 void nl_seed_run_read_guesses(nl_seed_run *run, const char *path) {
-    FILE *file = fopen(path, "r");
+    char reason[NL_REASON];
+    FILE *file = nl_regular_open(path, reason);
     if (!file) {
-        if (errno != ENOENT) nl_warn(path, "cannot open: %s", strerror(errno));
+        if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
         return;
     }
     const int bad = read_lines(run, file);

@@ -1,24 +1,32 @@
 /* One unit of a run folder: what it is, how far it came and how it ended. Whatever is there is read
  * as far as it goes; only what was never trained is no run.
  */
+#include <errno.h>  // errno
 #include <math.h>   // isfinite
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 #include <string.h> // strcmp
 #include <unistd.h> // access
 
-#include <jansson.h> // json_load_file
+#include <jansson.h> // json_loadf
 
 #include "normlab/checkpoint.h" // nl_path
 #include "normlab/run_files.h"  // NL_FILE_RUN
 #include "base/claim.h"         // nl_claim_is_held
+#include "base/regular.h"       // nl_regular_open
 #include "runs.h"
 
 /* run.json, and the config in it. */
 static void read_info(nl_seed_run *run, const char *path) {
     json_error_t error;
-    if (access(path, F_OK) != 0) return;
-    run->info = json_load_file(path, 0, &error);
+    char reason[NL_REASON];
+    FILE *file = nl_regular_open(path, reason);
+    if (!file) {
+        if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
+        return;
+    }
+    run->info = json_loadf(file, 0, &error);
+    fclose(file);
     if (!json_is_object(run->info)) {
         nl_warn(path, "%s", run->info ? "not the record of a run" : error.text);
         json_decref(run->info);

@@ -1,14 +1,17 @@
 /* Normalization_Calculations.xlsx: the three norms on a tensor small enough to check by hand, every
  * number a live formula whose stored value is what the training code computes.
  */
-#include <errno.h>  // errno
-#include <fcntl.h>  // open
-#include <stdio.h>  // rename
-#include <stdlib.h> // free
-#include <string.h> // strerror
-#include <unistd.h> // unlink
+#include <errno.h>    // errno
+#include <fcntl.h>    // open
+#include <stdio.h>    // open_memstream
+#include <stdlib.h>   // free
+#include <string.h>   // strerror
+#include <sys/stat.h> // stat
+#include <unistd.h>   // unlink
 
-#include "normlab/report.h" // nl_worksheet
+#include "base/regular.h"       // nl_regular_open
+#include "normlab/checkpoint.h" // nl_file_write
+#include "normlab/report.h"     // nl_worksheet
 #include "workbook_parts.h"
 
 /* ---- the input ---- */
@@ -118,9 +121,37 @@ static void fill(nl_book *book) {
     nl_sheet_counts(book);
 }
 
-int nl_worksheet(const char *path, nl_error *err) {
+/* The file, under a name of its own, put where it belongs. */
+static int put(const char *path, const char *temporary, nl_error *err) {
+    char reason[NL_REASON], block[16384], *text = NULL;
+    size_t size = 0, n;
+    FILE *from = nl_regular_open(temporary, reason), *to = open_memstream(&text, &size);
+    NL_NEED(to);
+    while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, to);
+    const bool whole = from && !ferror(from);
+    if (from) fclose(from);
+    nl_text_close(to);
+    const int code = whole ? nl_file_write(path, text, size, err)
+                           : nl_fail(err, NL_EWRITE, path, "cannot read what was written");
+    free(text);
+    return code;
+}
+
+/* Beside the file, or where it is a device or a pipe, in the folder for such things. */
+static char *temporary_path(const char *path) {
     char *temporary = NULL;
-    NL_NEED(asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) >= 0);
+    struct stat info;
+    const char *folder = getenv("TMPDIR");
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+        NL_NEED(asprintf(&temporary, "%s/normlab-%ld.xlsx", folder && *folder ? folder : "/tmp",
+                         (long)getpid()) >= 0);
+    else
+        NL_NEED(asprintf(&temporary, "%s.%ld.xlsx.tmp", path, (long)getpid()) >= 0);
+    return temporary;
+}
+
+int nl_worksheet(const char *path, nl_error *err) {
+    char *temporary = temporary_path(path);
     /* Tried first, because the library writes its own words about a failure. */
     const int file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) {
@@ -129,7 +160,7 @@ int nl_worksheet(const char *path, nl_error *err) {
     }
     close(file);
     nl_book book = {.book = workbook_new(temporary)};
-    NL_ASSERT(book.book);
+    NL_NEED(book.book);
     fill(&book);
     int code = NL_OK;
     errno = 0;
@@ -137,9 +168,9 @@ int nl_worksheet(const char *path, nl_error *err) {
     if (failed)
         code = nl_fail(err, NL_EWRITE, path, "cannot write: %s",
                        errno ? strerror(errno) : lxw_strerror(failed));
-    else if (rename(temporary, path) != 0)
-        code = nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
-    if (code) unlink(temporary);
+    else
+        code = put(path, temporary, err);
+    unlink(temporary);
     free(temporary);
     return code;
 }

@@ -1,0 +1,26 @@
+#include "regular.h"
+
+#include <errno.h>    // errno
+#include <fcntl.h>    // open
+#include <string.h>   // strerror
+#include <sys/stat.h> // fstat
+#include <unistd.h>   // close
+
+static FILE *refuse(int file, int number, const char *what, char reason[NL_REASON]) {
+    if (file >= 0) close(file);
+    snprintf(reason, NL_REASON, "%s", what);
+    errno = number;
+    return NULL;
+}
+
+FILE *nl_regular_open(const char *path, char reason[NL_REASON]) {
+    const off_t most = (off_t)4 << 30;
+    struct stat info;
+    /* without waiting for a pipe's writer; regular files know no such mode */
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0 || fstat(file, &info) != 0) return refuse(file, errno, strerror(errno), reason);
+    if (!S_ISREG(info.st_mode)) return refuse(file, EINVAL, "is not a regular file", reason);
+    if (info.st_size > most) return refuse(file, EFBIG, "is larger than 4 GiB", reason);
+    FILE *stream = fdopen(file, "rb");
+    return stream ? stream : refuse(file, errno, strerror(errno), reason);
+}

@@ -1,0 +1,11 @@
+/* Opening what a user's folder holds: a pipe in a file's place would never end, and a device has no
+ * end either. */
+#pragma once
+
+#include <stdio.h> // FILE
+
+enum { NL_REASON = 96 };
+
+/* The file for reading, or NULL with the reason in words and errno (ENOENT: it is not there). Only
+ * regular files are opened, of at most 4 GiB. */
+FILE *nl_regular_open(const char *path, char reason[NL_REASON]);
