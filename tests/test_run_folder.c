@@ -1,11 +1,12 @@
 /* The folder of a run: what counts as there, the lock, what --overwrite removes. */
 #include <criterion/criterion.h>
-#include <fcntl.h>    // open
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // free
-#include <string.h>   // memset
-#include <sys/stat.h> // mkdir
-#include <unistd.h>   // access
+#include <fcntl.h>        // open
+#include <stdio.h>        // snprintf
+#include <stdlib.h>       // free
+#include <string.h>       // memset
+#include <sys/stat.h>     // mkdir
+#include <unistd.h>       // access
+#include <sys/resource.h> // setrlimit
 
 #include "train/run_folder.h"
 #include "support/idx_set.h" // temp_dir_make
@@ -33,20 +34,36 @@ Test(run_folder, path_and_life) {
     nl_error err;
     char *dir = open_unit(&unit);
     cr_expect(strstr(unit.folder, "/a/b/gn/seed-7"));
-    cr_expect_not(nl_unit_exists(&unit));
     cr_expect(nl_unit_check(&unit, false, &err) == NL_OK);
     cr_expect(access(unit.folder, F_OK) != 0, "a check creates nothing");
 
     cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK, "%s", err.what);
-    cr_expect_not(nl_unit_exists(&unit), "the lock alone is no run");
-    touch(&unit, "run.json");
-    cr_expect(nl_unit_exists(&unit));
     nl_unit_leave(&unit);
+    cr_expect(nl_unit_check(&unit, false, &err) == NL_OK, "a lock alone is no run");
+    touch(&unit, "run.json");
     cr_expect(nl_unit_check(&unit, false, &err) == NL_EUSAGE);
     cr_expect(strstr(err.what, "already there") && strstr(err.hint, "--resume"));
     cr_expect(nl_unit_check(&unit, true, &err) == NL_OK);
     cr_expect(nl_unit_enter(&unit, false, &err) == NL_EUSAGE);
     cr_expect_not(unit.claim.held);
+    temp_dir_remove(dir);
+}
+
+/* Who cannot look does not know. */
+Test(run_folder, too_few_descriptors) {
+    nl_unit unit;
+    nl_error err;
+    char *dir = open_unit(&unit);
+    cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK);
+    nl_unit_leave(&unit);
+    struct rlimit limit;
+    cr_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const struct rlimit none = {3, limit.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const int code = nl_unit_check(&unit, false, &err);
+    cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    cr_expect(code == NL_EDATA && strstr(err.what, "Too many open files"), "%d: %s", code,
+              err.what);
     temp_dir_remove(dir);
 }
 
