@@ -139,6 +139,32 @@ no_files() { # a pipe and a device in a record's place do not hold the report up
   timeout 60 "$program" report odd 2>err || [ $? = 3 ]
   grep -q 'not a regular file' err
 }
+whole_report() { # FOLDER: all that its list names is there, and nothing unfinished
+  local name
+  while IFS= read -r name; do [ -s "$1/report/$name" ] || { echo "no $name"; return 1; }; done \
+    <"$1/report/plots/files.txt"
+}
+killed_report() { # the old one or the new one, whole; what is not its own is carried over
+  cp -r run again
+  "$program" report again
+  echo mine >again/report/mine.txt
+  echo mine >again/report/plots/mine.gp
+  (ulimit -f 1; expect 6 "$program" report again) 2>err
+  whole_report again
+  for delay in 0 0.01 0.02 0.04 0.06 0.1 0.15 0.2 0.3 0.4; do
+    "$program" report again &
+    sleep $delay
+    kill -9 $! 2>/dev/null || true
+    wait $! || true
+    whole_report again
+  done
+  mkdir "again/.report.$(hostname).4194999.tmp" # of a process that cannot be
+  echo too >"again/.report.$(hostname).4194999.tmp/too.txt"
+  "$program" report again
+  whole_report again
+  [ "$(cat again/report/mine.txt again/report/plots/mine.gp again/report/too.txt | tr '\n' ' ')" = "mine mine too " ]
+  [ "$(ls -A again | tr '\n' ' ')" = "report toy " ]
+}
 quotes() {
   local name="a''b'''c\`d\$(e)\\"
   mkdir -p "quoted/$name"
@@ -151,7 +177,7 @@ quotes() {
 
 sanitized=$("$program" --version --verbose | grep -c sanitizers || true)
 for test in closed_descriptors lost_reader full_output file_limit few_descriptors small_stack \
-  little_memory devices_and_pipes its_own_input no_files quotes; do
+  little_memory devices_and_pipes its_own_input no_files killed_report quotes; do
   case $sanitized:$test in
   1:little_memory | 1:small_stack)
     number=$((number + 1))

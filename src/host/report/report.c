@@ -4,39 +4,13 @@
 #include "normlab/run_files.h" // NL_REPORT_FOLDER
 
 #include <stdlib.h> // free
-#include <unistd.h> // unlink
 
-#include "base/folder.h" // nl_folder_make
 #include "report/charts/charts.h"
 #include "report/text/findings.h"
 #include "report/charts/grids.h"
 #include "report/page/page.h"
 #include "report/runs/runs.h"
-
-static int make_folder(const char *path, nl_error *err) {
-    const int code = nl_folder_make(path, err);
-    if (code && !err->hint[0])
-        nl_hint(err, "the report is written into the run folder: copy that to where you may write");
-    return code;
-}
-
-/* Pictures of an earlier report go first: where one cannot be drawn now, or is of a variant that is
- * gone, an old one would lie. What the report did not write stays. */
-static void remove_charts(const char *dir) {
-    static const char *const forms[] = {"%s/%s.png", "%s/%s.svg", "%s/" NL_REPORT_PLOTS "/%s.gp"};
-    for (int i = 0; i < NL_CHARTS; i++) {
-        for (int k = 0; k < 3; k++) {
-            char *path = NULL;
-            NL_NEED(asprintf(&path, forms[k], dir, nl_chart_names[i]) >= 0);
-            unlink(path);
-            free(path);
-        }
-    }
-    char *layers = nl_path(dir, NL_REPORT_PLOTS "/layers.dat"); /* not every report has it */
-    unlink(layers);
-    free(layers);
-    nl_grids_remove(dir);
-}
+#include "swap.h"
 
 static int write_workbook(const char *dir, nl_error *err) {
     char *path = nl_path(dir, NL_REPORT_WORKBOOK);
@@ -66,7 +40,6 @@ static int write_all(const nl_folder *folder, const nl_margins *margins, const c
     nl_findings findings;
     nl_figures_make(&figures, folder, margins);
     nl_findings_make(&findings, &figures);
-    remove_charts(dir);
     int code = write_findings(&findings, dir, err);
     if (!code) code = write_results(folder, &figures, dir, err);
     if (!code) code = write_workbook(dir, err);
@@ -87,16 +60,16 @@ int nl_report(const char *out, nl_error *err) {
 
 int nl_report_make(const nl_report_of *of, nl_error *err) {
     nl_folder folder = {0};
+    nl_swap swap;
     int code = nl_folder_read(&folder, of->folders, of->n_folders, of->names, of->n_names, err);
     if (code) return code;
-    char *dir = nl_path(of->out ? of->out : of->folders[0], NL_REPORT_FOLDER);
-    char *plots = nl_path(dir, NL_REPORT_PLOTS);
-    if (of->out) code = make_folder(of->out, err);
-    if (!code) code = make_folder(dir, err);
-    if (!code) code = make_folder(plots, err);
-    if (!code) code = write_all(&folder, of->margins, dir, err);
-    free(plots);
-    free(dir);
+    char *place = nl_path(of->out ? of->out : of->folders[0], NL_REPORT_FOLDER);
+    code = nl_swap_begin(&swap, place, err);
+    if (code && !err->hint[0])
+        nl_hint(err, "the report is written into the run folder: copy that to where you may write");
+    if (!code) code = write_all(&folder, of->margins, swap.fresh, err);
+    code = nl_swap_end(&swap, code, err);
+    free(place);
     nl_folder_free(&folder);
     return code;
 }

@@ -162,7 +162,8 @@ static bool check_pictures(const char *dir, const char *name, bool svg) {
         NL_NEED(asprintf(&path, "%s/%s.%s", dir, name, kind ? "svg" : "png") >= 0);
         if (!(kind ? ends_with(path, svg_end, sizeof svg_end - 1)
                    : ends_with(path, png_end, sizeof png_end))) {
-            nl_warn(path, "gnuplot did not draw it whole: left out (is the disk full?)");
+            nl_warn(strrchr(path, '/') + 1,
+                    "gnuplot did not draw it whole: left out (is the disk full?)");
             unlink(path);
             whole = false;
         }
@@ -190,11 +191,12 @@ bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
         }
     if (error && !missing)
         nl_warn("gnuplot",
-                "cannot start it (%s): no pictures; data and scripts are in %s/" NL_REPORT_PLOTS
-                ", and `normlab report` draws them once gnuplot is installed",
-                strerror(error), dir);
+                "cannot start it (%s): no pictures; data and scripts are in the "
+                "report's " NL_REPORT_PLOTS
+                "/, and `normlab report` draws them once gnuplot is installed",
+                strerror(error));
     else if (!error && status != 0)
-        nl_warn("gnuplot", "it failed on %s/%s", dir, script);
+        nl_warn("gnuplot", "it failed on %s of the report", script);
     missing = missing || error != 0;
     free(script);
     free(variables);

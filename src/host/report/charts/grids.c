@@ -194,53 +194,12 @@ static void draw(const nl_figures *figures, const nl_row *row, const nl_seed_run
     free(errors);
 }
 
-/* ---- whose grids are there ---- */
-
-/* plots/grids.txt: the variants of the newest report, a line each, written before the first grid.
- */
-static void write_list(const nl_figures *figures, const char *dir) {
-    nl_script list;
-    nl_script_open(&list);
-    for (int i = 0; i < figures->n_rows; i++)
-        if (nl_grid_run(figures->rows[i].variant))
-            fprintf(list.out, "%s\n", figures->rows[i].variant->name);
-    nl_script_save(&list, dir, "grids", ".txt");
-}
-
-static void remove_grid(const char *name, const char *dir, const char *plots) {
-    char *const files[] = {path_of(name, dir, ".png"), path_of(name, plots, ".gp"),
-                           path_of(name, plots, ".dat")};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        unlink(files[i]);
-        free(files[i]);
-    }
-}
-
-void nl_grids_remove(const char *dir) {
-    char *plots = nl_path(dir, NL_REPORT_PLOTS), *path = nl_path(plots, "grids.txt");
-    FILE *list = fopen(path, "r");
-    char *line = NULL;
-    size_t room = 0;
-    while (list && getline(&line, &room, list) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        if (!strchr(line, '/')) remove_grid(line, dir, plots); /* else it is not ours */
-    }
-    free(line);
-    if (list) fclose(list);
-    free(path);
-    free(plots);
-}
-
 void nl_grids_draw(const nl_figures *figures, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
-    write_list(figures, dir);
     for (int i = 0; i < figures->n_rows; i++) {
         const nl_variant *variant = figures->rows[i].variant;
         const nl_seed_run *run = nl_grid_run(variant);
-        char *path = nl_grid_path(variant, dir, ".png");
-        unlink(path); /* an older one would lie where no new one can be drawn */
-        free(path);
         if (!run) continue;
         if (!tried) loaded = load_images(&data, run);
         tried = true;

@@ -7,9 +7,6 @@
  * What cannot be made is a warning. */
 void nl_grids_draw(const nl_figures *figures, const char *dir);
 
-/* Removes the grids of the report that is there, with their scripts and pixels. */
-void nl_grids_remove(const char *dir);
-
 /* The path of a variant's grid; the caller frees. */
 char *nl_grid_path(const nl_variant *variant, const char *dir, const char *suffix);
 
