@@ -92,3 +92,29 @@ Test(verify, nan_is_a_failure_and_plain_float_is_none) {
     f.factor = 0;
     cr_assert(nl_verify("The plain operations in float", spoiled, &f, &err) == NL_OK);
 }
+
+/* ---- the comparison ----------------------------------------------------------------------------
+ */
+
+static nl_verify_finding compared(double got, double plain, double want) {
+    return nl_verify_compare(&got, &plain, &want, 1, 0);
+}
+
+Test(verify, nan_and_infinity_equal_only_themselves) {
+    cr_assert(compared(NAN, NAN, NAN).right && compared(INFINITY, INFINITY, INFINITY).right);
+    cr_assert(!compared(1, NAN, NAN).right && !compared(-INFINITY, INFINITY, INFINITY).right);
+    cr_assert(!compared(NAN, 1, 1).right && !compared(INFINITY, 1, 1).right);
+}
+
+Test(verify, what_plain_float_cannot_do_is_no_measure) {
+    cr_assert(!compared(NAN, NAN, 1).right && !compared(INFINITY, INFINITY, 1).right);
+    cr_assert(!compared(1.1, NAN, 1).right && compared(1, NAN, 1).right);
+}
+
+Test(verify, the_worst_element_is_named) {
+    const double want[] = {1, 2, 3, 4}, got[] = {1, 2.5, 3.75, 4.5};
+    const nl_verify_finding f = nl_verify_compare(got, want, want, 4, 0);
+    cr_assert(!f.right && f.at == 2 && f.error == 0.75 && f.largest == 4);
+    cr_assert(f.allowed == 4 * nl_verify_ulp(4));
+    cr_assert(nl_verify_compare(got, want, want, 4, 1e7).right, "terms of 1e7");
+}

@@ -80,10 +80,56 @@ bool nl_is_tie(const double *window, int k, int width, bool relu, double toleran
 /* One ulp of a float of that size. */
 double nl_verify_ulp(double largest);
 
-/* What an error may be. */
-static inline double nl_verify_bound(double plain_error, double largest) {
-    return 4 * plain_error + 4 * nl_verify_ulp(largest);
-}
+/* What an error may be. Where plain float gives a NaN or an infinity that it should not, it is no
+ * measure: its error counts for nothing. */
+double nl_verify_bound(double plain_error, double largest);
+
+/* ---- a block of one's own ----------------------------------------------------------------------
+ */
+
+/* Mean and deviation of z; deviation of the bias, whose mean is 0. */
+typedef struct nl_verify_spread {
+    double mean, sigma, bias;
+} nl_verify_spread;
+
+/* Makes a block's inputs and counts its outputs; norm, sizes, pool, ReLU and dropout are set. The
+ * numbers are the same everywhere. nl_verify_case_free frees the inputs. */
+void nl_verify_block(nl_verify_case *c, nl_verify_spread z);
+void nl_verify_case_free(nl_verify_case *c);
+
+/* Sets dy to 0 where a tie (nl_is_tie) decides who gets the gradient. */
+void nl_verify_clear_ties(nl_verify_case *c);
+
+/* ---- the comparison ----------------------------------------------------------------------------
+ */
+
+/* What comes out of a case, full of NaN to begin with. */
+typedef struct nl_verify_results {
+    double *out[NL_V_OUTPUTS];
+} nl_verify_results;
+
+nl_verify_results nl_verify_results_make(const nl_verify_case *c);
+void nl_verify_results_free(nl_verify_results *r);
+
+double nl_verify_largest(const double *x, int64_t count);
+
+/* The largest difference. A NaN equals only a NaN, an infinity only itself: else it is infinite. */
+double nl_verify_distance(const double *got, const double *want, int64_t count);
+
+/* How one output compares with double precision. */
+typedef struct nl_verify_finding {
+    bool right;
+    double error, allowed; /* the largest difference, and what it may be */
+    int64_t at;            /* the element that is farthest off */
+    double largest;        /* value of the output, or of its terms */
+} nl_verify_finding;
+
+/* terms: the largest of what the values are sums of, where they may cancel; else 0. */
+nl_verify_finding nl_verify_compare(const double *got, const double *plain, const double *want,
+                                    int64_t count, double terms);
+
+/* ---- who computes ------------------------------------------------------------------------------
+ */
 
 /* Something that computes a case: out[i] has out_count[i] places. */
 typedef int (*nl_verify_run)(double *const out[], const nl_verify_case *c, void *context,

@@ -11,6 +11,10 @@ double nl_verify_ulp(double largest) {
     return (double)nextafterf(top, INFINITY) - (double)top;
 }
 
+double nl_verify_bound(double plain_error, double largest) {
+    return 4 * (plain_error < INFINITY ? plain_error : 0) + 4 * nl_verify_ulp(largest);
+}
+
 bool nl_is_tie(const double *window, int k, int width, bool relu, double tolerance) {
     double best = window[0];
     for (int i = 0; i < k * k; i++) best = fmax(best, window[i / k * width + i % k]);

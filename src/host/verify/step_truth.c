@@ -17,21 +17,6 @@ static double *numbers(int64_t count) {
     return nl_alloc((size_t)count, sizeof(double), "gradients");
 }
 
-static double largest_of(const double *x, int64_t count) {
-    double most = 0;
-    for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
-    return most;
-}
-
-double nl_largest_difference(const double *a, const double *b, int64_t count) {
-    double most = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const double d = fabs(a[i] - b[i]);
-        if (!(d <= most)) most = isnan(d) ? INFINITY : d;
-    }
-    return most;
-}
-
 void nl_flips_add(nl_flips *f, int layer, int64_t at, int32_t arg) {
     if (f->count == f->size) {
         f->size = 2 * f->size + 16;
@@ -89,8 +74,8 @@ static void measure_layers(nl_step_truth *t, pair p) {
         double *u = numbers(count), *v = numbers(count);
         nl_probe_output_f64(u, p.wide, i);
         nl_probe_output_f32(v, p.narrow, i);
-        t->tolerance[i] = fmax(t->tolerance[i], nl_verify_bound(nl_largest_difference(v, u, count),
-                                                                largest_of(u, count)));
+        t->tolerance[i] = fmax(t->tolerance[i], nl_verify_bound(nl_verify_distance(v, u, count),
+                                                                nl_verify_largest(u, count)));
         free(u);
         free(v);
     }
@@ -105,8 +90,8 @@ static void measure_step(nl_step_truth *t, pair p) {
     nl_probe_step_f32(narrow, p.narrow, NULL, 0);
     for (int i = 0; i < model->n_tensors; i++) {
         const int64_t at = nl_truth_place(t, i);
-        t->error[i] = fmax(t->error[i],
-                           nl_largest_difference(narrow + at, wide + at, model->tensors[i].count));
+        t->error[i] =
+            fmax(t->error[i], nl_verify_distance(narrow + at, wide + at, model->tensors[i].count));
     }
     free(f.list);
     free(wide);
@@ -152,7 +137,7 @@ void nl_truth_open(nl_step_truth *t, const nl_engine_spec *spec, const float *pa
     nl_probe_step_f64(t->left, t->probe, NULL, 0);
     for (int i = 0; i < model->n_tensors; i++) {
         const int64_t at = nl_truth_place(t, i), count = model->tensors[i].count;
-        t->largest[i] = largest_of(t->left + at, count);
+        t->largest[i] = nl_verify_largest(t->left + at, count);
         t->bare[i] = model->tensors[i].buffer ? t->largest[i] : bare_gradient(t, params, at, count);
         t->scale = fmax(t->scale, t->largest[i]);
     }
@@ -172,7 +157,7 @@ void nl_truth_scale(nl_step_truth *t) {
     for (int i = 0; i < model->n_tensors; i++) {
         const nl_tensor *tensor = &model->tensors[i];
         if (tensor->buffer) continue;
-        const double most = largest_of(sum + tensor->offset, tensor->count);
+        const double most = nl_verify_largest(sum + tensor->offset, tensor->count);
         t->largest[i] = fmax(t->largest[i], most);
         t->scale = fmax(t->scale, most);
     }

@@ -74,6 +74,3 @@ int64_t nl_truth_elements(const nl_step_truth *t, int layer);
 
 /* The place of a tensor in what a step leaves. */
 int64_t nl_truth_place(const nl_step_truth *t, int tensor);
-
-/* The largest difference; NaN is far. */
-double nl_largest_difference(const double *a, const double *b, int64_t count);

@@ -81,7 +81,7 @@ static double share(const nl_step_truth *t, const double *a, const double *b, in
     for (int i = 0; i < model->n_tensors; i++) {
         const int64_t at = nl_truth_place(t, i);
         const double d =
-            nl_largest_difference(a + at, b + at, model->tensors[i].count) / nl_truth_bound(t, i);
+            nl_verify_distance(a + at, b + at, model->tensors[i].count) / nl_truth_bound(t, i);
         if (d <= most) continue;
         most = d;
         *worst = i;

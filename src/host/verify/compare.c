@@ -1,0 +1,52 @@
+/* The one comparison with double precision. See normlab/verify.h. */
+#include <math.h>   // fabs
+#include <stdlib.h> // free
+
+#include "normlab/verify.h"
+
+nl_verify_results nl_verify_results_make(const nl_verify_case *c) {
+    nl_verify_results r;
+    for (int i = 0; i < NL_V_OUTPUTS; i++) {
+        r.out[i] = nl_alloc((size_t)c->out_count[i], sizeof(double), "verify");
+        for (int64_t k = 0; k < c->out_count[i]; k++) r.out[i][k] = NAN;
+    }
+    return r;
+}
+
+void nl_verify_results_free(nl_verify_results *r) {
+    for (int i = 0; i < NL_V_OUTPUTS; i++) free(r->out[i]);
+}
+
+double nl_verify_largest(const double *x, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+/* The largest difference and its place; 0 without any. */
+static double distance(const double *got, const double *want, int64_t count, int64_t *at) {
+    double most = 0;
+    *at = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (got[i] == want[i] || (isnan(got[i]) && isnan(want[i]))) continue;
+        const double d = fabs(got[i] - want[i]);
+        if (d <= most) continue;
+        most = isnan(d) ? INFINITY : d;
+        *at = i;
+    }
+    return most;
+}
+
+double nl_verify_distance(const double *got, const double *want, int64_t count) {
+    int64_t at;
+    return distance(got, want, count, &at);
+}
+
+nl_verify_finding nl_verify_compare(const double *got, const double *plain, const double *want,
+                                    int64_t count, double terms) {
+    nl_verify_finding f = {.largest = fmax(nl_verify_largest(want, count), terms)};
+    f.error = distance(got, want, count, &f.at);
+    f.allowed = nl_verify_bound(nl_verify_distance(plain, want, count), f.largest);
+    f.right = f.error <= f.allowed;
+    return f;
+}
