@@ -111,6 +111,7 @@ typedef struct nl_verify_results {
 nl_verify_results nl_verify_results_make(const nl_verify_case *c);
 void nl_verify_results_free(nl_verify_results *r);
 
+/* The largest magnitude among the finite values; 0 without any. */
 double nl_verify_largest(const double *x, int64_t count);
 
 /* The largest difference. A NaN equals only a NaN, an infinity only itself: else it is infinite. */

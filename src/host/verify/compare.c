@@ -19,7 +19,8 @@ void nl_verify_results_free(nl_verify_results *r) {
 
 double nl_verify_largest(const double *x, int64_t count) {
     double most = 0;
-    for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(x[i])) most = fmax(most, fabs(x[i]));
     return most;
 }
 
