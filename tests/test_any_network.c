@@ -10,16 +10,19 @@
 #include "../src/host/verify/step_truth.h"
 #include "normlab/rng.h" // nl_epoch_order
 #include "support/survey.h"
+#include "support/isa.h" // TEST_IN_EACH_SET
 
 enum { MACS = 150000 }; /* of an image, roughly */
 
-Test(any_network, trains_on_the_cpu_as_in_double_precision) {
+static void trains_on_the_cpu_as_in_double_precision(void) {
     static survey s;
     survey_run(&s, &nl_backend_cpu, survey_first(), survey_count(100), MACS);
     survey_print(&s);
     cr_assert_eq(s.failed, 0, "%d of %d networks failed; %s", s.failed, s.networks,
                  s.first_failure);
 }
+
+TEST_IN_EACH_SET(any_network, trains_on_the_cpu_as_in_double_precision)
 
 /* ---- the draws ---------------------------------------------------------------------------------
  */

@@ -6,6 +6,7 @@
 #include <string.h> // memset
 
 #include "cpu/fast/fast.h"
+#include "support/isa.h"
 #include "normlab/error.h" // nl_alloc
 #include "support/compare.h"
 #include "support/norm_check.h"
@@ -14,6 +15,8 @@
 /* ---- Whole batches out of images ---- */
 
 /* A batch in the fast layout with its statistics. */
+static const nl_simd *simd; /* whose operations are tested */
+
 typedef struct batch {
     nl_norm_shape s;
     int cp;
@@ -81,7 +84,7 @@ static void take_statistics(batch *b, const float *x) {
     float running[2][64] = {{0}};
     pack(b->x, x, b);
     for (int i = 0; i < s.n; i++) {
-        nl_cells_forward(&b->cells[i], b->x + i * s.hw * b->cp, s.hw, b->cp);
+        simd->norm->cells(&b->cells[i], b->x + i * s.hw * b->cp, s.hw, b->cp);
         if (s.groups)
             nl_norm_group_fast_forward(&b->maps[i], &b->cells[i], b->gamma, b->beta, s.c, s.groups,
                                        s.hw, NORM_EPS);
@@ -98,7 +101,7 @@ static void forward(float *y, float *mean, float *rstd, const float *x, const fl
     take_statistics(&b, x);
     for (int i = 0; i < s.n; i++) {
         const int at = i * s.hw * b.cp;
-        nl_norm_apply(b.y + at, b.x + at, map_of(&b, i), s.hw, b.cp, false);
+        simd->norm->apply(b.y + at, b.x + at, map_of(&b, i), s.hw, b.cp, false);
     }
     unpack(y, b.y, &b);
     const int sets = s.groups ? s.groups : s.c, rows = s.groups ? s.n : 1, size = s.c / sets;
@@ -121,15 +124,16 @@ static void backward(float *dx, float *dgamma, float *dbeta, const float *dy, co
     pack(b.dy, dy, &b);
     for (int i = 0; i < s.n; i++) {
         const int at = i * s.hw * b.cp;
-        nl_cells_backward(&b.cells[i], b.dy + at, b.x + at, map_of(&b, i), s.hw, b.cp, false);
+        simd->norm->cells_backward(&b.cells[i], b.dy + at, b.x + at, map_of(&b, i), s.hw, b.cp,
+                                   false);
         if (s.groups)
             nl_norm_group_fast_backward(&b.maps[i], &b.cells[i], b.gamma, s.c, s.groups, s.hw);
     }
     if (!s.groups) nl_norm_batch_fast_backward(&b.maps[0], b.cells, b.gamma, s.n, s.c, s.hw);
     for (int i = 0; i < s.n; i++) {
         const int at = i * s.hw * b.cp;
-        nl_norm_apply_backward(b.y + at, dbias, b.dy + at, b.x + at, map_of(&b, i), s.hw, b.cp,
-                               false);
+        simd->norm->apply_backward(b.y + at, dbias, b.dy + at, b.x + at, map_of(&b, i), s.hw, b.cp,
+                                   false);
     }
     unpack(dx, b.y, &b);
     nl_norm_fast_affine(dgamma, dbeta, b.cells, b.maps, s.n, s.groups ? 1 : 0, s.c);
@@ -153,6 +157,17 @@ static void group_f64(double *y, double *mean, double *rstd, const double *x, co
 static const norm_ops batch_ops = {batch_f64, nl_norm_batch_backward_f64, forward, backward};
 static const norm_ops group_ops = {group_f64, nl_norm_group_backward_f64, forward, backward};
 
+/* A test in each instruction set. */
+#define IN_EACH_SET(name)                                                                          \
+    Test(norm_fast, name##_avx2) {                                                                 \
+        simd = test_isa("avx2");                                                                   \
+        name();                                                                                    \
+    }                                                                                              \
+    Test(norm_fast, name##_avx512) {                                                               \
+        simd = test_isa("avx512");                                                                 \
+        name();                                                                                    \
+    }
+
 static const nl_norm_shape groups[] = {{2, 4, 1, 2},   {1, 8, 1, 1},   {1, 4, 2, 4},
                                        {3, 6, 35, 2},  {2, 12, 33, 3}, {2, 4, 784, 1},
                                        {2, 40, 9, 10}, {1, 56, 5, 7}};
@@ -160,7 +175,7 @@ static const nl_norm_shape batches[] = {{2, 4, 1, 0},   {1, 8, 2, 0},   {33, 3, 
                                         {3, 16, 35, 0}, {2, 24, 33, 0}, {4, 40, 784, 0}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
-Test(norm_fast, truth_at_every_input) {
+static void truth_at_every_input(void) {
     for (int k = 0; k < n_norm_inputs; k++) {
         for (int i = 0; i < COUNT(groups); i++)
             check_norm_truth(&group_ops, groups[i], norm_inputs[k]);
@@ -168,8 +183,9 @@ Test(norm_fast, truth_at_every_input) {
             check_norm_truth(&batch_ops, batches[i], norm_inputs[k]);
     }
 }
+IN_EACH_SET(truth_at_every_input)
 
-Test(norm_fast, constants_exact_data_and_poison) {
+static void constants_exact_data_and_poison(void) {
     check_norm_constant(&group_ops, (nl_norm_shape){2, 12, 33, 3});
     check_norm_constant(&batch_ops, (nl_norm_shape){3, 5, 33, 0});
     check_norm_exact(&group_ops, (nl_norm_shape){3, 4, 6, 2});
@@ -178,6 +194,7 @@ Test(norm_fast, constants_exact_data_and_poison) {
     check_norm_poison(&group_ops, (nl_norm_shape){3, 4, 5, 1});
     check_norm_poison(&batch_ops, (nl_norm_shape){3, 4, 5, 0});
 }
+IN_EACH_SET(constants_exact_data_and_poison)
 
 /* A variance past the largest float must not become a rstd of 0. */
 static void check_overflow(const norm_ops *ops, int n_groups) {
@@ -194,17 +211,18 @@ static void plain_group(float *y, float *mean, float *rstd, const float *x, cons
     nl_norm_group_forward_f32(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
 }
 
-Test(norm_fast, a_variance_past_all_floats_is_not_hidden) {
+static void a_variance_past_all_floats_is_not_hidden(void) {
     const norm_ops plain = {.forward_f32 = plain_group};
     check_overflow(&batch_ops, 0);
     check_overflow(&group_ops, 2);
     check_overflow(&plain, 2);
 }
+IN_EACH_SET(a_variance_past_all_floats_is_not_hidden)
 
 /* Sums over the pixels of an image, as exact as a float can say: what they lose is the same at
  * every pixel afterwards, and a gradient that cancels over the image shows it. Constants are the
  * worst case, since each addition of a run rounds alike. */
-Test(norm_fast, sums_over_pixels_lose_nothing) {
+static void sums_over_pixels_lose_nothing(void) {
     enum { most = 64 * 64, cp = 8 };
     static const int pixels[] = {576, 676, 784, most};
     static float g[most * cp], x[most * cp], memory[12 * cp];
@@ -218,7 +236,7 @@ Test(norm_fast, sums_over_pixels_lose_nothing) {
             g[i] = 0.9f / (float)(hw + i % cp);
             x[i] = 1.1f + 0.3f * (float)(i % cp);
         }
-        nl_cells_backward(&cells, g, x, &map, hw, cp, false);
+        simd->norm->cells_backward(&cells, g, x, &map, hw, cp, false);
         for (int c = 0; c < cp; c++) {
             const double dy = (double)g[c] * hw, dy_xc = dy * x[c];
             cr_expect(fabs(cells.dy[c] - dy) <= 3e-7 * dy, "%d pixels: %.9g, not %.9g", hw,
@@ -228,3 +246,4 @@ Test(norm_fast, sums_over_pixels_lose_nothing) {
         }
     }
 }
+IN_EACH_SET(sums_over_pixels_lose_nothing)

@@ -1,5 +1,5 @@
-/* The float engine gives the same weights, bit for bit, with every compiler and in every build: the
- * hashes of its state after 30 steps (backend.h has the promise). Images, labels and order are made
+/* The float engine gives the same weights, bit for bit, with every compiler and in every build, for
+ * any number of threads and in every instruction set: the hashes of its state after 30 steps (backend.h has the promise). Images, labels and order are made
  * in integers; what else goes in beside IEEE 754 arithmetic are exp, log, sin and cos of the C
  * library.
  *
@@ -14,6 +14,7 @@
 #include "support/config_text.h"
 #include "support/idx_set.h"
 #include "support/memory_run.h"
+#include "support/isa.h" // TEST_IN_EACH_SET
 
 enum { IMAGES = 30 * 16 - 5, STEPS = 30 }; /* the last batch is smaller */
 
@@ -29,7 +30,7 @@ static void hash_state(char text[65], memory_engine *e) {
     free(all);
 }
 
-static void check(memory_run *r, const char *name, uint32_t steps, const char *expected) {
+static void check_threads(memory_run *r, const char *name, uint32_t steps, const char *expected) {
     static nl_rotation rotations[IMAGES];
     nl_step_record records[STEPS];
     char text[65];
@@ -43,9 +44,17 @@ static void check(memory_run *r, const char *name, uint32_t steps, const char *e
     cr_assert_eq(e.backend->begin_epoch(e.engine, &epoch, &err), 0, "%s", err.what);
     memory_engine_steps(&e, 0, steps, records);
     hash_state(text, &e);
-    cr_expect(strcmp(text, expected) == 0, "%s: %s, not %s (last loss %.9g)", name, text, expected,
-              records[steps - 1].loss);
+    cr_expect(strcmp(text, expected) == 0, "%s, %d threads: %s, not %s (last loss %.9g)", name,
+              r->threads, text, expected, records[steps - 1].loss);
     memory_engine_close(&e);
+}
+
+static void check(memory_run *r, const char *name, uint32_t steps, const char *expected) {
+    static const int threads[] = {1, 2, 3, 8};
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        r->threads = threads[i];
+        check_threads(r, name, steps, expected);
+    }
 }
 
 static void check_config(const char *name, const char *expected) {
@@ -55,21 +64,29 @@ static void check_config(const char *name, const char *expected) {
     memory_run_close(&r);
 }
 
-Test(same_bits, batch_norm_with_l1) {
-    check_config("bn_l1", "5f684ef52c6ead72d0102ce9bad1e6d15b3a8902613f0e5ff177ab2eb54727ee");
+static void batch_norm_with_l1(void) {
+    check_config("bn_l1", "f53abf493fd65f97774e4dc4fd05036e7f8643cd57c60232351aa9ef4a234519");
 }
 
-Test(same_bits, batch_norm) {
-    check_config("bn", "19b37b9c1beaebe32beabc7706744bfa28a6822e81cfa4008b8072eaac506946");
+TEST_IN_EACH_SET(same_bits, batch_norm_with_l1)
+
+static void batch_norm(void) {
+    check_config("bn", "fda48751a5bc9b1526ef52b76617517d2b69f305feba2e5668e1e60c3a3d2f09");
 }
 
-Test(same_bits, layer_norm) {
-    check_config("ln", "d0681847a2efb921070e9890926fccc22770e54030e85a1b91a664f56b308b65");
+TEST_IN_EACH_SET(same_bits, batch_norm)
+
+static void layer_norm(void) {
+    check_config("ln", "ca7f72428c24c78d42e5d628ee8a15bfcd440a632a40381f724f7f258bec6b66");
 }
 
-Test(same_bits, group_norm) {
-    check_config("gn", "bf11b9c16edb65e791e3fcab24a2516cf6674a2c0f9dc1a075e9bf7776cc9e17");
+TEST_IN_EACH_SET(same_bits, layer_norm)
+
+static void group_norm(void) {
+    check_config("gn", "2b60ef724d34b65bf74699149173537a7fbdeb984e1e88fc558bdfdec7102f53");
 }
+
+TEST_IN_EACH_SET(same_bits, group_norm)
 
 static void check_odd(const char *norm, const char *expected) {
     memory_run r;
@@ -83,7 +100,7 @@ static void check_odd(const char *norm, const char *expected) {
     memory_run_close(&r);
 }
 
-Test(same_bits, odd_network) {
+static void odd_network(void) {
     check_odd("model.norm=batch",
               "be00ae16e23b23a007e81d0275a33fd9adb20e003906c4de70bcfa238a81d39b");
     check_odd("model.norm=layer",
@@ -93,3 +110,5 @@ Test(same_bits, odd_network) {
     check_odd("model.norm=none",
               "5e401d568472c78da61f769734e70822cb94f34b60d708a93e4d5aae2322f69d");
 }
+
+TEST_IN_EACH_SET(same_bits, odd_network)

@@ -10,11 +10,13 @@
 
 #include "../src/host/verify/step_truth.h" // nl_truth_check
 #include "base/reals.h"                    // nl_reals_copy
+#include "cpu/fast/isa.h"                  // nl_isa_choose
 #include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
 #include "support/idx_set.h"               // IDX_PIXELS
 #include "support/config_text.h"           // ODD_NET
+#include "support/isa.h"                   // TEST_IN_EACH_SET
 
 enum { IMAGES = 70 };
 
@@ -173,7 +175,7 @@ static void check(const char *file, const char *const *sets) {
         __VA_ARGS__, NULL                                                                          \
     }
 
-Test(step_fast, published_variants_match_the_oracle) {
+static void published_variants_match_the_oracle(void) {
     check(CONFIG("bn_l1"), SETS("data.batch=19"));
     check(CONFIG("ln"), SETS("data.batch=7"));
     check(CONFIG("gn"), SETS("data.batch=8", "train.l1=0.01"));
@@ -182,6 +184,8 @@ Test(step_fast, published_variants_match_the_oracle) {
     check(CONFIG("gn"), SETS("model.norm=instance", "data.batch=3"));
     check(CONFIG("gn"), SETS("model.group_size=2", "data.batch=1", "model.dropout=0.5"));
 }
+
+TEST_IN_EACH_SET(step_fast, published_variants_match_the_oracle)
 
 static void check_text(const char *text, const char *const *sets) {
     char path[64];
@@ -194,13 +198,15 @@ static void check_text(const char *text, const char *const *sets) {
     remove(path);
 }
 
-Test(step_fast, odd_network_matches_the_oracle) {
+static void odd_network_matches_the_oracle(void) {
     check_text(ODD_NET, SETS("model.norm=batch", "data.batch=6"));
     check_text(ODD_NET, SETS("model.norm=layer", "data.batch=6", "train.nesterov=true"));
     check_text(ODD_NET, SETS("model.norm=instance", "data.batch=6"));
     check_text(ODD_NET, SETS("model.norm=rms", "data.batch=6"));
     check_text(ODD_NET, SETS("model.norm=none", "data.batch=6"));
 }
+
+TEST_IN_EACH_SET(step_fast, odd_network_matches_the_oracle)
 
 /* Every norm in one network, cut and not. */
 static const char *const mixed_network =
@@ -219,11 +225,13 @@ static const char *const mixed_network =
     "    - {conv: 10, kernel: 3, pad: 1, norm: rms}\n"
     "    - {pool: average}\n";
 
-Test(step_fast, mixed_norms_match_the_oracle) {
+static void mixed_norms_match_the_oracle(void) {
     check_text(mixed_network, SETS("data.batch=6"));
     check_text(mixed_network, SETS("model.norm=batch", "data.batch=5", "train.nesterov=true"));
     check_text(mixed_network, SETS("model.norm=none", "data.batch=4"));
 }
+
+TEST_IN_EACH_SET(step_fast, mixed_norms_match_the_oracle)
 
 static void check_norms(const char *text) {
     check_text(text, SETS("model.norm=batch", "data.batch=6"));
@@ -233,7 +241,7 @@ static void check_norms(const char *text) {
 }
 
 /* Nothing but the loss makes the gradient of a last layer, and a norm there needs it twice. */
-Test(step_fast, norm_on_the_last_convolution) {
+static void norm_on_the_last_convolution(void) {
     check_norms("model:\n"
                 "  layers:\n"
                 "    - {conv: 8, kernel: 5, relu: true}\n"
@@ -251,8 +259,10 @@ Test(step_fast, norm_on_the_last_convolution) {
                 "    - {pool: average}\n");
 }
 
+TEST_IN_EACH_SET(step_fast, norm_on_the_last_convolution)
+
 /* The network's input has one channel and no padding: no other layer's input is laid out so. */
-Test(step_fast, max_pools_before_the_first_convolution) {
+static void max_pools_before_the_first_convolution(void) {
     check_norms("model:\n"
                 "  layers:\n"
                 "    - {pool: max, size: 3}\n"
@@ -268,8 +278,10 @@ Test(step_fast, max_pools_before_the_first_convolution) {
                 "    - {pool: average}\n");
 }
 
+TEST_IN_EACH_SET(step_fast, max_pools_before_the_first_convolution)
+
 /* Convolutions without a norm between such as pool the batch, a pool between two cuts. */
-Test(step_fast, cuts_around_layers_without_a_norm) {
+static void cuts_around_layers_without_a_norm(void) {
     check_norms("model:\n"
                 "  layers:\n"
                 "    - {conv: 9, kernel: 3, norm: true}\n"
@@ -282,8 +294,10 @@ Test(step_fast, cuts_around_layers_without_a_norm) {
                 "    - {pool: average}\n");
 }
 
+TEST_IN_EACH_SET(step_fast, cuts_around_layers_without_a_norm)
+
 /* Filter gradients that are long sums of small products, as few channels and a large map have. */
-Test(step_fast, few_channels_over_a_large_map) {
+static void few_channels_over_a_large_map(void) {
     check_norms("model:\n"
                 "  layers:\n"
                 "    - {conv: 4, kernel: 3, pad: 1, relu: true}\n"
@@ -294,13 +308,33 @@ Test(step_fast, few_channels_over_a_large_map) {
                 "    - {pool: average}\n");
 }
 
+TEST_IN_EACH_SET(step_fast, few_channels_over_a_large_map)
+
+/* Channels that take tiles of several widths in one line, the widest not the first. */
+static void channels_in_tiles_of_all_widths(void) {
+    check_text("model:\n"
+               "  norm: layer\n"
+               "  layers:\n"
+               "    - {conv: 80, kernel: 3, norm: true, relu: true}\n"
+               "    - {pool: max, size: 6}\n"
+               "    - {conv: 112, kernel: 2, norm: true, relu: true}\n"
+               "    - {conv: 56, kernel: 2, relu: true}\n"
+               "    - {conv: 10, kernel: 1}\n"
+               "    - {pool: average}\n",
+               SETS("data.batch=3"));
+}
+
+TEST_IN_EACH_SET(step_fast, channels_in_tiles_of_all_widths)
+
 /* ---- Lifetimes ---- */
 
 static nl_engine open_fast(run *r) {
     nl_engine e;
     const nl_engine_spec spec = {
         .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = 1};
-    nl_net_fast_init(&e, &spec);
+    const nl_simd *simd;
+    cr_assert_eq(nl_isa_choose(&simd, NULL), NL_OK);
+    nl_net_fast_init(&e, &spec, simd);
     return e;
 }
 
@@ -321,8 +355,22 @@ static nl_engine open_bn(void) {
 Test(lifetimes, what_lies_with_a_thread_is_lost_at_a_cut, .signal = SIGABRT) {
     nl_engine e = open_bn();
     nl_program_fast_check(&e);
-    cr_assert(e.layers[0].places[NL_Z].kept);
-    e.layers[0].places[NL_Z].kept = false;
+    cr_assert(e.layers[1].places[NL_Z].kept);
+    e.layers[1].places[NL_Z].kept = false;
+    nl_program_fast_check(&e);
+}
+
+/* Where a cut lies between, the first layer's output is made again; else it waits on the desk. */
+Test(lifetimes, the_first_layers_output_is_kept_where_nothing_is_cut, .signal = SIGABRT) {
+    static run r;
+    nl_engine bn = open_bn();
+    cr_assert(bn.input.kept);
+    cr_assert_eq(bn.train[step_of(&bn, NL_OP_FIRST)].writes, NL_HERE(NL_Z));
+    fill(&r, CONFIG("gn"), SETS("data.batch=4"));
+    nl_engine e = open_fast(&r);
+    nl_program_fast_check(&e);
+    cr_assert(!e.layers[0].places[NL_Y].kept && !e.input.kept);
+    e.train[step_of(&e, NL_OP_FIRST)].writes &= ~NL_BELOW(NL_Y);
     nl_program_fast_check(&e);
 }
 
@@ -369,13 +417,15 @@ static void same_for_threads(const char *file) {
     release(&r);
 }
 
-Test(step_fast, any_number_of_threads_gives_the_same_bits) {
+static void any_number_of_threads_gives_the_same_bits(void) {
     same_for_threads(CONFIG("bn_l1"));
     same_for_threads(CONFIG("ln"));
     same_for_threads(CONFIG("gn"));
 }
 
-Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
+TEST_IN_EACH_SET(step_fast, any_number_of_threads_gives_the_same_bits)
+
+static void evaluation_of_an_image_does_not_depend_on_its_neighbours(void) {
     static run r;
     static result all;
     memset(&r, 0, sizeof r);
@@ -407,6 +457,8 @@ Test(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours) {
     release(&r);
 }
 
+TEST_IN_EACH_SET(step_fast, evaluation_of_an_image_does_not_depend_on_its_neighbours)
+
 /* ---- A loss that is not finite ---- */
 
 static void stops(const char *rate, const nl_backend *backend) {
@@ -429,8 +481,10 @@ static void stops(const char *rate, const nl_backend *backend) {
 }
 
 /* With the smaller rate no value overflows but the variances do: a rstd of 0 would hide it. */
-Test(step_fast, nothing_is_updated_from_the_first_non_finite_loss) {
+static void nothing_is_updated_from_the_first_non_finite_loss(void) {
     stops("train.lr=1e38", &nl_backend_cpu);
     stops("train.lr=1e22", &nl_backend_cpu);
     stops("train.lr=1e22", &nl_backend_plain);
 }
+
+TEST_IN_EACH_SET(step_fast, nothing_is_updated_from_the_first_non_finite_loss)

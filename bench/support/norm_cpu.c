@@ -2,9 +2,10 @@
  * called as the engine calls them (src/host/cpu/fast/step_fast.c), without the convolutions around
  * them.
  */
-#include <stdlib.h> // free
+#include <stdlib.h> // exit, free
 
-#include "cpu/fast/fast.h"     // nl_cells_forward
+#include "cpu/fast/fast.h"     // nl_norm_group_fast_forward
+#include "cpu/fast/isa.h"      // nl_isa_choose
 #include "cpu/fast/net_fast.h" // nl_threads
 #include "support/measure.h"   // bench_seconds
 #include "support/norm_room.h"
@@ -12,6 +13,7 @@
 static const double EPS = 1e-5, MOMENTUM = 0.1;
 static int n_threads;
 static nl_threads *threads;
+static const nl_simd *simd;
 
 struct norm_work {
     norm_case shape;
@@ -96,14 +98,14 @@ static float *image(const norm_work *w, float *tensor, int i) {
 static void statistics(void *context, int i, int worker) {
     (void)worker;
     norm_work *w = context;
-    nl_cells_forward(&w->cells[i], image(w, w->x, i), w->hw, w->cp);
+    simd->norm->cells(&w->cells[i], image(w, w->x, i), w->hw, w->cp);
 }
 
 static void apply(void *context, int i, int worker) {
     (void)worker;
     norm_work *w = context;
-    nl_norm_apply(image(w, w->y, i), image(w, w->x, i), &w->maps[w->shape.groups ? i : 0], w->hw,
-                  w->cp, true);
+    simd->norm->apply(image(w, w->y, i), image(w, w->x, i), &w->maps[w->shape.groups ? i : 0],
+                      w->hw, w->cp, true);
 }
 
 static void whole_forward(void *context, int i, int worker) {
@@ -117,16 +119,16 @@ static void whole_forward(void *context, int i, int worker) {
 static void sums(void *context, int i, int worker) {
     (void)worker;
     norm_work *w = context;
-    nl_cells_backward(&w->cells[i], image(w, w->dy, i), image(w, w->x, i),
-                      &w->maps[w->shape.groups ? i : 0], w->hw, w->cp, true);
+    simd->norm->cells_backward(&w->cells[i], image(w, w->dy, i), image(w, w->x, i),
+                               &w->maps[w->shape.groups ? i : 0], w->hw, w->cp, true);
 }
 
 static void gradient(void *context, int i, int worker) {
     (void)worker;
     norm_work *w = context;
-    nl_norm_apply_backward(image(w, w->dx, i), w->dbias + (ptrdiff_t)i * w->cp, image(w, w->dy, i),
-                           image(w, w->x, i), &w->maps[w->shape.groups ? i : 0], w->hw, w->cp,
-                           true);
+    simd->norm->apply_backward(image(w, w->dx, i), w->dbias + (ptrdiff_t)i * w->cp,
+                               image(w, w->dy, i), image(w, w->x, i),
+                               &w->maps[w->shape.groups ? i : 0], w->hw, w->cp, true);
 }
 
 static void whole_backward(void *context, int i, int worker) {
@@ -201,6 +203,11 @@ const norm_room *norm_room_cpu(int count) {
                                    .close = close_work,
                                    .time = time_pass,
                                    .read = read};
+    nl_error err;
+    if (nl_isa_choose(&simd, &err)) {
+        nl_error_print(&err);
+        exit(err.code);
+    }
     threads = nl_threads_open(count); /* until the program ends */
     n_threads = nl_threads_count(threads);
     return &room;

@@ -111,7 +111,7 @@ memory_engine memory_engine_open(memory_run *r, const nl_backend *backend) {
                               .model = &r->model,
                               .data = &r->data,
                               .seed = r->config.train.seed,
-                              .threads = 1};
+                              .threads = r->threads ? r->threads : 1};
     cr_assert_eq(backend->open(&e.engine, &e.spec, &err), 0, "%s", err.what);
     e.params = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");
     e.momentum = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");

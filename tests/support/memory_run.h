@@ -16,6 +16,7 @@ typedef struct memory_run {
     nl_model model;
     nl_dataset data; /* train and test are the same images: 0, 1, 2 ... of idx_set.h, or noise */
     uint32_t *order; /* of an epoch; at first the file's */
+    int threads;     /* of an engine; 0: 1 */
 } memory_run;
 
 /* The config's file name without folder and .yaml, then --set assignments up to NULL. */

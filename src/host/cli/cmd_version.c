@@ -14,6 +14,7 @@
 
 #include "base/processor.h" // nl_processor_name
 #include "commands.h"
+#include "cpu/fast/isa.h"   // nl_isa_choose
 #include "normlab/commit.h" // nl_commit
 #include "normlab/error.h"  // nl_fail
 
@@ -79,9 +80,16 @@ int nl_cmd_version(int argc, char **argv) {
     }
     printf("normlab %s, backends: %s\n", NL_VERSION, nl_backends_built());
     if (!verbose) return NL_OK;
+    nl_error err;
+    const nl_simd *simd;
+    if (nl_isa_choose(&simd, &err)) {
+        nl_error_print(&err);
+        return err.code;
+    }
     if (*nl_commit()) printf("commit     %s\n", nl_commit());
     print_build();
     print_processor();
+    printf("computes   with %s, %d floats at once\n", simd->name, simd->lanes);
     nl_backends_about(stdout);
     return NL_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h> // strcmp, strncmp
 
 #include "commands.h"
+#include "cpu/fast/isa.h" // nl_isa_choose
 #include "normlab/backend.h"
 #include "options.h" // nl_option_int
 
@@ -43,12 +44,15 @@ static int select_cuda(const nl_backend **backend, int *device, nl_error *err) {
 
 #endif
 
+static int select_cpu(const nl_backend **backend, nl_error *err) {
+    const nl_simd *simd;
+    *backend = &nl_backend_cpu;
+    return nl_isa_choose(&simd, err);
+}
+
 int nl_backend_select(const nl_backend **backend, int *device, const char *name, nl_error *err) {
     *device = 0;
-    if (!strcmp(name, "cpu")) {
-        *backend = &nl_backend_cpu;
-        return NL_OK;
-    }
+    if (!strcmp(name, "cpu")) return select_cpu(backend, err);
     if (!strcmp(name, "cpu64")) {
         *backend = &nl_backend_cpu64;
         return NL_OK;
@@ -57,8 +61,7 @@ int nl_backend_select(const nl_backend **backend, int *device, const char *name,
         nl_error reason;
         if (select_cuda(backend, device, &reason) == NL_OK) return NL_OK;
         fprintf(stderr, "normlab: --device auto: using the CPU: %s\n", reason.what);
-        *backend = &nl_backend_cpu;
-        return NL_OK;
+        return select_cpu(backend, err);
     }
     if (!strncmp(name, "cuda:", 5)) {
         const int code = nl_option_int(device, "--device cuda:N", name + 5, 0, INT_MAX, err);

@@ -3,15 +3,18 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "isa.h" // nl_isa_choose
 #include "net_fast.h"
 #include "normlab/error.h"   // NL_ASSERT
 #include "base/processor.h"  // nl_processor_name
 #include "base/subnormals.h" // nl_subnormals
 
 static int fast_open(nl_engine **engine, const nl_engine_spec *spec, nl_error *err) {
-    (void)err;
+    const nl_simd *simd;
+    *engine = NULL;
+    if (nl_isa_choose(&simd, err)) return err->code;
     *engine = nl_alloc(1, sizeof **engine, "engine");
-    nl_net_fast_init(*engine, spec);
+    nl_net_fast_init(*engine, spec, simd);
     return NL_OK;
 }
 
@@ -78,7 +81,8 @@ static void fast_describe(const nl_engine *e, char *text, size_t size) {
     char name[256];
     nl_processor_name(name, sizeof name);
     const int threads = nl_threads_count(e->threads);
-    snprintf(text, size, "%s, %d thread%s", name, threads, threads == 1 ? "" : "s");
+    snprintf(text, size, "%s, %d thread%s, %s", name, threads, threads == 1 ? "" : "s",
+             e->simd->name);
 }
 
 static char *fast_plan(const nl_engine *e) {

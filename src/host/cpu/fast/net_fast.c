@@ -18,20 +18,53 @@ static void put(nl_engine *e, nl_place *place, int64_t count) {
     place->at = take(place->kept ? &e->kept_floats : &e->desk_floats, count);
 }
 
+static void demand_scratch(nl_engine *e, int64_t floats) {
+    if (floats > e->scratch_floats) e->scratch_floats = (floats + 15) / 16 * 16;
+}
+
 static void put_conv(nl_engine *e, nl_layer_fast *f, bool first) {
     const nl_layer *l = f->layer;
     const nl_conv_shape shape = {1, l->in_c, l->in_h, l->in_w, l->out_c, l->kernel, l->pad};
-    nl_conv_fast_init(&f->conv, shape, first);
-    const int64_t scratch = nl_conv_fast_scratch(&f->conv);
-    if (scratch > e->scratch_floats) e->scratch_floats = (scratch + 15) / 16 * 16;
+    e->simd->conv->init(&f->conv, shape, first);
+    demand_scratch(e, e->simd->conv->scratch(&f->conv));
     f->dw = take(&e->partial_floats, (int64_t)l->kernel * l->kernel * l->in_c * f->cp);
     f->dbias = take(&e->partial_floats, f->cp);
+}
+
+int64_t nl_first_loop_floats(const nl_engine *e) {
+    return (e->simd->first->scratch(&e->first) + 15) / 16 * 16;
+}
+
+/* For the loops, and behind them an image's S1 and G; or for the moments. */
+static int64_t first_scratch(const nl_engine *e) {
+    const nl_patches *p = &e->first.patches;
+    const int64_t loops = nl_first_loop_floats(e) + 2 * p->cp + (int64_t)p->taps * p->cp;
+    const int64_t moments = 2 * e->simd->moments->scratch(p);
+    return loops > moments ? loops : moments;
+}
+
+/* The first layer where it is one operation with the second: of its tensors only y exists. */
+static void put_first(nl_engine *e, nl_layer_fast *f) {
+    put(e, &f->places[NL_Y], (int64_t)f->hw * f->cp);
+    put_conv(e, f, true);
+    const nl_layer *l = f->layer;
+    e->simd->first->init(
+        &e->first, (nl_conv_shape){1, l->in_c, l->in_h, l->in_w, l->out_c, l->kernel, l->pad});
+    demand_scratch(e, first_scratch(e));
+    if (!l->norm) return;
+    const size_t rows = (size_t)e->rows, filter = (size_t)(e->first.patches.taps * f->cp);
+    e->moments = nl_alloc(rows + 1, sizeof *e->moments, "patch moments");
+    e->mw = nl_alloc(rows * filter, sizeof *e->mw, "patch moments");
 }
 
 static void put_layer(nl_engine *e, int i) {
     nl_layer_fast *f = &e->layers[i];
     nl_place *places = f->places;
     const int64_t size = (int64_t)f->hw * f->cp;
+    if (e->fuses_first && i == 0) {
+        put_first(e, f);
+        return;
+    }
     put(e, &places[NL_Y], size);
     put(e, &places[NL_G], size);
     switch (f->layer->kind) {
@@ -122,9 +155,9 @@ nl_norm_job nl_norm_job_of(nl_engine *e, const nl_layer_fast *f, float *buffers,
 
 /* ---- Whole ---- */
 
-void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
+void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec, const nl_simd *simd) {
     const nl_model *model = spec->model;
-    *e = (nl_engine){.spec = *spec, .model = model};
+    *e = (nl_engine){.spec = *spec, .model = model, .simd = simd};
     e->threads = nl_threads_open(spec->threads > 0 ? spec->threads : nl_processor_cores());
     const uint32_t train = spec->data->train.count, test = spec->data->test.count;
     const int workers = nl_threads_count(e->threads), wanted = spec->config->data.batch;
@@ -154,12 +187,13 @@ void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec) {
 void nl_net_fast_free(nl_engine *e) {
     nl_threads_close(e->threads);
     for (int i = 0; i < e->model->n_layers; i++) {
-        nl_conv_fast_free(&e->layers[i].conv);
+        e->simd->conv->free(&e->layers[i].conv);
         free(e->layers[i].cells);
         free(e->layers[i].map);
     }
-    void *all[] = {e->kept,   e->desks,     e->scratch, e->partials, e->cell_memory,
-                   e->params, e->momentum,  e->buffers, e->gradient, e->fresh,
-                   e->order,  e->rotations, e->records, e->losses,   e->hits};
+    e->simd->first->free(&e->first);
+    void *all[] = {e->moments,     e->mw,        e->kept,     e->desks,   e->scratch,  e->partials,
+                   e->cell_memory, e->params,    e->momentum, e->buffers, e->gradient, e->fresh,
+                   e->order,       e->rotations, e->records,  e->losses,  e->hits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }

@@ -16,6 +16,8 @@
  *
  *     tensors (nl_value)    see below
  *     scratch               thread    within one operation
+ *     moments, M w          image     MOMENTS                           to the end of the step
+ *     the same, pooled      engine    the cut behind MOMENTS            to the end of the step
  *     cells                 image     CONV, CELLS_BACK (training)       to the end of the step
  *     map, of an image      image     CONV, CELLS_BACK                  to the end of the step
  *     map, of a batch       engine    the cut behind CONV, CELLS_BACK;  to the end of the step,
@@ -23,6 +25,9 @@
  *     partials              chunk     DZ_BACK                           to the end of the step
  *     losses, hits          image     LOSS                              to the end of the step
  *     fresh                 engine    the cut behind CONV               to the end of the step
+ *
+ * (of the first layer where FIRST does it: MOMENTS for CONV, FIRST_BACK for CELLS_BACK and DZ_BACK;
+ * and of the second: FIRST for CONV.)
  *
  * A tensor belongs to one image. What each operation reads and writes is stated once, in
  * program_fast.c (state_uses), and the rest follows: what is read behind a cut that its writing was
@@ -32,7 +37,8 @@
  * assertion, not a wrong loss. Debug builds fill what is not alive with NaN. */
 #pragma once
 
-#include "fast.h"            // the operations
+#include "fast.h"            // the norms
+#include "cpu/simd/first.h"  // nl_first_fast
 #include "norms_fast.h"      // nl_norm_job
 #include "normlab/backend.h" // nl_engine_spec, nl_step_record
 #include "threads.h"         // nl_threads
@@ -46,9 +52,13 @@ typedef enum nl_op {
     NL_OP_POOL,  /* max pool, dropout */
     NL_OP_LOSS,  /* average pool, softmax, loss; in training its gradient */
     NL_OP_POOL_BACK,
-    NL_OP_CELLS_BACK, /* the norm's sums */
-    NL_OP_DZ_BACK,    /* dz and the filter's gradient */
-    NL_OP_DATA_BACK   /* the gradient of the layer below */
+    NL_OP_CELLS_BACK,  /* the norm's sums */
+    NL_OP_DZ_BACK,     /* dz and the bias' gradient */
+    NL_OP_FILTER_BACK, /* the filter's gradient */
+    NL_OP_DATA_BACK,   /* the gradient of the layer below */
+    NL_OP_MOMENTS,     /* of the input's patches, and from them the first layer's cells */
+    NL_OP_FIRST,       /* the first layer, and z and cells of the second (first.h) */
+    NL_OP_FIRST_BACK   /* both filters' gradients, and what the first norm's sums give */
 } nl_op;
 
 /* The tensors that an image has at each layer. */
@@ -62,9 +72,11 @@ typedef enum nl_value {
     NL_VALUES
 } nl_value;
 
-/* A tensor of a step's own layer, or of the layer below, as a bit of a set. */
+/* A tensor of a step's own layer, of the layer below, or of the one under that, as a bit of a set.
+ */
 #define NL_HERE(value) (1U << (value))
 #define NL_BELOW(value) (1U << (NL_VALUES + (value)))
+#define NL_UNDER(value) (1U << (2 * NL_VALUES + (value)))
 
 typedef struct nl_program_step {
     nl_op op;
@@ -95,8 +107,13 @@ typedef struct nl_layer_fast {
 struct nl_engine {
     nl_engine_spec spec;
     const nl_model *model;
+    const nl_simd *simd; /* the operations */
     nl_threads *threads;
     nl_layer_fast layers[NL_MAX_LAYERS];
+    bool fuses_first;          /* the first two layers go by first.h */
+    nl_first_fast first;       /* if so */
+    nl_patch_moments *moments; /* (rows + 1) where the first layer has a norm; the last: pooled */
+    float *mw;                 /* (rows, taps, cp): M w of these; the first: of the pooled */
     nl_program_step forward[2 * NL_MAX_LAYERS + 2], train[8 * NL_MAX_LAYERS];
     int n_forward, n_train;
 
@@ -124,6 +141,13 @@ struct nl_engine {
     uint8_t *hits;           /* (the same) */
 };
 
+/* Whether the network's first two layers are one operation, as cpu/simd/first.h has it: a
+ * convolution of few taps (k k c <= NL_PATCH_TAPS) with any norm or none, with ReLU or without, and
+ * behind it a 1 x 1 convolution without padding: one position of it needs one position of y. There
+ * have to be as many positions as taps: where a single one is a set, its variance is exactly 0 only
+ * if mean and value are rounded alike. Any other network goes layer by layer. */
+bool nl_first_fits(const nl_model *model);
+
 /* Whether all images meet at the layer's norm. */
 bool nl_cuts(const nl_layer *layer);
 
@@ -138,7 +162,11 @@ void nl_program_fast_check(nl_engine *e);
 
 nl_place *nl_place_of(nl_engine *e, int layer, nl_value value);
 
-void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec);
+/* Where an image's S1 and G lie in the scratch of the first two layers' operation: behind what its
+ * loops need. */
+int64_t nl_first_loop_floats(const nl_engine *e);
+
+void nl_net_fast_init(nl_engine *e, const nl_engine_spec *spec, const nl_simd *simd);
 void nl_net_fast_free(nl_engine *e);
 
 /* One training step on the images order[first .. first + count - 1]. */

@@ -1,4 +1,4 @@
-/* The table of norms over cells; see norms_fast.h. */
+/* The table of norms over cells, and the gradients of gamma and beta; see norms_fast.h. */
 #include "norms_fast.h"
 
 #include <assert.h> // static_assert
@@ -33,3 +33,16 @@ const nl_norm_over nl_norms_fast[] = {
 };
 static_assert(sizeof nl_norms_fast / sizeof *nl_norms_fast == NL_SETS,
               "a row for each kind of sets");
+
+void nl_norm_fast_affine(float *dgamma, float *dbeta, const nl_cells *cells,
+                         const nl_norm_map *maps, int n, int map_stride, int c) {
+    for (int i = 0; i < c; i++) {
+        double sum = 0, sum_xhat = 0;
+        for (int image = 0; image < n; image++) {
+            sum += cells[image].dy[i];
+            sum_xhat += (double)cells[image].dy_xc[i] * maps[image * map_stride].rstd[i];
+        }
+        dgamma[i] = (float)sum_xhat;
+        dbeta[i] = (float)sum;
+    }
+}

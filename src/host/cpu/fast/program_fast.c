@@ -9,13 +9,30 @@ bool nl_cuts(const nl_layer *l) {
     return l->norm && nl_norms_fast[l->norm->sets].cuts;
 }
 
+bool nl_first_fits(const nl_model *model) {
+    if (model->n_layers < 2) return false;
+    const nl_layer *a = &model->layers[0], *b = &model->layers[1];
+    if (a->kind != NL_LAYER_CONV || b->kind != NL_LAYER_CONV) return false;
+    const int taps = a->kernel * a->kernel * a->in_c;
+    return a->in_c <= NL_PATCH_CHANNELS && taps <= NL_PATCH_TAPS && a->out_h * a->out_w >= taps &&
+           b->kernel == 1 && b->pad == 0;
+}
+
 /* ---- What an operation reads and writes ---- */
+
+/* Whether the first layer's output has to cross a cut on its way back. */
+static bool first_crosses(const nl_model *model) {
+    for (int i = 1; i < model->n_layers; i++)
+        if (nl_cuts(&model->layers[i])) return true;
+    return false;
+}
 
 static void state_uses(nl_program_step *s, const nl_model *model, bool training, bool dropout) {
     const nl_layer *l = &model->layers[s->layer];
     const uint32_t z = NL_HERE(l->norm ? NL_Z : NL_Y);
     const bool drops = training && l->dropout && dropout;
     const uint32_t choice = NL_HERE(NL_ARG) | (drops ? NL_HERE(NL_FACTOR) : 0);
+    const uint32_t own = first_crosses(model) ? 0 : NL_BELOW(NL_Y); /* else it is made again */
     switch (s->op) {
     case NL_OP_INPUT:
         s->writes = NL_BELOW(NL_Y);
@@ -44,12 +61,25 @@ static void state_uses(nl_program_step *s, const nl_model *model, bool training,
         s->reads = NL_HERE(NL_G) | NL_HERE(NL_Z);
         break;
     case NL_OP_DZ_BACK:
-        s->reads = NL_HERE(NL_G) | z | NL_BELOW(NL_Y);
+        s->reads = NL_HERE(NL_G) | z;
         s->writes = NL_HERE(NL_DZ);
+        break;
+    case NL_OP_FILTER_BACK:
+        s->reads = NL_HERE(NL_DZ) | NL_BELOW(NL_Y);
         break;
     case NL_OP_DATA_BACK:
         s->reads = NL_HERE(NL_DZ);
         s->writes = NL_BELOW(NL_G);
+        break;
+    case NL_OP_MOMENTS:
+        s->reads = NL_BELOW(NL_Y);
+        break;
+    case NL_OP_FIRST:
+        s->reads = NL_UNDER(NL_Y);
+        s->writes = z | (training ? own : 0);
+        break;
+    case NL_OP_FIRST_BACK:
+        s->reads = NL_HERE(NL_DZ) | own | NL_UNDER(NL_Y);
         break;
     }
 }
@@ -61,7 +91,7 @@ typedef struct list {
     const nl_model *model;
     nl_program_step *steps;
     int count;
-    bool training, dropout;
+    bool training, dropout, fuses_first;
 } list;
 
 static void add(list *p, nl_op op, int layer, bool pool_cells) {
@@ -70,13 +100,21 @@ static void add(list *p, nl_op op, int layer, bool pool_cells) {
     state_uses(s, p->model, p->training, p->dropout);
 }
 
+/* Batch norm's evaluation takes its running values, and no moments. */
+static void add_moments(list *p) {
+    const nl_layer *l = &p->model->layers[0];
+    if (l->norm && (p->training || !nl_cuts(l))) add(p, NL_OP_MOMENTS, 0, nl_cuts(l));
+}
+
 static void add_forward(list *p) {
     add(p, NL_OP_INPUT, 0, false);
-    for (int i = 0; i < p->model->n_layers; i++) {
+    if (p->fuses_first) add_moments(p);
+    for (int i = p->fuses_first; i < p->model->n_layers; i++) {
         const nl_layer *l = &p->model->layers[i];
+        const bool first = p->fuses_first && i == 1;
         switch (l->kind) {
         case NL_LAYER_CONV:
-            add(p, NL_OP_CONV, i, nl_cuts(l) && p->training);
+            add(p, first ? NL_OP_FIRST : NL_OP_CONV, i, nl_cuts(l) && p->training);
             if (l->norm || l->relu) add(p, NL_OP_APPLY, i, false);
             break;
         case NL_LAYER_MAX_POOL:
@@ -106,7 +144,7 @@ static void add_gradient(list *p, int i) {
 /* Down to the first convolution: what lies below has no parameters. Behind a batch norm's cut g of
  * its layer and y of the layer below are made again, which costs less than keeping them. */
 static void add_backward(list *p) {
-    int lowest = 0;
+    int lowest = p->fuses_first;
     while (p->model->layers[lowest].kind != NL_LAYER_CONV) lowest++;
     for (int i = p->model->n_layers - 2; i >= lowest; i--) {
         const nl_layer *l = &p->model->layers[i];
@@ -114,8 +152,10 @@ static void add_backward(list *p) {
         if (l->kind != NL_LAYER_CONV) continue;
         if (l->norm) add(p, NL_OP_CELLS_BACK, i, nl_cuts(l));
         if (nl_cuts(l)) add_gradient(p, i);
-        if (i > 0 && nl_cuts(l - 1)) add(p, NL_OP_APPLY, i - 1, false);
+        const bool first = p->fuses_first && i == 1; /* keeps what it needs */
+        if (i > 0 && nl_cuts(l - 1) && !first) add(p, NL_OP_APPLY, i - 1, false);
         add(p, NL_OP_DZ_BACK, i, false);
+        add(p, first ? NL_OP_FIRST_BACK : NL_OP_FILTER_BACK, i, false);
     }
 }
 
@@ -142,12 +182,12 @@ static void follow(nl_engine *e, const nl_program_step *steps, int count, on_rea
     int written[NL_MAX_LAYERS + 1][NL_VALUES], segment = 0;
     memset(written, -1, sizeof written);
     for (const nl_program_step *s = steps; s < steps + count; s++) {
-        for (int bit = 0; bit < 2 * NL_VALUES; bit++) {
+        for (int bit = 0; bit < 3 * NL_VALUES; bit++) {
             const int layer = s->layer - bit / NL_VALUES, value = bit % NL_VALUES;
             if (s->reads >> bit & 1)
                 read(nl_place_of(e, layer, (nl_value)value), written[layer + 1][value], segment);
         }
-        for (int bit = 0; bit < 2 * NL_VALUES; bit++) {
+        for (int bit = 0; bit < 3 * NL_VALUES; bit++) {
             if (!(s->writes >> bit & 1)) continue;
             const int layer = s->layer - bit / NL_VALUES, value = bit % NL_VALUES;
             if (layer >= 0 && e->layers[layer].in_place) {
@@ -169,13 +209,15 @@ static void share_gradients(nl_layer_fast *f) {
 }
 
 void nl_program_fast_init(nl_engine *e) {
-    list forward = {.model = e->model, .steps = e->forward};
+    e->fuses_first = nl_first_fits(e->model);
+    list forward = {.model = e->model, .steps = e->forward, .fuses_first = e->fuses_first};
     add_forward(&forward);
     e->n_forward = forward.count;
     list train = {.model = e->model,
                   .steps = e->train,
                   .training = true,
-                  .dropout = e->spec.config->model.dropout > 0};
+                  .dropout = e->spec.config->model.dropout > 0,
+                  .fuses_first = e->fuses_first};
     add_forward(&train);
     add_backward(&train);
     e->n_train = train.count;

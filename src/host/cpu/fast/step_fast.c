@@ -42,9 +42,13 @@ static void run_chunk(void *context, int item, int worker) {
 /* All images have reached the end of a segment: a norm pools their cells. */
 static void pool_cells(nl_engine *e, nl_program_step s, int count) {
     nl_layer_fast *f = &e->layers[s.layer];
+    if (s.op == NL_OP_MOMENTS) {
+        nl_first_pool(e, count);
+        return;
+    }
     const nl_norm_over *over = &nl_norms_fast[f->layer->norm->sets];
     const nl_norm_job job = nl_norm_job_of(e, f, e->fresh, count);
-    (s.op == NL_OP_CONV ? over->forward : over->backward)(f->map, f->cells, &job);
+    (s.op == NL_OP_CELLS_BACK ? over->backward : over->forward)(f->map, f->cells, &job);
 }
 
 static void run_program(nl_pass *p, int steps) {
@@ -61,21 +65,28 @@ static void pack_weights(nl_engine *e) {
     for (int i = 0; i < e->model->n_layers; i++) {
         const nl_layer *l = &e->model->layers[i];
         if (l->kind == NL_LAYER_CONV)
-            nl_conv_fast_pack(&e->layers[i].conv, nl_param(e, l->weight), nl_param(e, l->bias));
+            e->simd->conv->pack(&e->layers[i].conv, nl_param(e, l->weight), nl_param(e, l->bias));
     }
+    const nl_layer *l = &e->model->layers[0];
+    if (e->fuses_first)
+        e->simd->first->pack(&e->first, nl_param(e, l->weight), nl_param(e, l->bias), l->out_c);
 }
 
 /* ---- Training step ---- */
 
-static void sum_gradients(nl_engine *e, int count) {
-    const int chunks = (count + NL_CHUNK - 1) / NL_CHUNK;
+static void sum_gradients(nl_engine *e, int images) {
+    const bool pooled = e->fuses_first && nl_cuts(&e->model->layers[0]);
+    const int all = (images + NL_CHUNK - 1) / NL_CHUNK;
+    if (pooled) nl_first_finish(e, images, all);
     for (int i = 0; i < e->model->n_layers; i++) {
         nl_layer_fast *f = &e->layers[i];
         const nl_layer *l = f->layer;
         if (l->kind != NL_LAYER_CONV) continue;
+        const bool one = pooled && i == 0; /* the batch is one set, and its gradient one piece */
+        const int chunks = one ? 1 : all, count = one ? 1 : images;
         const nl_tensor *t = e->model->tensors;
-        nl_conv_fast_sum_filter(e->gradient + t[l->weight].offset, e->partials + f->dw,
-                                e->partial_floats, chunks, &f->conv);
+        e->simd->conv->sum_filter(e->gradient + t[l->weight].offset, e->partials + f->dw,
+                                  e->partial_floats, chunks, &f->conv);
         float *dbias = e->gradient + t[l->bias].offset;
         for (int c = 0; c < l->out_c; c++) {
             dbias[c] = 0;

@@ -6,6 +6,7 @@
 #include <string.h> // memset
 
 #include "fast.h"
+#include "isa.h"      // nl_isa_choose
 #include "net_fast.h" // NL_CHUNK
 #include "normlab/verify.h"
 #include "base/subnormals.h" // nl_subnormals
@@ -33,6 +34,7 @@ static void from_pixels(double *to, const float *from, int c, int hw, int cp) {
 enum { CELL_ROWS = 5, MAP_ROWS = 7 };
 
 typedef struct work {
+    const nl_simd *simd;
     const nl_verify_case *c;
     double *const *out;
     int hw, cp, out_hw;
@@ -51,9 +53,10 @@ static nl_norm_map *map_of(const work *w, int image) {
     return &w->maps[cuts(w->c) ? 0 : image];
 }
 
-static work open_work(const nl_verify_case *c, double *const *out) {
+static work open_work(const nl_verify_case *c, double *const *out, const nl_simd *simd) {
     const int n = c->n, hw = c->h * c->w, cp = nl_pad8(c->c), k = c->pool ? c->pool : 1;
-    work w = {.c = c, .out = out, .hw = hw, .cp = cp, .out_hw = c->h / k * (c->w / k)};
+    work w = {
+        .simd = simd, .c = c, .out = out, .hw = hw, .cp = cp, .out_hw = c->h / k * (c->w / k)};
     w.cells = nl_alloc((size_t)n, sizeof *w.cells, "verify");
     w.maps = nl_alloc((size_t)n, sizeof *w.maps, "verify");
     float *at = w.memory = buffer((int64_t)n * (CELL_ROWS + MAP_ROWS) * cp);
@@ -78,16 +81,15 @@ static float *pixels(float *base, const work *w, int image) {
     return base + (int64_t)image * w->hw * w->cp;
 }
 
-/* The maps of all images, from their cells; of the running values in evaluation. */
+/* The maps of all images, from their cells. */
 static void pool_all(work *w, bool backward) {
     const nl_verify_case *c = w->c;
-    const bool running = c->eval && c->norm->runs;
     const int together = cuts(c) ? c->n : 1;
     float *mean = buffer(c->c), *var = buffer(c->c);
     const nl_norm_job job = {.gamma = c->in[NL_IN_BLOCK_GAMMA],
                              .beta = c->in[NL_IN_BLOCK_BETA],
-                             .mean = running ? c->in[NL_IN_BLOCK_RUNNING_MEAN] : mean,
-                             .var = running ? c->in[NL_IN_BLOCK_RUNNING_VAR] : var,
+                             .mean = mean,
+                             .var = var,
                              .n = together,
                              .c = c->c,
                              .groups = c->groups,
@@ -96,9 +98,9 @@ static void pool_all(work *w, bool backward) {
                              .momentum = 1,
                              .centres = c->norm->centres};
     const nl_norm_over *over = &nl_norms_fast[c->norm->sets];
-    nl_norm_pooling *pooling = backward ? over->backward : c->eval ? over->evaluate : over->forward;
-    for (int i = 0; i < c->n; i += together) pooling(map_of(w, i), &w->cells[i], &job);
-    for (int64_t k = 0; k < c->out_count[NL_OUT_BLOCK_MEAN] && !backward; k++) {
+    for (int i = 0; i < c->n; i += together)
+        (backward ? over->backward : over->forward)(map_of(w, i), &w->cells[i], &job);
+    for (int k = 0; k < c->c && c->norm->runs && !backward; k++) {
         w->out[NL_OUT_BLOCK_MEAN][k] = (double)mean[k];
         w->out[NL_OUT_BLOCK_VAR][k] = (double)var[k];
     }
@@ -111,15 +113,14 @@ static void norm_all(work *w) {
         float *x = pixels(w->x, w, i);
         to_pixels(x, c->in[NL_IN_BLOCK_Z] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
         for (int q = 0; q < w->hw; q++)
-            for (int k = 0; k < c->c && !c->bare; k++)
-                x[q * w->cp + k] += c->in[NL_IN_BLOCK_BIAS][k];
-        if (c->norm) nl_cells_forward(&w->cells[i], x, w->hw, w->cp);
+            for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[NL_IN_BLOCK_BIAS][k];
+        if (c->norm) w->simd->norm->cells(&w->cells[i], x, w->hw, w->cp);
     }
     if (c->norm) pool_all(w, false);
     for (int i = 0; i < c->n; i++) {
         float *x = pixels(w->x, w, i), *y = pixels(w->y, w, i);
         if (c->norm)
-            nl_norm_apply(y, x, map_of(w, i), w->hw, w->cp, c->relu);
+            w->simd->norm->apply(y, x, map_of(w, i), w->hw, w->cp, c->relu);
         else if (c->relu)
             nl_relu_forward_f32(y, x, (int64_t)w->hw * w->cp);
         else
@@ -133,17 +134,17 @@ static void pool_image(const work *w, int image, float *g) {
     const int64_t size = (int64_t)w->out_hw * w->cp;
     float *p = buffer(size), *dp = buffer(size), *factor = NULL, *y = pixels(w->y, w, image);
     const int64_t at = (int64_t)image * c->c * w->out_hw;
-    if (!c->eval) to_pixels(dp, c->in[NL_IN_BLOCK_DY] + at, c->c, w->out_hw, w->cp);
+    to_pixels(dp, c->in[NL_IN_BLOCK_DY] + at, c->c, w->out_hw, w->cp);
     if (c->pool) {
         int32_t *arg = nl_alloc((size_t)size, sizeof *arg, "verify");
         if (c->dropout > 0) {
             const nl_dropout_spec spec = {
                 .p = c->dropout, .seed = NL_V_SEED, .epoch = NL_V_EPOCH, .layer = NL_V_LAYER};
             factor = buffer(size);
-            nl_dropout_fast_factors(factor, spec, nl_verify_image(image), c->c, w->out_hw, w->cp);
+            w->simd->pool->dropout(factor, spec, nl_verify_image(image), c->c, w->out_hw, w->cp);
         }
-        nl_pool_max_fast_forward(p, arg, y, factor, c->h, c->w, w->cp, c->pool);
-        nl_pool_max_fast_backward(g, dp, arg, factor, c->h, c->w, w->cp, c->pool);
+        w->simd->pool->forward(p, arg, y, factor, c->h, c->w, w->cp, c->pool);
+        w->simd->pool->backward(g, dp, arg, factor, c->h, c->w, w->cp, c->pool);
         from_pixels(w->out[NL_OUT_BLOCK_Y] + at, p, c->c, w->out_hw, w->cp);
         free(arg);
     } else {
@@ -161,19 +162,19 @@ static void backward_all(work *w, float *g) {
     const nl_verify_case *c = w->c;
     const bool relu = c->relu, norm = c->norm != NULL;
     for (int i = 0; i < c->n && norm; i++)
-        nl_cells_backward(&w->cells[i], pixels(g, w, i), pixels(w->x, w, i), map_of(w, i), w->hw,
-                          w->cp, relu);
+        w->simd->norm->cells_backward(&w->cells[i], pixels(g, w, i), pixels(w->x, w, i),
+                                      map_of(w, i), w->hw, w->cp, relu);
     if (norm) pool_all(w, true);
     for (int i = 0; i < c->n; i++) {
         float *dz = pixels(g, w, i);
         if (norm)
-            nl_norm_apply_backward(dz, w->dbias, dz, pixels(w->x, w, i), map_of(w, i), w->hw, w->cp,
-                                   relu);
+            w->simd->norm->apply_backward(dz, w->dbias, dz, pixels(w->x, w, i), map_of(w, i), w->hw,
+                                          w->cp, relu);
         else
-            nl_relu_bias_backward(dz, w->dbias, pixels(w->y, w, i), w->hw, w->cp, relu);
+            w->simd->norm->bias_backward(dz, w->dbias, pixels(w->y, w, i), w->hw, w->cp, relu);
         from_pixels(w->out[NL_OUT_BLOCK_DZ] + (int64_t)i * c->c * w->hw, dz, c->c, w->hw, w->cp);
     }
-    give_channels(w->out[NL_OUT_BLOCK_DBIAS], w->dbias, (int)c->out_count[NL_OUT_BLOCK_DBIAS]);
+    give_channels(w->out[NL_OUT_BLOCK_DBIAS], w->dbias, c->c);
     if (!norm) return;
     float *dgamma = buffer(c->c), *dbeta = buffer(c->c);
     nl_norm_fast_affine(dgamma, dbeta, w->cells, w->maps, c->n, !cuts(c), c->c);
@@ -182,12 +183,12 @@ static void backward_all(work *w, float *g) {
     free(dgamma), free(dbeta);
 }
 
-static void block(double *const out[], const nl_verify_case *c) {
-    work w = open_work(c, out);
+static void block(double *const out[], const nl_verify_case *c, const nl_simd *simd) {
+    work w = open_work(c, out, simd);
     norm_all(&w);
     float *g = buffer((int64_t)c->n * w.hw * w.cp);
     for (int i = 0; i < c->n; i++) pool_image(&w, i, pixels(g, &w, i));
-    if (!c->eval) backward_all(&w, g);
+    backward_all(&w, g);
     free(g);
     close_work(&w);
 }
@@ -195,43 +196,45 @@ static void block(double *const out[], const nl_verify_case *c) {
 /* ---- convolution -------------------------------------------------------------------------------
  */
 
-static void conv(double *const out[], const nl_verify_case *c) {
+static void conv(double *const out[], const nl_verify_case *c, const nl_simd *simd) {
     const nl_conv_shape s = c->conv;
     const int oh = nl_conv_out(s.h, s.k, s.pad), ow = nl_conv_out(s.w, s.k, s.pad);
     const int hw = s.h * s.w, ohw = oh * ow, cpi = nl_verify_first(s) ? s.c : nl_pad8(s.c),
               cpo = nl_pad8(s.o);
     const int64_t taps = (int64_t)s.k * s.k * s.c;
     nl_conv_fast fast;
-    nl_conv_fast_init(&fast, s, nl_verify_first(s));
+    simd->conv->init(&fast, s, nl_verify_first(s));
     float *x = buffer(hw * cpi), *dx = buffer(hw * cpi), *y = buffer(ohw * cpo);
     const int parts = (s.n + NL_CHUNK - 1) / NL_CHUNK; /* as the engine sums */
     float *dy = buffer(ohw * cpo), *zero = buffer(s.o), *dw = buffer(parts * taps * cpo);
-    float *gradient = buffer(taps * s.o), *scratch = buffer(nl_conv_fast_scratch(&fast));
-    nl_conv_fast_pack(&fast, c->in[NL_IN_CONV_W], zero);
+    float *gradient = buffer(taps * s.o), *scratch = buffer(simd->conv->scratch(&fast));
+    simd->conv->pack(&fast, c->in[NL_IN_CONV_W], zero);
     for (int i = 0; i < s.n; i++) {
         to_pixels(x, c->in[NL_IN_CONV_X] + (int64_t)i * s.c * hw, s.c, hw, cpi);
         to_pixels(dy, c->in[NL_IN_CONV_DY] + (int64_t)i * s.o * ohw, s.o, ohw, cpo);
-        nl_conv_fast_forward(y, x, &fast, scratch);
+        simd->conv->forward(y, x, &fast, scratch);
         from_pixels(out[NL_OUT_CONV_Y] + (int64_t)i * s.o * ohw, y, s.o, ohw, cpo);
-        nl_conv_fast_backward_filter(dw + i / NL_CHUNK * taps * cpo, dy, x, &fast, scratch);
+        simd->conv->backward_filter(dw + i / NL_CHUNK * taps * cpo, dy, x, &fast, scratch);
         if (c->out_count[NL_OUT_CONV_DX] == 0) continue;
-        nl_conv_fast_backward_data(dx, dy, &fast, scratch);
+        simd->conv->backward_data(dx, dy, &fast, scratch);
         from_pixels(out[NL_OUT_CONV_DX] + (int64_t)i * s.c * hw, dx, s.c, hw, cpi);
     }
-    nl_conv_fast_sum_filter(gradient, dw, taps * cpo, parts, &fast);
+    simd->conv->sum_filter(gradient, dw, taps * cpo, parts, &fast);
     for (int64_t i = 0; i < taps * s.o; i++) out[NL_OUT_CONV_DW][i] = (double)gradient[i];
     float *all[] = {x, dx, y, dy, zero, dw, gradient, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
-    nl_conv_fast_free(&fast);
+    simd->conv->free(&fast);
 }
 
 int nl_verify_cpu(double *const out[], const nl_verify_case *c, void *context, nl_error *err) {
+    const nl_simd *simd;
+    int code = nl_isa_choose(&simd, err);
+    if (code) return code;
     const unsigned mode = nl_subnormals(NL_FLUSH);
-    int code = NL_OK;
     if (c->op == NL_V_BLOCK)
-        block(out, c);
+        block(out, c, simd);
     else if (c->op == NL_V_CONV)
-        conv(out, c);
+        conv(out, c, simd);
     else
         code = nl_verify_plain_f32(out, c, context, err);
     nl_subnormals_restore(mode);

@@ -1,0 +1,302 @@
+/* The first two layers as one operation of the CPU engine, with statistics and gradients from patch
+ * moments: against the plain operations one after another, over hard inputs; what is exact, what a
+ * NaN reaches. */
+#include <criterion/criterion.h>
+#include <math.h>   // fabs
+#include <stdlib.h> // free
+
+#include "normlab/verify.h" // nl_verify_bound, nl_is_tie
+#include "support/first_layers.h"
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+/* ---- Against each other ---- */
+
+static double largest(const double *x, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+static double distance(const double *a, const double *b, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(a[i] - b[i]);
+        if (!(d <= most)) most = isnan(d) ? INFINITY : d;
+    }
+    return most;
+}
+
+/* Where rounding decides what a ReLU does, no gradient comes in. */
+static void dodge(problem *p, const outputs *want, const outputs *plain) {
+    const int64_t size = p->out_count[U], hw = (int64_t)p->two.h * p->two.w;
+    const double tolerance =
+        nl_verify_bound(distance(plain->of[U], want->of[U], size), largest(want->of[U], size));
+    for (int64_t i = 0; i < size && p->relu; i++) {
+        if (!nl_is_tie(&want->of[U][i], 1, 1, true, tolerance)) continue;
+        float *at = p->in[DZ2] + i / (hw * p->one.o) * hw * p->two.o + i % hw;
+        for (int k = 0; k < p->two.o; k++) at[k * hw] = 0;
+    }
+}
+
+/* What a bias in front of a norm gets is a sum of dz that cancels. */
+static double scale_of(const problem *p, const outputs *want, int output) {
+    const double scale = largest(want->of[output], p->out_count[output]);
+    if (output != DB1 || !p->norm || !p->norm->centres) return scale;
+    return fmax(scale, largest(want->of[DZ1], p->out_count[DZ1]));
+}
+
+static void check(problem *p, const char *what) {
+    outputs want = first_outputs(p), plain = first_outputs(p), got = first_outputs(p);
+    first_run_f64(&want, p);
+    first_run_f32(&plain, p);
+    dodge(p, &want, &plain);
+    first_run_f64(&want, p);
+    first_run_f32(&plain, p);
+    first_run_fast(&got, p, first_simd(NULL), false);
+    for (int i = Z2; i <= VAR; i++) {
+        const int64_t count = p->out_count[i];
+        const double rounding = distance(plain.of[i], want.of[i], count);
+        const double error = distance(got.of[i], want.of[i], count);
+        const double bound = nl_verify_bound(rounding, scale_of(p, &want, i));
+        cr_expect(error <= bound,
+                  "%s, %s, k %d, pad %d, %d channels: %s off by %.3g, allowed %.3g, plain %.3g",
+                  what, first_norm(p), p->one.k, p->one.pad, p->one.o, first_names[i], error, bound,
+                  rounding);
+    }
+    first_drop_outputs(&want);
+    first_drop_outputs(&plain);
+    first_drop_outputs(&got);
+}
+
+static void ordinary(problem *p) {
+    (void)p;
+}
+
+static void far_mean(problem *p) {
+    for (int64_t i = 0; i < p->in_count[X]; i++) p->in[X][i] += 1000;
+}
+
+static void near_eps(problem *p) {
+    for (int64_t i = 0; i < p->in_count[X]; i++) p->in[X][i] = 0.5F + 3e-3F * p->in[X][i];
+}
+
+static void constant(problem *p) {
+    for (int64_t i = 0; i < p->in_count[X]; i++) p->in[X][i] = 1.7F;
+}
+
+static void one_white_pixel(problem *p) {
+    const int64_t each = p->in_count[X] / p->one.n;
+    for (int64_t i = 0; i < p->in_count[X]; i++)
+        p->in[X][i] = i % each == each / 2 + 3 ? 2.8215F : -0.4242F;
+}
+
+static void zero_filter(problem *p) {
+    const int64_t taps = p->in_count[W1] / p->one.o;
+    for (int64_t i = 0; i < taps; i++) p->in[W1][taps + i] = 0;
+}
+
+static const struct {
+    const char *name;
+    void (*make)(problem *p);
+} inputs[] = {{"ordinary", ordinary},
+              {"mean 1000 deviations off", far_mean},
+              {"variance near eps", near_eps},
+              {"constant", constant},
+              {"one white pixel", one_white_pixel},
+              {"a filter of zeros", zero_filter}};
+
+static const nl_conv_shape shapes[] = {
+    {3, 1, 28, 28, 96, 5, 2}, {2, 1, 28, 28, 8, 5, 0}, {2, 1, 9, 7, 12, 3, 1},
+    {2, 1, 6, 6, 24, 2, 1},   {3, 1, 9, 9, 10, 5, 0},  {2, 1, 3, 3, 6, 3, 2},
+    {2, 1, 28, 28, 40, 7, 3}, {3, 1, 12, 12, 4, 8, 0}, {4, 1, 28, 28, 20, 1, 0}};
+
+static void check_norms(nl_conv_shape s, int input) {
+    static const nl_norm norms[] = {NL_NORM_BATCH,    NL_NORM_LAYER, NL_NORM_GROUP,
+                                    NL_NORM_INSTANCE, NL_NORM_RMS,   NL_NORM_NONE};
+    for (int i = 0; i < COUNT(norms); i++)
+        for (int relu = 1; relu >= 0; relu--) {
+            if (!relu && s.h == 28) continue;
+            const nl_norm_row *row = nl_norm_find(norms[i]);
+            const int groups = row && row->groups ? row->groups(s.o, 2) : 0;
+            const int hw = (s.h + 2 * s.pad - s.k + 1) * (s.w + 2 * s.pad - s.k + 1);
+            if (groups == s.o && hw == 1) continue; /* one value a set */
+            problem p = first_problem(s, 16 - i, norms[i], groups, relu);
+            inputs[input].make(&p);
+            check(&p, inputs[input].name);
+            first_drop(&p);
+        }
+}
+
+Test(first_fast, is_what_the_plain_operations_are) {
+    for (int i = 0; i < COUNT(shapes); i++)
+        for (int k = 0; k < COUNT(inputs); k++) check_norms(shapes[i], k);
+}
+
+static void check_same(nl_conv_shape s, nl_norm norm, int groups, const nl_simd *simd, bool again) {
+    problem p = first_problem(s, 16, norm, groups, true);
+    outputs first = first_outputs(&p), other = first_outputs(&p);
+    first_run_fast(&first, &p, first_simd(NULL), false);
+    first_run_fast(&other, &p, simd, again);
+    for (int i = Z2; i <= VAR; i++)
+        for (int64_t k = 0; k < p.out_count[i]; k++)
+            cr_assert_eq(first.of[i][k], other.of[i][k], "%s[%d]", first_names[i], (int)k);
+    first_drop_outputs(&first);
+    first_drop_outputs(&other);
+    first_drop(&p);
+}
+
+static void check_all_same(const nl_simd *simd, bool again) {
+    for (int i = 0; i < COUNT(shapes); i++) {
+        check_same(shapes[i], NL_NORM_BATCH, 0, simd, again);
+        check_same(shapes[i], NL_NORM_LAYER, 1, simd, again);
+        check_same(shapes[i], NL_NORM_NONE, 0, simd, again);
+    }
+}
+
+/* The first layer's output kept, or made again. */
+Test(first_fast, what_is_made_again_has_the_same_bits) {
+    check_all_same(first_simd(NULL), true);
+}
+
+Test(first_fast, every_instruction_set_gives_the_same_bits) {
+    const nl_simd *other = first_simd(NULL) == first_simd("avx2") ? NULL : first_simd("avx2");
+    if (!other) cr_skip_test("this processor has one instruction set alone");
+    check_all_same(other, false);
+}
+
+/* ---- What is exact ---- */
+
+/* The cells' variances and y of a problem whose norm sees no variance in some channels. */
+static void check_exact(problem *p, int channel, const char *what) {
+    fast f;
+    outputs r = first_outputs(p);
+    first_open(&f, p, first_simd(NULL));
+    first_run(&f, &r);
+    for (int c = channel < 0 ? 0 : channel; c < (channel < 0 ? p->one.o : channel + 1); c++) {
+        const float beta = p->in[BETA][c], y = p->relu && beta < 0 ? 0 : beta;
+        for (int i = 0; i < p->one.n; i++) {
+            cr_expect_eq(f.cells[first_row(&f, i)].m2[c], 0, "%s, %s: m2 %g", what, first_norm(p),
+                         (double)f.cells[first_row(&f, i)].m2[c]);
+            for (int q = 0; q < f.hw; q++) {
+                const float got = f.y[((int64_t)i * f.hw + q) * f.cp + c];
+                cr_assert_eq(got, y, "%s, %s: %.9g, not beta %.9g", what, first_norm(p),
+                             (double)got, (double)y);
+            }
+        }
+    }
+    first_drop_outputs(&r);
+    first_close(&f);
+}
+
+/* Numbers that no float's sum or product hits by luck; beta 0 shows what is left of a mean. */
+Test(first_fast, no_variance_gives_exactly_beta) {
+    static const nl_norm norms[] = {NL_NORM_BATCH, NL_NORM_INSTANCE};
+    static const float values[] = {1.7F, 0, -1e-3F, 1000.3F, 3e7F};
+    for (int i = 0; i < COUNT(norms); i++)
+        for (int k = 0; k < COUNT(values); k++) {
+            const int groups = norms[i] == NL_NORM_INSTANCE ? 20 : 0;
+            problem p =
+                first_problem((nl_conv_shape){3, 1, 28, 28, 20, 5, 0}, 8, norms[i], groups, k % 2);
+            for (int64_t j = 0; j < p.in_count[X]; j++) p.in[X][j] = values[k];
+            p.in[BETA][3] = 0;
+            check_exact(&p, -1, "constant");
+            first_drop(&p);
+            p = first_problem((nl_conv_shape){3, 1, 28, 28, 20, 5, 2}, 8, norms[i], groups, k % 2);
+            for (int64_t j = 0; j < p.in_count[X]; j++) p.in[X][j] += values[k];
+            zero_filter(&p);
+            p.in[BETA][1] *= (float)(k > 2);
+            check_exact(&p, 1, "a filter of zeros");
+            first_drop(&p);
+        }
+}
+
+/* ---- Poison ---- */
+
+/* What is finite is the same as in the plain operations, and so is what is not. */
+static void check_poison(problem *p, const char *what) {
+    outputs plain = first_outputs(p), got = first_outputs(p);
+    first_run_f32(&plain, p);
+    first_run_fast(&got, p, first_simd(NULL), false);
+    for (int i = Z2; i <= VAR; i++)
+        for (int64_t k = 0; k < p->out_count[i]; k++)
+            cr_assert_eq(isfinite(got.of[i][k]) != 0, isfinite(plain.of[i][k]) != 0,
+                         "%s, %s, %s[%d]: %g, plain %g", what, first_norm(p), first_names[i],
+                         (int)k, got.of[i][k], plain.of[i][k]);
+    first_drop_outputs(&plain);
+    first_drop_outputs(&got);
+}
+
+static void poison_all(nl_norm norm, int groups, bool relu) {
+    static const float poisons[] = {NAN, INFINITY, -INFINITY};
+    static const struct {
+        int input;
+        int64_t at;
+        const char *name;
+    } places[] = {{X, 0, "first pixel"},
+                  {X, 81 + 40, "a pixel of the second image"},
+                  {X, 242, "last pixel"},
+                  {W1, 9 + 4, "a weight"},
+                  {B1, 2, "a bias"}};
+    for (int i = 0; i < COUNT(places) * COUNT(poisons); i++) {
+        const int place = i / COUNT(poisons);
+        problem p = first_problem((nl_conv_shape){3, 1, 9, 9, 6, 3, 1}, 5, norm, groups, relu);
+        p.in[places[place].input][places[place].at] = poisons[i % COUNT(poisons)];
+        check_poison(&p, places[place].name);
+        first_drop(&p);
+    }
+}
+
+Test(first_fast, poison_goes_where_it_goes_in_the_plain_operations) {
+    for (int relu = 0; relu < 2; relu++) {
+        poison_all(NL_NORM_BATCH, 0, relu);
+        poison_all(NL_NORM_LAYER, 1, relu);
+        poison_all(NL_NORM_GROUP, 3, relu);
+        poison_all(NL_NORM_INSTANCE, 6, relu);
+        poison_all(NL_NORM_RMS, 1, relu);
+        poison_all(NL_NORM_NONE, 0, relu);
+    }
+}
+
+/* ---- Moments ---- */
+
+/* Of patches with several channels, which no network has yet. */
+Test(first_fast, moments_of_several_channels) {
+    const nl_simd *simd = first_simd(NULL);
+    for (int c = 1; c <= 3; c++) {
+        nl_first_fast first;
+        simd->first->init(&first, (nl_conv_shape){2, c, 11, 8, 4, 3, 1});
+        const nl_patches p = first.patches;
+        float x[2][11 * 8 * 3];
+        static nl_patch_moments m[2], all;
+        double *scratch = nl_alloc((size_t)simd->moments->scratch(&p), sizeof *scratch, "scratch");
+        for (int i = 0; i < 2; i++) {
+            for (int k = 0; k < 88 * c; k++)
+                x[i][k] = 5 * (float)(i + k % c) + first_draw(k, 7 + i);
+            simd->moments->take(&m[i], x[i], &p, scratch);
+        }
+        simd->moments->pool(&all, m, 2, &p);
+        for (int t = 0; t < p.taps; t++)
+            for (int u = 0; u < p.taps; u++) {
+                double sum = 0, a = 0, b = 0;
+                for (int q = 0; q < 2 * 88; q++) {
+                    double v[2] = {0};
+                    for (int k = 0; k < 2; k++) {
+                        const int tap = k ? u : t, row = q % 88 / 8 + tap / c / 3 - 1;
+                        const int column = q % 8 + tap / c % 3 - 1;
+                        if (row >= 0 && row < 11 && column >= 0 && column < 8)
+                            v[k] = (double)x[q / 88][(row * 8 + column) * c + tap % c];
+                    }
+                    sum += v[0] * v[1];
+                    a += v[0];
+                    b += v[1];
+                }
+                const double want = sum - a * b / 176, got = all.m[t * p.taps + u];
+                cr_assert(fabs(got - want) <= 1e-9 * sum + 1e-9, "%d channels, %d, %d: %g, not %g",
+                          c, t, u, got, want);
+                cr_assert(fabs(all.centre[t % c] + all.mean[t] - a / 176) <= 1e-12 * fabs(a));
+            }
+        free(scratch);
+        simd->first->free(&first);
+    }
+}
