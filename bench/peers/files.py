@@ -59,7 +59,12 @@ def read_safetensors(path):
     header = json.loads(content[8:8 + length])
     data = content[8 + length:]
     metadata = header.pop("__metadata__", {})
-    if hashlib.sha256(data).hexdigest() != metadata.get("sha256"):
+    digest = hashlib.sha256()
+    if "format" in metadata:
+        for key in sorted(metadata.keys() - {"sha256"}):
+            digest.update(f"{key}\0{metadata[key]}\0".encode())
+    digest.update(data)
+    if digest.hexdigest() != metadata.get("sha256"):
         raise ValueError(f"{path}: sha256 does not match")
     tensors, used = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):

@@ -1,6 +1,8 @@
 /* safetensors files: an 8-byte little-endian header length, a JSON header, raw tensors. In those
- * that normlab writes, the header's __metadata__ holds `config` (resolved, JSON text) and `sha256`
- * (hex, of all bytes after the header); in those of other programs anything or nothing.
+ * that normlab writes, the header's __metadata__ holds `config` (resolved, JSON text), `format`
+ * ("2") and `sha256` (hex, of the other entries, sorted by key, each as key, NUL, value, NUL, and
+ * then of all bytes after the header; without `format`: of those bytes alone); in those of other
+ * programs anything or nothing.
  *
  * Written atomically: temporary file in the same folder, write, fsync, rename, fsync of the folder.
  * Read with every field checked against the file's size before it is used, then the hash, if the
@@ -47,7 +49,7 @@ typedef struct nl_archive {
     void *bytes;             /* the file's content, owner of all blobs' data */
 } nl_archive;
 
-/* Writes blobs with the given metadata (sha256 is added). Errors: NL_EWRITE with path. */
+/* Writes blobs with the given metadata (format and sha256 are added). Errors: NL_EWRITE with path. */
 int nl_archive_write(const char *path, const nl_blob *blobs, int n_blobs,
                      const struct json_t *metadata, nl_error *err);
 
@@ -75,6 +77,9 @@ int nl_checkpoint_config(const char *path, nl_config *config, nl_error *err);
 
 /* Hex SHA-256 of a buffer into text[65]. */
 void nl_sha256_hex(char text[65], const void *bytes, size_t size);
+/* The same of two buffers, one behind the other. */
+void nl_sha256_hex_both(char text[65], const void *head, size_t head_size, const void *bytes,
+                        size_t size);
 
 /* Writes a whole file atomically as above; through a symbolic link its target; a device or a pipe
  * takes the bytes and stays what it is. */

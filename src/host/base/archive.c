@@ -6,12 +6,16 @@
 #include "archive.h"
 
 #include <jansson.h> // json_t
-#include <stdlib.h>  // free
+#include <stdio.h>   // open_memstream
+#include <stdlib.h>  // free, qsort
 #include <string.h>  // memcpy, strcmp
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little-endian; this machine would have to swap bytes"
 #endif
+
+/* Of __metadata__: since it is there, the hash covers the other entries as well. */
+#define FORMAT "2"
 
 const nl_dtype_info nl_dtypes[NL_DTYPES] = {
     [NL_F32] = {"F32", 4},  [NL_F64] = {"F64", 8}, [NL_F16] = {"F16", 2}, [NL_BF16] = {"BF16", 2},
@@ -31,6 +35,40 @@ const nl_blob *nl_archive_find(const nl_archive *archive, const char *name) {
         if (strcmp(archive->blobs[i].name, name) == 0) return &archive->blobs[i];
     }
     return NULL;
+}
+
+/* ---- the hash ------------------------------------------------------------------------------- */
+
+static int compare_keys(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* All entries but the hash, sorted by key: each as key, NUL, value, NUL. The caller frees. */
+static char *flatten(size_t *size, const json_t *metadata) {
+    const size_t room = json_object_size(metadata);
+    const char **keys = nl_alloc(room, sizeof *keys, "metadata"), *key;
+    size_t n = 0;
+    json_t *value;
+    json_object_foreach((json_t *)metadata, key, value) {
+        if (strcmp(key, "sha256") != 0) keys[n++] = key;
+    }
+    qsort(keys, n, sizeof *keys, compare_keys);
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+    NL_NEED(out);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "%s%c%s%c", keys[i], 0, json_string_value(json_object_get(metadata, keys[i])),
+                0);
+    nl_text_close(out);
+    free(keys);
+    return text;
+}
+
+void nl_archive_hash(char text[65], const json_t *metadata, const void *data, size_t size) {
+    size_t head_size = 0;
+    char *head = json_object_get(metadata, "format") ? flatten(&head_size, metadata) : NULL;
+    nl_sha256_hex_both(text, head, head_size, data, size);
+    free(head);
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -66,11 +104,9 @@ static json_t *describe_blob(const nl_blob *blob, size_t begin) {
 
 /* The header's text, padded; *size is a multiple of 8. The caller frees. */
 static char *make_header(size_t *size, const nl_blob *blobs, const int *order, int n,
-                         const json_t *metadata, const char *sha256) {
+                         json_t *metadata) {
     json_t *header = json_object();
-    json_t *strings = metadata ? json_copy((json_t *)metadata) : json_object();
-    json_object_set_new(strings, "sha256", json_string(sha256));
-    json_object_set_new(header, "__metadata__", strings);
+    json_object_set(header, "__metadata__", metadata);
     size_t begin = 0;
     for (int i = 0; i < n; i++) {
         const nl_blob *blob = &blobs[order[i]];
@@ -102,11 +138,15 @@ int nl_archive_write(const char *path, const nl_blob *blobs, int n_blobs, const 
         memcpy(end, blob->data, blob_size(blob));
         end += blob_size(blob);
     }
+    json_t *strings = metadata ? json_copy((json_t *)metadata) : json_object();
+    json_object_set_new(strings, "format", json_string(FORMAT));
     char sha256[65];
-    nl_sha256_hex(sha256, data, data_size);
+    nl_archive_hash(sha256, strings, data, data_size);
+    json_object_set_new(strings, "sha256", json_string(sha256));
 
     size_t header_size = 0;
-    char *header = make_header(&header_size, blobs, order, n_blobs, metadata, sha256);
+    char *header = make_header(&header_size, blobs, order, n_blobs, strings);
+    json_decref(strings);
     const uint64_t prefix = header_size;
     const size_t size = sizeof prefix + header_size + data_size;
     char *bytes = nl_alloc(size, 1, path);
