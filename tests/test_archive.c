@@ -306,7 +306,7 @@ Test(archive, refuses_what_is_far_too_large) {
     idx_set_save(path, bytes, 16 + LENGTH, false);
     expect_failure(path, "header length 1048584", "large header");
     cr_assert(truncate(path, ((off_t)1 << 32) + 1) == 0); /* takes no room on the disk */
-    expect_failure(path, "4294967297 bytes: not a checkpoint", "large file");
+    expect_failure(path, "is larger than 4 GiB", "large file");
     free(bytes);
     temp_dir_remove(dir);
 }
