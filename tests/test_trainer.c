@@ -181,6 +181,7 @@ static void resume_after_every_step(const nl_backend *backend) {
     t.study.backend = backend;
     t.study.options.log_every = 1;
     t.study.layer_stats = nl_layer_stats_of;
+    t.study.options.layer_stats = true;
     char whole[256], parts[256], name[32];
     train(&t, folder(&t, whole, "whole"), NL_OK);
     for (int step = 1; step <= TOY_EPOCHS * TOY_STEPS; step++) {

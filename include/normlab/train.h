@@ -12,7 +12,8 @@
  *   "step" (of the epoch; null: in the test after it), "loss": "nan" | "inf" | "-inf"},
  *   "started", "updated": UTC dates, "parameters": count,
  *   "config": resolved, "device": {"backend", "description"}, "versions": {"normlab"},
- *   "options": {"data": folder, "limit_batches", "log_every", "threads", "init"},
+ *   "options": {"data": folder, "limit_batches", "log_every", "save_every", "layer_stats", "threads",
+ *     "init": file or null, "init_sha256": of its weights as float32, or null},
  *   "plan": object or null, "data": {"train", "test": counts, "sha256": {file: hex}}}
  */
 #pragma once
@@ -34,7 +35,9 @@ typedef struct nl_train_options {
     bool resume, overwrite; /* what to do with a unit that exists; not both */
     bool autotune, quiet;
     uint32_t limit_batches; /* in every pass over data; 0: all */
-    uint32_t log_every;     /* step records; 0: none */
+    uint32_t log_every;     /* step records; 0: none, or those of the run that is resumed */
+    uint32_t save_every;    /* states within an epoch, likewise */
+    bool layer_stats;       /* layer records before the first and after each epoch */
     int threads;            /* of a run; 0: as many as cores, side by side one */
     int jobs;               /* runs side by side; 0: as many as cores, on a GPU one */
 } nl_train_options;
@@ -53,6 +56,11 @@ typedef enum nl_run_status {
 /* One run of a study. */
 typedef struct nl_study_run {
     nl_config config; /* resolved: train.seed is this run's */
+    /* Of the options, or of the record of the run that is resumed: nl_study_check fills them. */
+    uint32_t log_every, save_every;
+    bool layer_stats;
+    char init[4096];      /* "": none */
+    char init_sha256[65]; /* of the weights in it; "": not known */
     nl_run_status status;
     bool has_final; /* a run of 0 epochs has none */
     nl_final final;
@@ -67,7 +75,7 @@ typedef struct nl_study {
     /* nl_diagnose of normlab/diagnose.h, or NULL: core does not link to a room of operations. */
     void (*diagnose)(char *text, size_t size, const nl_engine_spec *spec, const nl_state *state,
                      int real_size, const nl_epoch *epoch, uint32_t step);
-    /* nl_layer_stats_of: layer records before the first and after each epoch; NULL: none. */
+    /* nl_layer_stats_of, for runs that want layer records. */
     int (*layer_stats)(nl_layer_stats layers[NL_MAX_LAYERS], const nl_engine_spec *spec,
                        const nl_state *state, int real_size);
     nl_train_options options;
@@ -83,8 +91,10 @@ void nl_study_free(nl_study *study);
 void nl_study_deal(nl_study *study, int part, int parts);
 
 /* All that can be refused before anything is written: units that exist or are locked, or whose
- * earlier run does not fit (resume). The second one needs backend and data. */
-int nl_study_check(const nl_study *study, nl_error *err);
+ * earlier run does not fit (resume). What an earlier run's record says and the command line does not
+ * is taken from there: train.epochs, init, log_every, save_every, layer_stats. The second one needs
+ * backend and data. */
+int nl_study_check(nl_study *study, nl_error *err);
 int nl_study_check_data(const nl_study *study, nl_error *err);
 
 /* Trains what is not finished yet, one run after the other or options.jobs side by side, with the

@@ -255,7 +255,8 @@ static int check_hash(nl_archive *archive, size_t size, const char *path, nl_err
     nl_archive_hash(sha256, archive->metadata, archive->bytes, size);
     archive->sealed = strcmp(sha256, hash) == 0;
     if (archive->sealed) return NL_OK;
-    nl_fail(err, NL_EDATA, path, "__metadata__.sha256 does not match the tensors and the other entries: corrupt");
+    nl_fail(err, NL_EDATA, path,
+            "__metadata__.sha256 does not match the tensors and the other entries: corrupt");
     nl_hint(err, "if another program wrote new tensors with the old metadata, let it leave "
                  "sha256 out");
     return NL_EDATA;

@@ -99,7 +99,7 @@ int nl_cmd_train(int argc, char **argv) {
     int code = train_arguments_parse(&a, argc, argv);
     nl_study study = {.data = &data,
                       .diagnose = nl_diagnose,
-                      .layer_stats = a.layer_stats ? nl_layer_stats_of : NULL,
+                      .layer_stats = nl_layer_stats_of,
                       .options = a.options};
     if (!code) code = run(&study, &data, &a);
     if (code) nl_error_print(&a.err);

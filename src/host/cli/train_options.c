@@ -25,6 +25,7 @@ enum {
     KEY_OVERWRITE,
     KEY_LIMIT,
     KEY_LOG,
+    KEY_SAVE,
     KEY_LAYERS,
     KEY_THREADS,
     KEY_NO_AUTOTUNE,
@@ -48,10 +49,15 @@ static const struct argp_option option_list[] = {
     {"seeds", KEY_SEEDS, "LIST", 0, "1 or 1-10 or 1,3,5 (default: the config's)", 0},
     {"out", KEY_OUT, "DIR", 0, "run folder (default: runs/<UTC time>)", 0},
     {"init", KEY_INIT, "FILE", 0, "start from the weights of this checkpoint", 0},
-    {"resume", KEY_RESUME, NULL, 0, "go on with the runs in --out", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "go on with the runs in --out; --epochs, --init, --log-every, --save-every and --layer-stats "
+     "are as they were unless given",
+     0},
     {"overwrite", KEY_OVERWRITE, NULL, 0, "replace runs that are there", 0},
     {"limit-batches", KEY_LIMIT, "N", 0, "at most N batches in every pass over data", 0},
     {"log-every", KEY_LOG, "N", 0, "write a step record every N steps (default: none)", 0},
+    {"save-every", KEY_SAVE, "N", 0,
+     "all that resuming needs, every N steps too (default: after each epoch and on a signal)", 0},
     {"layer-stats", KEY_LAYERS, NULL, 0,
      "before training and after each epoch, record mean and deviation of each layer's activations "
      "and gradients and the share of dead ReLUs, on a fixed batch (default: no)",
@@ -119,7 +125,7 @@ static bool take_plain(train_arguments *a, int key, const char *text) {
     case KEY_NO_REPORT:
         return a->no_report = true;
     case KEY_LAYERS:
-        return a->layer_stats = true;
+        return o->layer_stats = true;
     case KEY_QUIET:
         return o->quiet = true;
     case KEY_SET:
@@ -146,6 +152,8 @@ static error_t parse(int key, char *text, struct argp_state *state) {
         return take_count(&o->limit_batches, "--limit-batches", text, &a->err);
     case KEY_LOG:
         return take_count(&o->log_every, "--log-every", text, &a->err);
+    case KEY_SAVE:
+        return take_count(&o->save_every, "--save-every", text, &a->err);
     case KEY_JOBS:
         if (strcmp(text, "auto") != 0)
             return nl_option_int(&o->jobs, "--jobs", text, 1, MAX_THREADS, &a->err);

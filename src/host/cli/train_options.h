@@ -12,7 +12,7 @@ typedef struct train_arguments {
     int n_assignments;
     nl_seeds seeds;
     const char *device, *data;
-    bool no_report, layer_stats;
+    bool no_report;
     nl_train_options options;
     nl_shard shard;
     nl_error err;

@@ -22,9 +22,9 @@ static int skip_if_finished(const nl_study *study, nl_study_run *item, nl_error 
         nl_unit_init(&unit, study->options.out, item->config.name, item->config.train.seed, err);
     if (!code) code = nl_record_read(&record, &unit, err);
     if (record && nl_record_finished(record, item->config.train.epochs)) {
-        item->status = NL_RUN_FINISHED;
         item->has_final =
             nl_metrics_read_final(nl_unit_file(&unit, path, NL_FILE_METRICS), &item->final);
+        if (!nl_repair_needed(&unit, item)) item->status = NL_RUN_FINISHED;
     }
     json_decref(record);
     return code;

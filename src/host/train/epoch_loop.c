@@ -90,7 +90,7 @@ static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_
 /* Takes the records of steps at.step ... into sums, metrics and progress. */
 static int account(nl_run *run, uint32_t count, nl_error *err) {
     nl_position *at = &run->at;
-    const uint32_t every = run->study->options.log_every;
+    const uint32_t every = run->item->log_every;
     for (uint32_t i = 0; i < count; i++) {
         const nl_step_record *r = &run->records[i];
         const uint64_t step = (uint64_t)at->epoch * run->steps + at->step;
@@ -128,15 +128,24 @@ static uint32_t smaller(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
-static int train_steps(nl_run *run, nl_error *err) {
+/* The step of this epoch at which a state is due: --save-every counts over the whole run. */
+static uint32_t next_save(const nl_run *run) {
+    const uint64_t every = run->item->save_every;
+    if (!every) return run->steps;
+    const uint64_t begun = (uint64_t)run->at.epoch * run->steps;
+    const uint64_t due = ((begun + run->at.step) / every + 1) * every - begun;
+    return due < run->steps ? (uint32_t)due : run->steps;
+}
+
+static int train_steps(nl_run *run, uint32_t until, nl_error *err) {
     const nl_backend *backend = run->study->backend;
     const uint32_t burst = (uint32_t)backend->burst;
     uint32_t queued = run->at.step;
     int code = NL_OK;
     for (;;) {
-        while (!nl_crew_stopping(run->crew) && queued < run->steps &&
+        while (!nl_crew_stopping(run->crew) && queued < until &&
                queued < run->at.step + 2 * burst) {
-            const uint32_t count = smaller(burst, run->steps - queued);
+            const uint32_t count = smaller(burst, until - queued);
             code = backend->enqueue(run->engine, queued, count, err);
             if (code) return code;
             queued += count;
@@ -150,13 +159,25 @@ static int train_steps(nl_run *run, nl_error *err) {
     }
 }
 
+/* Up to the next state that is due. The time of saving is not that of training. */
+static int train_piece(nl_run *run, nl_error *err) {
+    const double started = nl_clock();
+    const uint32_t until = next_save(run);
+    const int code = train_steps(run, until, err);
+    run->at.seconds += nl_clock() - started;
+    if (code || run->at.step < until || until == run->steps) return code;
+    const int fetched = nl_run_fetch_state(run, err);
+    return fetched ? fetched : nl_run_save_state(run, err);
+}
+
 int nl_run_train_epoch(nl_run *run, nl_error *err) {
     nl_progress_begin(&run->crew->progress, run->at.step);
     const double started = nl_clock();
     const nl_epoch epoch = make_epoch(run);
     int code = run->study->backend->begin_epoch(run->engine, &epoch, err);
-    if (!code) code = train_steps(run, err);
     run->at.seconds += nl_clock() - started;
+    while (!code && run->at.step < run->steps && !nl_crew_stopping(run->crew))
+        code = train_piece(run, err);
     nl_progress_end(&run->crew->progress);
     return code;
 }

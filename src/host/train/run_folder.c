@@ -3,12 +3,13 @@
 #include "base/folder.h"       // nl_folder_make
 #include "normlab/run_files.h" // NL_FILE_RUN
 
-#include <dirent.h> // opendir
-#include <errno.h>  // errno
-#include <limits.h> // NAME_MAX
-#include <stdio.h>  // snprintf
-#include <string.h> // strerror
-#include <unistd.h> // unlink
+#include <dirent.h>   // opendir
+#include <errno.h>    // errno
+#include <limits.h>   // NAME_MAX
+#include <stdio.h>    // snprintf
+#include <string.h>   // strerror
+#include <sys/stat.h> // lstat
+#include <unistd.h>   // unlink
 
 int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed, nl_error *err) {
     const int room = NL_PATH_SIZE - 320; /* for the names of the files */
@@ -24,6 +25,21 @@ const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const cha
     const int length = snprintf(path, NL_PATH_SIZE, "%s/%s", unit->folder, file);
     NL_ASSERT(length > 0 && length < NL_PATH_SIZE);
     return path;
+}
+
+bool nl_unit_has(const nl_unit *unit, const char *file) {
+    char path[NL_PATH_SIZE];
+    struct stat info;
+    return lstat(nl_unit_file(unit, path, file), &info) == 0 || errno != ENOENT;
+}
+
+const char *nl_unit_trace(const nl_unit *unit) {
+    char path[NL_PATH_SIZE];
+    struct stat info;
+    if (nl_unit_has(unit, NL_FILE_LAST)) return NL_FILE_LAST;
+    if (lstat(nl_unit_file(unit, path, NL_FILE_METRICS), &info) == 0)
+        return info.st_size > 0 ? NL_FILE_METRICS : NULL;
+    return errno == ENOENT ? NULL : NL_FILE_METRICS;
 }
 
 /* --- entering ------------------------------------------------------------------------------- */

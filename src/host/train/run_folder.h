@@ -20,6 +20,11 @@ int nl_unit_init(nl_unit *unit, const char *out, const char *name, uint32_t seed
 /* path: of a file of the unit. Returns path. */
 const char *nl_unit_file(const nl_unit *unit, char path[NL_PATH_SIZE], const char *file);
 
+/* Whether a file is there; one that cannot be looked at counts as there. */
+bool nl_unit_has(const nl_unit *unit, const char *file);
+/* Of the files that only a saved state precedes, one that is there: last, or records; or NULL. */
+const char *nl_unit_trace(const nl_unit *unit);
+
 /* Refuses (NL_EUSAGE) a unit that exists, unless it may, and one that another process trains in.
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);

@@ -51,18 +51,31 @@ json_t *nl_record_data(const nl_dataset *data) {
                      (json_int_t)data->test.count, "sha256", describe_sums(data));
 }
 
+void nl_record_data_sha256(char sha256[65], const nl_dataset *data) {
+    json_t *sums = describe_sums(data);
+    char *text = json_dumps(sums, JSON_COMPACT | JSON_SORT_KEYS);
+    NL_NEED(text);
+    nl_sha256_hex(sha256, text, strlen(text));
+    json_decref(sums);
+    free(text);
+}
+
 /* null for no text, and for a file name that is no UTF-8. */
 static json_t *text_or_null(const char *text) {
     json_t *json = text ? json_string(text) : NULL;
     return json ? json : json_null();
 }
 
-static json_t *describe_options(const nl_study *study) {
-    const nl_train_options *o = &study->options;
-    return json_pack("{s:o, s:I, s:I, s:i, s:o}", "data", text_or_null(study->data->dir),
-                     "limit_batches", (json_int_t)o->limit_batches, "log_every",
-                     (json_int_t)o->log_every, "threads", o->threads, "init",
-                     text_or_null(o->init));
+static json_t *describe_options(const nl_run *run) {
+    const nl_study *study = run->study;
+    const nl_study_run *r = run->item;
+    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:i, s:o, s:o}", "data",
+                     text_or_null(study->data->dir), "limit_batches",
+                     (json_int_t)study->options.limit_batches, "log_every",
+                     (json_int_t)r->log_every, "save_every", (json_int_t)r->save_every,
+                     "layer_stats", r->layer_stats, "threads", study->options.threads, "init",
+                     text_or_null(r->init[0] ? r->init : NULL), "init_sha256",
+                     text_or_null(r->init_sha256[0] ? r->init_sha256 : NULL));
 }
 
 static json_t *describe_failure(const nl_failure *f) {
@@ -83,9 +96,8 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
         run->config->name, "seed", (json_int_t)run->config->train.seed, "status", status, "error",
         text_or_null(error), "failure", describe_failure(&run->failure), "started", run->started,
         "updated", updated, "parameters", (json_int_t)run->model.n_params, "config", config,
-        "options", describe_options(run->study), "device", describe_device(run), "versions",
-        "normlab", NL_VERSION, "plan", describe_plan(run), "data",
-        nl_record_data(run->study->data));
+        "options", describe_options(run), "device", describe_device(run), "versions", "normlab",
+        NL_VERSION, "plan", describe_plan(run), "data", nl_record_data(run->study->data));
     NL_ASSERT(json);
     char *text = json_dumps(json, JSON_INDENT(2) | precision);
     NL_NEED(text);
@@ -101,9 +113,7 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 /* Without run.json there is no run, unless something else of one is there. */
 static int check_no_run(const nl_unit *unit, const char *record, bool absent, const char *reason,
                         nl_error *err) {
-    char state[NL_PATH_SIZE];
-    const bool saved = access(nl_unit_file(unit, state, NL_FILE_STATE), F_OK) == 0;
-    if (absent && !saved) return NL_OK;
+    if (absent && !nl_unit_has(unit, NL_FILE_STATE) && !nl_unit_trace(unit)) return NL_OK;
     nl_fail(err, NL_EDATA, record, "cannot read: %s", reason);
     return nl_hint(err, "--overwrite starts the run anew");
 }
@@ -124,15 +134,19 @@ int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     return nl_hint(err, "--overwrite starts the run anew");
 }
 
-static int old_epochs(const json_t *record) {
-    int epochs = -1;
-    json_unpack((json_t *)record, "{s:{s:{s:i}}}", "config", "train", "epochs", &epochs);
-    return epochs;
-}
-
 static int refuse(const nl_unit *unit, int code, nl_error *err, const char *what) {
     nl_fail(err, code, unit->folder, "cannot resume: the run that is there differs in %s", what);
     return nl_hint(err, "repeat the options of that run, or choose another --out, or --overwrite");
+}
+
+/* Why epochs cannot just be added, where that is the reason. */
+static int hint_cosine(const nl_config *old, const nl_config *now, nl_error *err) {
+    if (now->train.schedule.kind != NL_SCHEDULE_COSINE || old->train.epochs == now->train.epochs)
+        return NL_EUSAGE;
+    return nl_hint(err,
+                   "a cosine schedule stretches over all epochs: its %d cannot become %d; choose "
+                   "another --out, or --overwrite",
+                   old->train.epochs, now->train.epochs);
 }
 
 /* The keys that differ; more epochs continue a run as if they had been asked for at once, unless
@@ -149,28 +163,30 @@ static int match_keys(const nl_config *old, const nl_unit *unit, const nl_config
     char *keys = nl_differences_text(&d, d.n);
     refuse(unit, NL_EUSAGE, err, keys);
     free(keys);
-    return NL_EUSAGE;
+    return hint_cosine(old, config, err);
 }
 
-int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_config *config,
+int nl_record_match_config(const json_t *record, const nl_unit *unit, const nl_study_run *item,
                            const nl_train_options *options, nl_error *err) {
     char path[NL_PATH_SIZE];
     nl_config old;
     int code = nl_model_config_from_json(&old, json_object_get(record, "config"),
                                          nl_unit_file(unit, path, NL_FILE_RUN), err);
     if (code) return nl_hint(err, "--overwrite starts the run anew");
-    code = match_keys(&old, unit, config, err);
+    code = match_keys(&old, unit, &item->config, err);
     if (code) return code;
 
-    json_int_t limit = -1;
-    const char *init = NULL;
-    json_unpack((json_t *)record, "{s:{s:I, s:s?}}", "options", "limit_batches", &limit, "init",
-                &init);
-    if (limit != (json_int_t)options->limit_batches)
+    const json_t *were = json_object_get(record, "options");
+    const json_t *limit = json_object_get(were, "limit_batches");
+    const char *init = json_string_value(json_object_get(were, "init"));
+    const char *sum = json_string_value(json_object_get(were, "init_sha256"));
+    if (!limit || json_integer_value(limit) != (json_int_t)options->limit_batches)
         return refuse(unit, NL_EUSAGE, err, NL_DIFFER_LIMIT);
-    if (options->init && (!init || strcmp(init, options->init) != 0))
-        return refuse(unit, NL_EUSAGE, err, "--init");
-    return NL_OK;
+    if (!options->init) return NL_OK;
+    /* By its weights; a record without their hash tells only the file's name. */
+    const bool same =
+        init && (sum ? strcmp(sum, item->init_sha256) == 0 : strcmp(init, options->init) == 0);
+    return same ? NL_OK : refuse(unit, NL_EUSAGE, err, "--init");
 }
 
 int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_study *study,
@@ -192,7 +208,13 @@ int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_stu
     return NL_OK;
 }
 
+int nl_record_epochs(const json_t *record) {
+    int epochs = -1;
+    json_unpack((json_t *)record, "{s:{s:{s:i}}}", "config", "train", "epochs", &epochs);
+    return epochs;
+}
+
 bool nl_record_finished(const json_t *record, int epochs) {
     const char *status = json_string_value(json_object_get(record, "status"));
-    return status && strcmp(status, "finished") == 0 && old_epochs(record) >= epochs;
+    return status && strcmp(status, "finished") == 0 && nl_record_epochs(record) >= epochs;
 }

@@ -1,6 +1,7 @@
 /* Saving and loading: state.safetensors holds the arenas as they lie in memory, in the backend's
  * precision, and the position in the run; a resumed run then goes on bit for bit. Doubles travel as
  * text of 17 digits, which reads back exactly. */
+#include "normlab/differences.h" // nl_differences
 #include "trainer.h"
 
 #include <jansson.h> // json_pack
@@ -72,6 +73,54 @@ static int list_arenas(nl_arena arenas[NL_ARENAS], const nl_run *run) {
     return count;
 }
 
+/* Whose state it is, beside its name and seed: the resolved config and the data's checksums. */
+static void add_identity(json_t *metadata, const nl_run *run) {
+    char data[65];
+    nl_record_data_sha256(data, run->study->data);
+    json_t *config = nl_config_to_json(run->config);
+    char *text = json_dumps(config, JSON_COMPACT | nl_json_precision(config));
+    NL_NEED(text);
+    json_object_set_new(metadata, "config", json_string(text));
+    json_object_set_new(metadata, "data", json_string(data));
+    json_decref(config);
+    free(text);
+}
+
+static int refuse_foreign(const char *path, const char *keys, nl_error *err) {
+    nl_fail(err, NL_EDATA, path, "it is the state of another run: it differs in %s", keys);
+    return nl_hint(err, "put this run's own state back, or --overwrite starts the run anew");
+}
+
+/* A state of more epochs to come is this run's, unless the schedule stretches with them. A file of
+ * before states said whose they are is taken as it is. */
+static int check_identity(const nl_archive *archive, const nl_run *run, const char *path,
+                          nl_error *err) {
+    char data[65];
+    nl_config old, now = *run->config;
+    nl_differences d = {0};
+    if (!json_object_get(archive->metadata, "format")) return NL_OK;
+    const char *text = json_string_value(json_object_get(archive->metadata, "config"));
+    const char *sum = json_string_value(json_object_get(archive->metadata, "data"));
+    json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    if (!json || !sum) {
+        json_decref(json);
+        return nl_fail(err, NL_EDATA, path, "__metadata__: it does not say whose state it is");
+    }
+    const int code = nl_model_config_from_json(&old, json, path, err);
+    json_decref(json);
+    if (code) return code;
+    if (now.train.schedule.kind != NL_SCHEDULE_COSINE) old.train.epochs = now.train.epochs;
+    d.n = nl_config_differences(d.names, &old, &now);
+    if (strcmp(old.name, now.name) != 0) nl_differences_add(&d, "name");
+    nl_record_data_sha256(data, run->study->data);
+    if (strcmp(data, sum) != 0) nl_differences_add(&d, NL_DIFFER_DATA);
+    if (d.n == 0) return NL_OK;
+    char *keys = nl_differences_text(&d, d.n);
+    refuse_foreign(path, keys, err);
+    free(keys);
+    return NL_EDATA;
+}
+
 static nl_dtype state_type(const nl_run *run) {
     return run->study->backend->real_size == 8 ? NL_F64 : NL_F32;
 }
@@ -98,6 +147,8 @@ int nl_run_save_state(nl_run *run, nl_error *err) {
     char *position = position_to_text(&run->at);
     char *plan = backend->plan ? backend->plan(run->engine) : NULL;
     json_t *metadata = json_pack("{s:s}", "place", position);
+    NL_NEED(metadata);
+    add_identity(metadata, run);
     if (plan) json_object_set_new(metadata, "plan", json_string(plan));
     char path[NL_PATH_SIZE];
     code = nl_archive_write(nl_unit_file(&run->unit, path, NL_FILE_STATE), blobs, count, metadata,
@@ -132,38 +183,67 @@ static const char *take(nl_run *run, const nl_archive *archive) {
     return NULL;
 }
 
+int nl_run_find_state(const nl_unit *unit, bool *found, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    *found = nl_unit_has(unit, NL_FILE_STATE);
+    const char *trace = *found ? NULL : nl_unit_trace(unit);
+    if (!trace) return NL_OK;
+    nl_fail(err, NL_EDATA, nl_unit_file(unit, path, NL_FILE_STATE),
+            "is gone, but %s is there: the run cannot go on", trace);
+    return nl_hint(err, "put it back, or --overwrite starts the run anew");
+}
+
 int nl_run_load_state(nl_run *run, nl_error *err) {
     char path[NL_PATH_SIZE];
     nl_unit_file(&run->unit, path, NL_FILE_STATE);
     nl_archive archive;
-    const int code = nl_archive_read(&archive, path, err);
-    if (code) return code;
-    const char *field = archive.sealed ? take(run, &archive) : "__metadata__";
+    int code = nl_archive_read(&archive, path, err);
+    if (code) return nl_hint(err, "--overwrite starts the run anew");
+    code = check_identity(&archive, run, path, err);
+    const char *field = code ? NULL : archive.sealed ? take(run, &archive) : "__metadata__";
     nl_archive_free(&archive);
-    if (!field) return NL_OK;
+    if (!field) return code;
     nl_fail(err, NL_EDATA, path, "%s: does not fit this run", field);
     return nl_hint(err, "--overwrite starts the run anew");
 }
 
 /* --- weights -------------------------------------------------------------------------------- */
 
+/* Takes float weights; they are freed. */
+static void take_floats(nl_run *run, float *params, float *buffers) {
+    const int size = run->study->backend->real_size;
+    const nl_model *model = &run->model;
+    nl_reals_copy(run->state.params, size, params, sizeof *params, model->params_size);
+    nl_reals_copy(run->state.buffers, size, buffers, sizeof *buffers, model->buffers_size);
+    free(params);
+    free(buffers);
+}
+
 int nl_run_init_state(nl_run *run, nl_error *err) {
     const nl_model *model = &run->model;
-    const char *file = run->study->options.init;
+    const char *file = run->item->init;
+    char sha256[65];
     float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
     float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
     int code = NL_OK;
-    if (file)
-        code = nl_checkpoint_read(file, model, params, buffers, NULL, err);
+    if (file[0])
+        code = nl_init_read(sha256, file, model, params, buffers, NULL, err);
     else
         nl_model_init(model, params, buffers, run->config->train.seed);
-    if (!code) {
-        const int size = run->study->backend->real_size;
-        nl_reals_copy(run->state.params, size, params, sizeof *params, model->params_size);
-        nl_reals_copy(run->state.buffers, size, buffers, sizeof *buffers, model->buffers_size);
-    }
-    free(params);
-    free(buffers);
+    if (!code && file[0] && strcmp(sha256, run->item->init_sha256) != 0)
+        code = nl_fail(err, NL_EDATA, file, "it changed since the command began");
+    take_floats(run, params, buffers);
+    return code;
+}
+
+int nl_run_load_last(nl_run *run, nl_error *err) {
+    char path[NL_PATH_SIZE];
+    const nl_model *model = &run->model;
+    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
+    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    const int code = nl_checkpoint_read(nl_unit_file(&run->unit, path, NL_FILE_LAST), model, params,
+                                        buffers, NULL, err);
+    take_floats(run, params, buffers);
     return code;
 }
 

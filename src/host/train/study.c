@@ -2,11 +2,13 @@
 #include "trainer.h"
 
 #include <jansson.h>  // json_decref
+#include <stdio.h>    // snprintf
 #include <stdlib.h>   // free
 #include <string.h>   // strcmp
 #include <sys/stat.h> // stat
 
-#include "normlab/checkpoint.h" // nl_checkpoint_read
+#include "normlab/checkpoint.h" // nl_checkpoint_warn
+#include "normlab/run_files.h"  // NL_FILE_STATE
 
 /* --- planning ------------------------------------------------------------------------------- */
 
@@ -52,24 +54,42 @@ static int smallest_batch(const nl_study *study, const nl_config *config) {
     return (int)(rest ? rest : batch);
 }
 
-static int check_init(const nl_study *study, const nl_model *model, bool *sealed, nl_error *err) {
-    if (!study->options.init) return NL_OK;
-    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
-    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
-    const int code = nl_checkpoint_read(study->options.init, model, params, buffers, sealed, err);
-    free(params);
-    free(buffers);
-    return code;
+/* Whether the run is saved: then the weights it began with are in its past. */
+static bool is_saved(const nl_study *study, const nl_config *config) {
+    nl_unit unit;
+    return study->options.resume &&
+           !nl_unit_init(&unit, study->options.out, config->name, config->train.seed, NULL) &&
+           nl_unit_has(&unit, NL_FILE_STATE);
 }
 
-static int check_folder(const nl_study *study, const nl_config *config, nl_error *err) {
+/* Reads the file and notes its hash; the one of an earlier run has to be the same. */
+static int check_init(const nl_study *study, nl_study_run *item, const nl_model *model,
+                      bool *sealed, nl_error *err) {
+    char sha256[65];
+    if (!item->init[0] || (!study->options.init && is_saved(study, &item->config))) return NL_OK;
+    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
+    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    const int code = nl_init_read(sha256, item->init, model, params, buffers, sealed, err);
+    free(params);
+    free(buffers);
+    if (code) return code;
+    if (item->init_sha256[0] && strcmp(item->init_sha256, sha256) != 0) {
+        nl_fail(err, NL_EDATA, item->init, "its weights are not those the run was to start from");
+        return nl_hint(err, "put the file back, or --overwrite starts the run anew");
+    }
+    snprintf(item->init_sha256, sizeof item->init_sha256, "%s", sha256);
+    return NL_OK;
+}
+
+static int check_folder(const nl_study *study, const nl_study_run *item, nl_error *err) {
     const nl_train_options *o = &study->options;
+    const nl_config *config = &item->config;
     nl_unit unit;
     json_t *record = NULL;
     int code = nl_unit_init(&unit, o->out, config->name, config->train.seed, err);
     if (!code) code = nl_unit_check(&unit, o->resume || o->overwrite, err);
     if (!code && o->resume) code = nl_record_read(&record, &unit, err);
-    if (record) code = nl_record_match_config(record, &unit, config, o, err);
+    if (record) code = nl_record_match_config(record, &unit, item, o, err);
     json_decref(record);
     return code;
 }
@@ -90,7 +110,7 @@ static int check_picture(const nl_config *config, const nl_config *first, nl_err
     return nl_hint(err, "one command trains on one set: train the others with another command");
 }
 
-int nl_study_check(const nl_study *study, nl_error *err) {
+int nl_study_check(nl_study *study, nl_error *err) {
     const nl_train_options *o = &study->options;
     struct stat info;
     if (o->resume && stat(o->out, &info) != 0) {
@@ -99,17 +119,17 @@ int nl_study_check(const nl_study *study, nl_error *err) {
     }
     nl_model *model = nl_alloc(1, sizeof *model, "model");
     bool sealed = true;
-    int code = NL_OK;
+    int code = nl_study_settle(study, err);
     for (int i = 0; i < study->n_runs && !code; i++) {
         code = nl_model_build(model, &study->runs[i].config, 0, err);
         if (!code) code = check_picture(&study->runs[i].config, &study->runs[0].config, err);
-        if (!code) code = check_folder(study, &study->runs[i].config, err);
-        if (!code) code = check_init(study, model, &sealed, err);
+        if (!code) code = check_init(study, &study->runs[i], model, &sealed, err);
+        if (!code) code = check_folder(study, &study->runs[i], err);
         if (!code && is_first(study, i))
             code = nl_siblings_check(study, &study->runs[i].config, false, err);
     }
     free(model);
-    if (!code && !sealed) nl_checkpoint_warn(o->init);
+    if (!code && !sealed) nl_checkpoint_warn(study->runs[0].init);
     return code;
 }
 

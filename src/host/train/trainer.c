@@ -32,15 +32,14 @@ static int find_earlier(nl_run *run, bool *found, nl_error *err) {
     json_t *record = NULL;
     int code = nl_record_read(&record, &run->unit, err);
     if (code || !record) return code;
-    code = nl_record_match_config(record, &run->unit, run->config, &study->options, err);
+    code = nl_record_match_config(record, &run->unit, run->item, &study->options, err);
     if (!code) code = nl_record_match_data(record, &run->unit, study, err);
     const char *started = json_string_value(json_object_get(record, "started"));
     if (started) snprintf(run->started, sizeof run->started, "%s", started);
+    run->repair = nl_record_finished(record, run->config->train.epochs);
     json_decref(record);
-    /* A run that was killed before it could save anything starts anew. */
-    char path[NL_PATH_SIZE];
-    *found = access(nl_unit_file(&run->unit, path, NL_FILE_STATE), F_OK) == 0;
-    return code;
+    if (code || run->repair) return code;
+    return nl_run_find_state(&run->unit, found, err);
 }
 
 static int open_engine(nl_run *run, nl_error *err) {
@@ -61,7 +60,7 @@ static int open_engine(nl_run *run, nl_error *err) {
 static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
     const nl_study *study = run->study;
     nl_layer_stats layers[NL_MAX_LAYERS];
-    if (!study->layer_stats) return NL_OK;
+    if (!run->item->layer_stats) return NL_OK;
     const int n = study->layer_stats(layers, &run->spec, &run->state, study->backend->real_size);
     int code = NL_OK;
     for (int i = 0; i < n && !code; i++) {
@@ -89,8 +88,11 @@ static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
         code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, NL_FILE_METRICS),
                                run->at.metrics_bytes, err);
     if (!code && fresh) code = nl_run_save_weights(run, NL_FILE_INIT, err);
-    if (!code && fresh) code = record_layers(run, -1, err);
     if (!code && fresh) code = nl_run_save_state(run, err);
+    /* Behind the state, so that records without one always mean that it was lost. */
+    const nl_position *at = &run->at;
+    const bool unrecorded = at->epoch == 0 && at->step == 0 && at->metrics_bytes == 0;
+    if (!code && unrecorded) code = record_layers(run, -1, err);
     return code;
 }
 
@@ -105,9 +107,12 @@ static int open_run(nl_run *run, nl_error *err) {
     int code = find_earlier(run, &earlier, err);
     if (code) return code;
     run->at = (nl_position){.best_epoch = -1};
-    code = earlier ? nl_run_load_state(run, err) : nl_run_init_state(run, err);
+    code = run->repair ? nl_repair_load(run, err)
+           : earlier   ? nl_run_load_state(run, err)
+                       : nl_run_init_state(run, err);
     if (!code) code = open_engine(run, err);
-    if (!code) code = write_first_files(run, !earlier, err);
+    if (!code) code = write_first_files(run, !earlier && !run->repair, err);
+    if (!code && run->repair) code = nl_repair_weights(run, err);
     forget_work(run, (uint64_t)run->at.epoch * run->steps + run->at.step, 0);
     nl_progress_did(&run->crew->progress, 0, (int)run->at.epoch);
     return code;
@@ -231,6 +236,9 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};
     const nl_metrics_record record = {.event = NL_EVENT_FINAL, .figures = *final};
     if (!code) code = nl_metrics_write(&run->metrics, &record, err);
+    /* run.json will promise it. */
+    int64_t bytes;
+    if (!code) code = nl_metrics_sync(&run->metrics, &bytes, err);
     free(test.predictions);
     free(test.probs);
     free(test.losses);
@@ -258,6 +266,7 @@ int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err) {
     run->crew = crew;
     run->number = number;
     run->threads = threads;
+    run->item = item;
     run->config = config;
     run->steps = nl_pass_steps(options, study->data->train.count, config->data.batch);
     int code = nl_model_build(&run->model, config, 0, err);

@@ -62,6 +62,7 @@ typedef struct nl_run {
     const nl_study *study; /* options, backend, data */
     nl_crew *crew;
     int number; /* in the study */
+    const nl_study_run *item;
     int threads;
     const nl_config *config;
     nl_model model;
@@ -72,6 +73,7 @@ typedef struct nl_run {
     nl_position at;
     char *plan; /* of an earlier run, to be reused; or NULL */
     char started[32];
+    bool repair;      /* finished, with results that are gone */
     bool interrupted; /* by a signal, or as another run failed */
     nl_failure failure;
     nl_metrics metrics;
@@ -121,8 +123,13 @@ int nl_run_init_state(nl_run *run, nl_error *err);
 int nl_run_fetch_state(nl_run *run, nl_error *err);
 /* Writes run->state and run->at to state.safetensors. */
 int nl_run_save_state(nl_run *run, nl_error *err);
-/* Reads it back, and run->plan. Errors: NL_EDATA if it does not fit. */
+/* Whether there is one; *found: false where the run never saved any. Errors: NL_EDATA for a run that
+ * did and whose state is gone. */
+int nl_run_find_state(const nl_unit *unit, bool *found, nl_error *err);
+/* Reads it back, and run->plan. Errors: NL_EDATA if it is of another run or does not fit. */
 int nl_run_load_state(nl_run *run, nl_error *err);
+/* Reads the weights of last, for a finished run. Errors: NL_EDATA. */
+int nl_run_load_last(nl_run *run, nl_error *err);
 /* Writes run->state as a checkpoint: init, last or best. */
 int nl_run_save_weights(nl_run *run, const char *file, nl_error *err);
 
@@ -145,17 +152,40 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 
 /* What run.json says of the data; the caller owns it. */
 struct json_t *nl_record_data(const nl_dataset *data);
+/* One hash over the checksums of all files. */
+void nl_record_data_sha256(char sha256[65], const nl_dataset *data);
 
 /* run.json of a unit; NULL without error where there is none. Errors: NL_EDATA. */
 int nl_record_read(struct json_t **record, const nl_unit *unit, nl_error *err);
-/* Whether a run with this config can go on with the old one: config and options, then device and
- * data. Errors: NL_EUSAGE, NL_EDATA (other data). */
+/* train.epochs; -1: it does not say. */
+int nl_record_epochs(const struct json_t *record);
+/* Whether this run can go on with the old one: config and options, then device and data. Errors:
+ * NL_EUSAGE, NL_EDATA (other data). */
 int nl_record_match_config(const struct json_t *record, const nl_unit *unit,
-                           const nl_config *config, const nl_train_options *options, nl_error *err);
+                           const nl_study_run *item, const nl_train_options *options,
+                           nl_error *err);
 int nl_record_match_data(const struct json_t *record, const nl_unit *unit, const nl_study *study,
                          nl_error *err);
 /* Whether nothing is left to do up to this number of epochs. */
 bool nl_record_finished(const struct json_t *record, int epochs);
+
+/* --- run_settings.c --------------------------------------------------------------------------- */
+
+/* Fills what a run takes from the options or, resumed, from its record. Errors: NL_EDATA. */
+int nl_study_settle(nl_study *study, nl_error *err);
+
+/* The weights of an --init file as they are read, and their hash. Errors: NL_EDATA. */
+int nl_init_read(char sha256[65], const char *file, const nl_model *model, float *params,
+                 float *buffers, bool *sealed, nl_error *err);
+
+/* --- run_repair.c ----------------------------------------------------------------------------- */
+
+/* Whether results of a finished run are gone. */
+bool nl_repair_needed(const nl_unit *unit, const nl_study_run *item);
+/* Its weights and place, from the state or, without one, from last. Errors: NL_EDATA. */
+int nl_repair_load(nl_run *run, nl_error *err);
+/* Writes last and best where they are gone and the state has them. Errors: NL_EWRITE. */
+int nl_repair_weights(nl_run *run, nl_error *err);
 
 /* --- siblings.c ------------------------------------------------------------------------------ */
 
