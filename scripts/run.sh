@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [options of 'normlab train'] [CONFIG.yaml...]: sets up, builds, gets the data, trains,
-# reports. Without a config it trains bn_l1, ln and gn; without --epochs 20 epochs on a GPU and 1
-# on a machine without one.
+# reports. Without a config it trains bn_l1, ln and gn; without --epochs and --resume 20 epochs on
+# a GPU and 1 on a machine without one.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
@@ -27,7 +27,7 @@ END
 
 # What this script has to know of the options; all of them go on to the program as they are. Long
 # options may be shortened, as everywhere; the last of a repeated one counts.
-configs='' data='' device=auto epochs='' previous='' cuda=auto options=()
+configs='' data='' device=auto epochs='' resume='' previous='' cuda=auto options=()
 for arg in "$@"; do
   case $previous in
   --da | --dat | --data) data=$arg ;;
@@ -41,6 +41,7 @@ for arg in "$@"; do
   *.yaml) configs=1 ;;
   --da=* | --dat=* | --data=*) data=${arg#*=} ;;
   --de*=*) device=${arg#*=} ;;
+  --res*) resume=1 ;;
   --e* | train.epochs=* | --set=train.epochs=*) epochs=1 ;;
   esac
 done
@@ -77,7 +78,7 @@ fi
 "$top/scripts/fetch-mnist.sh" "${keep[@]}" "$data"
 
 defaults=(--data "$data") # in front, so that the user's own options count
-if [ -z "$epochs" ]; then
+if [ -z "$epochs" ] && [ -z "$resume" ]; then # a resumed run has as many as it had
   if there_is_gpu; then
     defaults+=(--epochs 20)
   else

@@ -214,12 +214,12 @@ Test(train_cli, a_broken_state_is_refused) {
     expect_code(TRAIN("--epochs", "1"), 0, NULL);
     snprintf(path, sizeof path, "%s/toy/seed-3/state.safetensors", toy_cli.out);
     cr_assert(truncate(path, 100) == 0);
-    expect_code(TRAIN("--resume"), 3, "state.safetensors");
+    expect_code(TRAIN("--resume", "--epochs", "2"), 3, "state.safetensors");
     snprintf(path, sizeof path, "%s/toy/seed-3/run.json", toy_cli.out);
     cr_assert(truncate(path, 10) == 0);
-    expect_code(TRAIN("--resume"), 3, "run.json");
+    expect_code(TRAIN("--resume", "--epochs", "2"), 3, "run.json");
     cr_assert(unlink(path) == 0);
-    expect_code(TRAIN("--resume"), 3, "run.json");
+    expect_code(TRAIN("--resume", "--epochs", "2"), 3, "run.json");
     expect_code(TRAIN("--overwrite"), 0, NULL);
 }
 
