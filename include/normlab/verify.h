@@ -19,7 +19,15 @@ typedef enum nl_verify_op { NL_V_BLOCK, NL_V_CONV, NL_V_LOSS, NL_V_UPDATE, NL_V_
 
 /* The places of each operation's tensors in a case's `in` and in what comes out. Mean and variance
  * of a block are those of the batch. */
-enum { NL_IN_BLOCK_Z, NL_IN_BLOCK_BIAS, NL_IN_BLOCK_GAMMA, NL_IN_BLOCK_BETA, NL_IN_BLOCK_DY };
+enum {
+    NL_IN_BLOCK_Z,
+    NL_IN_BLOCK_BIAS,
+    NL_IN_BLOCK_GAMMA,
+    NL_IN_BLOCK_BETA,
+    NL_IN_BLOCK_DY,
+    NL_IN_BLOCK_RUNNING_MEAN,
+    NL_IN_BLOCK_RUNNING_VAR
+};
 enum {
     NL_OUT_BLOCK_Y,
     NL_OUT_BLOCK_DZ,
@@ -36,7 +44,7 @@ enum { NL_OUT_LOSS_DZ, NL_OUT_LOSS_DBIAS, NL_OUT_LOSS_LOSS, NL_OUT_LOSS_HITS };
 enum { NL_IN_UPDATE_W, NL_IN_UPDATE_V, NL_IN_UPDATE_DW };
 enum { NL_OUT_UPDATE_W, NL_OUT_UPDATE_V, NL_OUT_UPDATE_PENALTY };
 
-enum { NL_V_INPUTS = 5, NL_V_OUTPUTS = 7, NL_V_SEED = 3, NL_V_EPOCH = 7, NL_V_LAYER = 2 };
+enum { NL_V_INPUTS = 7, NL_V_OUTPUTS = 7, NL_V_SEED = 3, NL_V_EPOCH = 7, NL_V_LAYER = 2 };
 
 /* One case. A block is what stands behind a convolution: bias, norm, ReLU, max pool, dropout. */
 typedef struct nl_verify_case {
@@ -44,6 +52,8 @@ typedef struct nl_verify_case {
     const nl_norm_row *norm; /* of a block; NULL: none */
     int n, c, h, w, groups;
     int pool, relu; /* pool 0: none */
+    bool eval;      /* evaluation: forward alone, with running values where the norm keeps them */
+    bool bare;      /* no bias */
     double dropout;
     nl_conv_shape conv;
     float *in[NL_V_INPUTS];
@@ -92,12 +102,12 @@ typedef struct nl_verify_spread {
     double mean, sigma, bias;
 } nl_verify_spread;
 
-/* Makes a block's inputs and counts its outputs; norm, sizes, pool, ReLU and dropout are set. The
- * numbers are the same everywhere. nl_verify_case_free frees the inputs. */
+/* Makes a block's inputs and counts its outputs; all that is no tensor is set. The numbers are
+ * the same everywhere. nl_verify_case_free frees the inputs. */
 void nl_verify_block(nl_verify_case *c, nl_verify_spread z);
 void nl_verify_case_free(nl_verify_case *c);
 
-/* Sets dy to 0 where a tie (nl_is_tie) decides who gets the gradient. */
+/* Sets dy, where there is one, to 0 where a tie (nl_is_tie) decides who gets the gradient. */
 void nl_verify_clear_ties(nl_verify_case *c);
 
 /* ---- the comparison ----------------------------------------------------------------------------
@@ -107,6 +117,9 @@ void nl_verify_clear_ties(nl_verify_case *c);
 typedef struct nl_verify_results {
     double *out[NL_V_OUTPUTS];
 } nl_verify_results;
+
+/* The name of an output: "dgamma". */
+const char *nl_verify_output(nl_verify_op op, int output);
 
 nl_verify_results nl_verify_results_make(const nl_verify_case *c);
 void nl_verify_results_free(nl_verify_results *r);

@@ -118,27 +118,27 @@ Test(k_norm_group, rules) {
 
 /* n, c, h, w, groups, pool, relu */
 static const stage_case cases[] = {
-    {STAGE_GROUP, {2, 4, 1, 1, 2, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 6, 5, 7, 2, 0, 1}, 0, {-2.3, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 6, 5, 7, 1, 0, 0}, 0, {1000, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 5, 5, 7, 5, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {7, 8, 4, 4, 2, 0, 1}, 0, {0.02, 0.003}, 0, false, false, false},
-    {STAGE_GROUP, {7, 8, 4, 4, 2, 0, 1}, 0, {0, 1}, 1, false, false, false},
-    {STAGE_GROUP, {2, 16, 28, 28, 4, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 24, 28, 28, 1, 0, 1}, 0, {-2.3, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 7, 49, 51, 1, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 2, 130, 129, 2, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 16, 28, 28, 4, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 24, 28, 28, 1, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 7, 49, 51, 1, 2, 1}, 0.3, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {2, 7, 49, 51, 1, 3, 1}, 0.3, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {4, 8, 12, 12, 2, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 4, 5, 7, 2, 2, 1}, 0.5, {-2.3, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 3, 7, 8, 3, 3, 0}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 4, 4, 4, 1, 1, 1}, 0.5, {0, 1}, 1, false, false, false},
-    {STAGE_GROUP, {40, 2, 3, 3, 1, 0, 1}, 0, {0, 1}, 0, false, false, false},
-    {STAGE_GROUP, {3, 4, 4, 6, 2, 2, 1}, 0, {0, 1}, 0, false, false, true},
-    {STAGE_GROUP, {3, 4, 4, 6, 2, 0, 1}, 0, {0, 1}, 0, false, false, true},
+    {NL_NORM_GROUP, {2, 4, 1, 1, 2, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 6, 5, 7, 2, 0, 1}, 0, {-2.3, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 6, 5, 7, 1, 0, 0}, 0, {1000, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 5, 5, 7, 5, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {7, 8, 4, 4, 2, 0, 1}, 0, {0.02, 0.003}, 0, false, false, false},
+    {NL_NORM_GROUP, {7, 8, 4, 4, 2, 0, 1}, 0, {0, 1}, 1, false, false, false},
+    {NL_NORM_GROUP, {2, 16, 28, 28, 4, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 24, 28, 28, 1, 0, 1}, 0, {-2.3, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 7, 49, 51, 1, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 2, 130, 129, 2, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 16, 28, 28, 4, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 24, 28, 28, 1, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 7, 49, 51, 1, 2, 1}, 0.3, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {2, 7, 49, 51, 1, 3, 1}, 0.3, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {4, 8, 12, 12, 2, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 4, 5, 7, 2, 2, 1}, 0.5, {-2.3, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 3, 7, 8, 3, 3, 0}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 4, 4, 4, 1, 1, 1}, 0.5, {0, 1}, 1, false, false, false},
+    {NL_NORM_GROUP, {40, 2, 3, 3, 1, 0, 1}, 0, {0, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 4, 4, 6, 2, 2, 1}, 0, {0, 1}, 0, false, false, true},
+    {NL_NORM_GROUP, {3, 4, 4, 6, 2, 0, 1}, 0, {0, 1}, 0, false, false, true},
 };
 
 Test(k_norm_group, every_stage) {
@@ -148,12 +148,12 @@ Test(k_norm_group, every_stage) {
 Test(k_norm_group, every_stage_without_centring) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         stage_case c = cases[i];
-        c.norm = STAGE_RMS;
+        c.norm = NL_NORM_RMS;
         check_stage(&c);
     }
 }
 
 Test(k_norm_group, one_value_a_group_without_centring) {
     check_stage(
-        &(stage_case){STAGE_RMS, {3, 4, 1, 1, 4, 0, 0}, 0, {0.5, 1}, 0, false, false, false});
+        &(stage_case){NL_NORM_RMS, {3, 4, 1, 1, 4, 0, 0}, 0, {0.5, 1}, 0, false, false, false});
 }

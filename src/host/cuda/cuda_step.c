@@ -8,9 +8,8 @@
  */
 #include "cuda_net.h"
 
-#include <assert.h> // static_assert
-
 #include "cuda/runtime/device.h" // nl_cuda_check
+#include "launchers.h"           // nl_launchers_of
 
 /* What one step's launches share; the first failure stops the rest. */
 typedef struct step {
@@ -75,23 +74,8 @@ static void convolve(step *s, int index, nl_conv_dir dir, int lane, float *out, 
     s->code = nl_convs_run(net->convs, s->form->plans[index][dir], lane, out, a, b, s->err);
 }
 
-/* The launchers of a stage. */
-typedef struct launchers {
-    int (*forward)(const nl_k_stage *stage, void *stream);
-    int (*backward)(const nl_k_stage *stage, void *stream);
-    int (*evaluate)(const nl_k_stage *stage, void *stream);
-} launchers;
-
-static const launchers without_norm = {nl_k_norm_none_forward, nl_k_norm_none_backward,
-                                       nl_k_norm_none_forward};
-static const launchers norms[] = {
-    [NL_SETS_BATCH] = {nl_k_norm_batch_forward, nl_k_norm_batch_backward, nl_k_norm_batch_eval},
-    [NL_SETS_GROUPS] = {nl_k_norm_group_forward, nl_k_norm_group_backward, nl_k_norm_group_forward},
-};
-static_assert(sizeof norms / sizeof *norms == NL_SETS, "a row for each kind of sets");
-
-static const launchers *launchers_of(const nl_cuda_block *b) {
-    return b->conv && b->conv->norm ? &norms[b->conv->norm->sets] : &without_norm;
+static const nl_launchers *launchers_of(const nl_cuda_block *b) {
+    return nl_launchers_of(b->conv ? b->conv->norm : NULL);
 }
 
 static const char *label_of(const nl_cuda_block *b) {
@@ -100,7 +84,7 @@ static const char *label_of(const nl_cuda_block *b) {
 
 static void normalise(step *s, const nl_cuda_block *b) {
     const nl_k_stage stage = stage_of(s, b);
-    const launchers *l = launchers_of(b);
+    const nl_launchers *l = launchers_of(b);
     launched(s, (s->train ? l->forward : l->evaluate)(&stage, s->net->stream), label_of(b));
 }
 

@@ -3,11 +3,11 @@
  */
 #include "normlab/verify.h"
 
-#include <assert.h> // static_assert
 #include <stdlib.h> // free
 
 #include "cuda/conv/conv_plan.h" // nl_convs
 #include "cuda/runtime/device.h" // nl_device_alloc
+#include "launchers.h"           // nl_launchers_of
 #include "normlab/kernels.h"
 #include "normlab/rng.h" // nl_dropout_threshold
 
@@ -78,22 +78,12 @@ static nl_k_dropout take_dropout(arena *a, const nl_verify_case *c) {
     return drop;
 }
 
-typedef struct launchers {
-    int (*forward)(const nl_k_stage *stage, void *stream);
-    int (*backward)(const nl_k_stage *stage, void *stream);
-} launchers;
-
-static const launchers without_norm = {nl_k_norm_none_forward, nl_k_norm_none_backward};
-static const launchers with_norm[] = {
-    [NL_SETS_BATCH] = {nl_k_norm_batch_forward, nl_k_norm_batch_backward},
-    [NL_SETS_GROUPS] = {nl_k_norm_group_forward, nl_k_norm_group_backward},
-};
-static_assert(sizeof with_norm / sizeof *with_norm == NL_SETS, "a row for each kind of sets");
-
 static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
-    float *from[NL_V_INPUTS], *to[NL_V_OUTPUTS];
-    for (int i = 0; i < NL_V_INPUTS; i++) from[i] = take_floats(a, c->in_count[i], c->in[i]);
-    for (int i = 0; i < NL_V_OUTPUTS; i++) to[i] = take_floats(a, c->out_count[i], NULL);
+    float *from[NL_V_INPUTS] = {NULL}, *to[NL_V_OUTPUTS] = {NULL};
+    for (int i = 0; i < NL_V_INPUTS; i++)
+        if (c->in_count[i]) from[i] = take_floats(a, c->in_count[i], c->in[i]);
+    for (int i = 0; i < NL_V_OUTPUTS; i++)
+        if (c->out_count[i]) to[i] = take_floats(a, c->out_count[i], NULL);
     nl_k_stage s = {.shape = {.n = c->n,
                               .c = c->c,
                               .h = c->h,
@@ -106,16 +96,18 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
                     .drop = take_dropout(a, c)};
     s.z = from[NL_IN_BLOCK_Z], s.bias = from[NL_IN_BLOCK_BIAS], s.gamma = from[NL_IN_BLOCK_GAMMA],
     s.beta = from[NL_IN_BLOCK_BETA], s.dy = from[NL_IN_BLOCK_DY];
+    s.running_mean = from[NL_IN_BLOCK_RUNNING_MEAN], s.running_var = from[NL_IN_BLOCK_RUNNING_VAR];
     s.y = to[NL_OUT_BLOCK_Y], s.dz = to[NL_OUT_BLOCK_DZ], s.dgamma = to[NL_OUT_BLOCK_DGAMMA],
     s.dbeta = to[NL_OUT_BLOCK_DBETA], s.dbias = to[NL_OUT_BLOCK_DBIAS];
     s.fresh_mean = to[NL_OUT_BLOCK_MEAN], s.fresh_var = to[NL_OUT_BLOCK_VAR];
     s.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *s.saved, NULL);
     s.scratch = take(a, nl_k_scratch_size(&s.shape), NULL);
     s.counters = take(a, (size_t)nl_k_counters(&s.shape) * sizeof *s.counters, NULL);
-    const launchers *l = c->norm ? &with_norm[c->norm->sets] : &without_norm;
-    if (!a->code) launched(a, l->forward(&s, a->stream), "forward");
-    if (!a->code) launched(a, l->backward(&s, a->stream), "backward");
-    for (int i = 0; i < NL_V_OUTPUTS; i++) give(a, out[i], to[i], c->out_count[i]);
+    const nl_launchers *l = nl_launchers_of(c->norm);
+    if (!a->code) launched(a, (c->eval ? l->evaluate : l->forward)(&s, a->stream), "forward");
+    if (!a->code && !c->eval) launched(a, l->backward(&s, a->stream), "backward");
+    for (int i = 0; i < NL_V_OUTPUTS; i++)
+        if (c->out_count[i]) give(a, out[i], to[i], c->out_count[i]);
 }
 
 /* ---- the others ------------------------------------------------------------------------------ */

@@ -4,6 +4,15 @@
 
 #include "normlab/verify.h"
 
+const char *nl_verify_output(nl_verify_op op, int output) {
+    static const char *const names[NL_V_OPS][NL_V_OUTPUTS] = {
+        [NL_V_BLOCK] = {"y", "dz", "dgamma", "dbeta", "dbias", "mean", "variance"},
+        [NL_V_CONV] = {"y", "dx", "dw"},
+        [NL_V_LOSS] = {"dz", "dbias", "loss", "hits"},
+        [NL_V_UPDATE] = {"w", "v", "penalty"}};
+    return names[op][output];
+}
+
 nl_verify_results nl_verify_results_make(const nl_verify_case *c) {
     nl_verify_results r;
     for (int i = 0; i < NL_V_OUTPUTS; i++) {

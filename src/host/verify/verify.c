@@ -7,12 +7,6 @@
 /* ---- results by operation and output -----------------------------------------------------------
  */
 
-static const char *const outputs[NL_V_OPS][NL_V_OUTPUTS] = {
-    [NL_V_BLOCK] = {"y", "dz", "dgamma", "dbeta", "dbias", "mean", "variance"},
-    [NL_V_CONV] = {"y", "dx", "dw"},
-    [NL_V_LOSS] = {"dz", "dbias", "loss", "hits"},
-    [NL_V_UPDATE] = {"w", "v", "penalty"}};
-
 typedef struct line {
     char operation[NL_V_OPERATION];
     const char *output;
@@ -69,7 +63,7 @@ static int check(void *context, const char *operation, const nl_verify_case *c, 
     if (!code) code = t->run(got.out, c, t->context, err);
     for (int i = 0; i < NL_V_OUTPUTS && !code; i++)
         if (c->out_count[i] > 0)
-            add(line_of(t, operation, outputs[c->op][i]),
+            add(line_of(t, operation, nl_verify_output(c->op, i)),
                 nl_verify_compare(got.out[i], plain.out[i], want.out[i], c->out_count[i],
                                   terms_of(c, i, &want)));
     t->cases++;

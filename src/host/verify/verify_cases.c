@@ -70,55 +70,59 @@ void nl_verify_block(nl_verify_case *c, nl_verify_spread z) {
                   out = planes * (c->h / k) * (c->w / k);
     c->op = NL_V_BLOCK;
     fill(c, NL_IN_BLOCK_Z, in, z.mean, z.sigma);
-    fill(c, NL_IN_BLOCK_BIAS, c->c, 0, z.bias);
+    if (!c->bare) fill(c, NL_IN_BLOCK_BIAS, c->c, 0, z.bias);
     fill(c, NL_IN_BLOCK_GAMMA, c->c, 1, 0.5);
     fill(c, NL_IN_BLOCK_BETA, c->c, 0.1, 0.5);
-    fill(c, NL_IN_BLOCK_DY, out, 0.2, 1);
     c->out_count[NL_OUT_BLOCK_Y] = out;
+    if (c->eval) {
+        fill(c, NL_IN_BLOCK_RUNNING_MEAN, c->c, z.mean, z.sigma);
+        fill(c, NL_IN_BLOCK_RUNNING_VAR, c->c, 1, 0.2);
+        return;
+    }
+    fill(c, NL_IN_BLOCK_DY, out, 0.2, 1);
     c->out_count[NL_OUT_BLOCK_DZ] = in;
-    c->out_count[NL_OUT_BLOCK_DBIAS] = c->c;
+    if (!c->bare) c->out_count[NL_OUT_BLOCK_DBIAS] = c->c;
     if (c->norm) c->out_count[NL_OUT_BLOCK_DGAMMA] = c->out_count[NL_OUT_BLOCK_DBETA] = c->c;
     if (c->norm && c->norm->runs)
         c->out_count[NL_OUT_BLOCK_MEAN] = c->out_count[NL_OUT_BLOCK_VAR] = c->c;
 }
 
 void nl_verify_clear_ties(nl_verify_case *c) {
-    nl_verify_case bare = *c; /* the same without what follows the norm */
+    nl_verify_case alone = *c; /* the same without what follows the norm */
     nl_error err;
     const int64_t in = c->in_count[NL_IN_BLOCK_Z], planes = (int64_t)c->n * c->c,
                   each = c->out_count[NL_OUT_BLOCK_Y] / planes;
     const int k = c->pool ? c->pool : 1, columns = c->w / k;
-    bare.pool = bare.relu = 0;
-    bare.dropout = 0;
-    bare.out_count[NL_OUT_BLOCK_Y] = bare.in_count[NL_IN_BLOCK_DY] = in;
-    bare.in[NL_IN_BLOCK_DY] = nl_alloc((size_t)in, sizeof(float), "verify");
-    nl_verify_results r = nl_verify_results_make(&bare);
-    (void)nl_verify_plain_f64(r.out, &bare, NULL, &err);
+    alone.pool = alone.relu = 0;
+    alone.dropout = 0;
+    alone.out_count[NL_OUT_BLOCK_Y] = alone.in_count[NL_IN_BLOCK_DY] = in;
+    alone.in[NL_IN_BLOCK_DY] = nl_alloc((size_t)in, sizeof(float), "verify");
+    nl_verify_results r = nl_verify_results_make(&alone);
+    (void)nl_verify_plain_f64(r.out, &alone, NULL, &err);
     const double tolerance = 2e-3 * nl_verify_largest(r.out[NL_OUT_BLOCK_Y], in);
-    for (int64_t i = 0; i < c->out_count[NL_OUT_BLOCK_Y]; i++) {
+    for (int64_t i = 0; i < c->in_count[NL_IN_BLOCK_DY]; i++) {
         const int64_t o = i % each, at = o / columns * k * c->w + o % columns * k;
         const double *plane = r.out[NL_OUT_BLOCK_Y] + i / each * c->h * c->w;
         if (nl_is_tie(plane + at, k, c->w, c->relu, tolerance)) c->in[NL_IN_BLOCK_DY][i] = 0;
     }
     nl_verify_results_free(&r);
-    free(bare.in[NL_IN_BLOCK_DY]);
+    free(alone.in[NL_IN_BLOCK_DY]);
 }
 
 /* ---- blocks of the table -----------------------------------------------------------------------
  */
 
+/* `c` says which norm, its groups, and whether it is evaluated and bare. */
 static int visit_block(nl_verify_visit visit, void *context, const char *operation, int i,
-                       const nl_norm_row *norm, int groups, nl_error *err) {
+                       nl_verify_case c, nl_error *err) {
     const int shape = i / COUNT(inputs);
-    nl_verify_case c = {.norm = norm,
-                        .n = shapes[shape].n,
-                        .c = shapes[shape].c,
-                        .h = shapes[shape].h,
-                        .w = shapes[shape].w,
-                        .groups = groups,
-                        .pool = shapes[shape].pool,
-                        .relu = shape != 0,
-                        .dropout = shapes[shape].dropout};
+    c.n = shapes[shape].n;
+    c.c = shapes[shape].c;
+    c.h = shapes[shape].h;
+    c.w = shapes[shape].w;
+    c.pool = shapes[shape].pool;
+    c.relu = shape != 0;
+    c.dropout = c.eval ? 0 : shapes[shape].dropout;
     nl_verify_block(&c, inputs[i % COUNT(inputs)]);
     nl_verify_clear_ties(&c);
     const int code = visit(context, operation, &c, err);
@@ -149,7 +153,12 @@ static int visit_norms(nl_verify_visit visit, void *context, int i, nl_error *er
         const int n = group_counts(counts, row, shapes[i / COUNT(inputs)].c);
         snprintf(name, sizeof name, "norm_%s", nl_norm_words[norm]);
         for (int k = 0; k < n && !code; k++)
-            code = visit_block(visit, context, name, i, row, counts[k], err);
+            code = visit_block(visit, context, name, i,
+                               (nl_verify_case){.norm = row, .groups = counts[k]}, err);
+        if (code || !row->runs) continue;
+        snprintf(name, sizeof name, "eval_%s", nl_norm_words[norm]);
+        code =
+            visit_block(visit, context, name, i, (nl_verify_case){.norm = row, .eval = true}, err);
     }
     return code;
 }
@@ -158,8 +167,8 @@ static int visit_blocks(nl_verify_visit visit, void *context, nl_error *err) {
     int code = NL_OK;
     for (int i = 0; i < COUNT(shapes) * COUNT(inputs) && !code; i++) {
         code = visit_norms(visit, context, i, err);
-        if (!code && i % COUNT(inputs) == 0)
-            code = visit_block(visit, context, "relu", i, NULL, 0, err);
+        for (int bare = 0; bare < 2 && !code && i % COUNT(inputs) == 0; bare++)
+            code = visit_block(visit, context, "relu", i, (nl_verify_case){.bare = bare}, err);
     }
     return code;
 }

@@ -81,15 +81,16 @@ static float *pixels(float *base, const work *w, int image) {
     return base + (int64_t)image * w->hw * w->cp;
 }
 
-/* The maps of all images, from their cells. */
+/* The maps of all images, from their cells; of the running values in evaluation. */
 static void pool_all(work *w, bool backward) {
     const nl_verify_case *c = w->c;
+    const bool running = c->eval && c->norm->runs;
     const int together = cuts(c) ? c->n : 1;
     float *mean = buffer(c->c), *var = buffer(c->c);
     const nl_norm_job job = {.gamma = c->in[NL_IN_BLOCK_GAMMA],
                              .beta = c->in[NL_IN_BLOCK_BETA],
-                             .mean = mean,
-                             .var = var,
+                             .mean = running ? c->in[NL_IN_BLOCK_RUNNING_MEAN] : mean,
+                             .var = running ? c->in[NL_IN_BLOCK_RUNNING_VAR] : var,
                              .n = together,
                              .c = c->c,
                              .groups = c->groups,
@@ -98,9 +99,9 @@ static void pool_all(work *w, bool backward) {
                              .momentum = 1,
                              .centres = c->norm->centres};
     const nl_norm_over *over = &nl_norms_fast[c->norm->sets];
-    for (int i = 0; i < c->n; i += together)
-        (backward ? over->backward : over->forward)(map_of(w, i), &w->cells[i], &job);
-    for (int k = 0; k < c->c && c->norm->runs && !backward; k++) {
+    nl_norm_pooling *pooling = backward ? over->backward : c->eval ? over->evaluate : over->forward;
+    for (int i = 0; i < c->n; i += together) pooling(map_of(w, i), &w->cells[i], &job);
+    for (int64_t k = 0; k < c->out_count[NL_OUT_BLOCK_MEAN] && !backward; k++) {
         w->out[NL_OUT_BLOCK_MEAN][k] = (double)mean[k];
         w->out[NL_OUT_BLOCK_VAR][k] = (double)var[k];
     }
@@ -113,7 +114,8 @@ static void norm_all(work *w) {
         float *x = pixels(w->x, w, i);
         to_pixels(x, c->in[NL_IN_BLOCK_Z] + (int64_t)i * c->c * w->hw, c->c, w->hw, w->cp);
         for (int q = 0; q < w->hw; q++)
-            for (int k = 0; k < c->c; k++) x[q * w->cp + k] += c->in[NL_IN_BLOCK_BIAS][k];
+            for (int k = 0; k < c->c && !c->bare; k++)
+                x[q * w->cp + k] += c->in[NL_IN_BLOCK_BIAS][k];
         if (c->norm) w->simd->norm->cells(&w->cells[i], x, w->hw, w->cp);
     }
     if (c->norm) pool_all(w, false);
@@ -134,7 +136,7 @@ static void pool_image(const work *w, int image, float *g) {
     const int64_t size = (int64_t)w->out_hw * w->cp;
     float *p = buffer(size), *dp = buffer(size), *factor = NULL, *y = pixels(w->y, w, image);
     const int64_t at = (int64_t)image * c->c * w->out_hw;
-    to_pixels(dp, c->in[NL_IN_BLOCK_DY] + at, c->c, w->out_hw, w->cp);
+    if (!c->eval) to_pixels(dp, c->in[NL_IN_BLOCK_DY] + at, c->c, w->out_hw, w->cp);
     if (c->pool) {
         int32_t *arg = nl_alloc((size_t)size, sizeof *arg, "verify");
         if (c->dropout > 0) {
@@ -174,7 +176,7 @@ static void backward_all(work *w, float *g) {
             w->simd->norm->bias_backward(dz, w->dbias, pixels(w->y, w, i), w->hw, w->cp, relu);
         from_pixels(w->out[NL_OUT_BLOCK_DZ] + (int64_t)i * c->c * w->hw, dz, c->c, w->hw, w->cp);
     }
-    give_channels(w->out[NL_OUT_BLOCK_DBIAS], w->dbias, c->c);
+    give_channels(w->out[NL_OUT_BLOCK_DBIAS], w->dbias, (int)c->out_count[NL_OUT_BLOCK_DBIAS]);
     if (!norm) return;
     float *dgamma = buffer(c->c), *dbeta = buffer(c->c);
     nl_norm_fast_affine(dgamma, dbeta, w->cells, w->maps, c->n, !cuts(c), c->c);
@@ -188,7 +190,7 @@ static void block(double *const out[], const nl_verify_case *c, const nl_simd *s
     norm_all(&w);
     float *g = buffer((int64_t)c->n * w.hw * w.cp);
     for (int i = 0; i < c->n; i++) pool_image(&w, i, pixels(g, &w, i));
-    backward_all(&w, g);
+    if (!c->eval) backward_all(&w, g);
     free(g);
     close_work(&w);
 }

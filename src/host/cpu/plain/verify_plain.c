@@ -34,7 +34,7 @@ static void give(double *const out[], const nl_verify_case *c, int index, real *
 static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
     const int64_t count = c->in_count[NL_IN_BLOCK_Z], pairs = (int64_t)c->n * c->c;
     real *x = input(c, NL_IN_BLOCK_Z);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count && !c->bare; i++)
         x[i] += (real)c->in[NL_IN_BLOCK_BIAS][i / (c->h * c->w) % c->c];
     const norm_job j = {.y = buffer(count),
                         .mean = buffer(pairs),
@@ -49,7 +49,7 @@ static norm_job norm_forward(const nl_verify_case *c, real *const running[2]) {
                         .momentum = 1,
                         .centres = c->norm && c->norm->centres};
     if (c->norm)
-        OP(norms)[c->norm->sets].forward(&j);
+        (c->eval ? OP(norms)[c->norm->sets].evaluate : OP(norms)[c->norm->sets].forward)(&j);
     else
         memcpy(j.y, j.x, (size_t)count * sizeof *j.y);
     return j;
@@ -70,36 +70,54 @@ static void norm_backward(double *const out[], const nl_verify_case *c, const no
     give(out, c, NL_OUT_BLOCK_DBIAS, dbias);
 }
 
+/* What backward needs of forward behind the norm. */
+typedef struct tail {
+    nl_pool_shape pool;
+    nl_dropout_spec drop;
+    real *v; /* what the pool sees: after ReLU */
+    int32_t *arg;
+} tail;
+
+static void tail_forward(double *const out[], const nl_verify_case *c, const tail *t,
+                         const real *u) {
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z];
+    real *y = buffer(c->out_count[NL_OUT_BLOCK_Y]);
+    memcpy(t->v, u, (size_t)count * sizeof *u);
+    if (c->relu) OP(relu_forward)(t->v, u, count);
+    OP(pool_max_forward)(y, t->arg, t->v, t->pool);
+    if (c->dropout > 0) OP(dropout)(y, y, t->drop);
+    give(out, c, NL_OUT_BLOCK_Y, y);
+}
+
+static void backward(double *const out[], const nl_verify_case *c, const tail *t,
+                     const norm_job *j) {
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z];
+    real *g = input(c, NL_IN_BLOCK_DY), *du = buffer(count);
+    if (c->dropout > 0) OP(dropout)(g, g, t->drop);
+    OP(pool_max_backward)(du, g, t->arg, t->pool);
+    if (c->relu) OP(relu_backward)(du, du, t->v, count);
+    norm_backward(out, c, j, du);
+    free(g), free(du);
+}
+
 static void block(double *const out[], const nl_verify_case *c) {
-    const nl_pool_shape pool = {c->n, c->c, c->h, c->w, c->pool ? c->pool : 1};
+    const int64_t count = c->in_count[NL_IN_BLOCK_Z], outs = c->out_count[NL_OUT_BLOCK_Y];
     uint32_t *images = nl_alloc((size_t)c->n, sizeof *images, "verify");
     for (int i = 0; i < c->n; i++) images[i] = nl_verify_image(i);
-    const nl_dropout_spec drop = {c->dropout,
-                                  NL_V_SEED,
-                                  NL_V_EPOCH,
-                                  NL_V_LAYER,
-                                  images,
-                                  c->n,
-                                  c->out_count[NL_OUT_BLOCK_Y] / c->n};
-    const int64_t count = c->in_count[NL_IN_BLOCK_Z];
-    real *running[2] = {buffer(c->c), buffer(c->c)};
+    const tail t = {
+        .pool = {c->n, c->c, c->h, c->w, c->pool ? c->pool : 1},
+        .drop = {c->dropout, NL_V_SEED, NL_V_EPOCH, NL_V_LAYER, images, c->n, outs / c->n},
+        .v = buffer(count),
+        .arg = nl_alloc((size_t)outs, sizeof *t.arg, "verify")};
+    real *running[2] = {c->eval ? input(c, NL_IN_BLOCK_RUNNING_MEAN) : buffer(c->c),
+                        c->eval ? input(c, NL_IN_BLOCK_RUNNING_VAR) : buffer(c->c)};
     const norm_job j = norm_forward(c, running);
-    real *v = buffer(count), *y = buffer(c->out_count[NL_OUT_BLOCK_Y]),
-         *g = input(c, NL_IN_BLOCK_DY), *du = buffer(count);
-    int32_t *arg = nl_alloc((size_t)c->out_count[NL_OUT_BLOCK_Y], sizeof *arg, "verify");
-    memcpy(v, j.y, (size_t)count * sizeof *v);
-    if (c->relu) OP(relu_forward)(v, j.y, count);
-    OP(pool_max_forward)(y, arg, v, pool);
-    if (c->dropout > 0) OP(dropout)(y, y, drop);
-    if (c->dropout > 0) OP(dropout)(g, g, drop);
-    OP(pool_max_backward)(du, g, arg, pool);
-    if (c->relu) OP(relu_backward)(du, du, v, count);
-    norm_backward(out, c, &j, du);
-    give(out, c, NL_OUT_BLOCK_Y, y);
+    tail_forward(out, c, &t, j.y);
+    if (!c->eval) backward(out, c, &t, &j);
     give(out, c, NL_OUT_BLOCK_MEAN, running[0]);
     give(out, c, NL_OUT_BLOCK_VAR, running[1]);
-    void *rest[] = {images,        v, g, du, arg, (real *)j.x, j.y, j.mean, j.rstd, (real *)j.gamma,
-                    (real *)j.beta};
+    void *rest[] = {images, t.v,    t.arg,           (real *)j.x,   j.y,
+                    j.mean, j.rstd, (real *)j.gamma, (real *)j.beta};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) free(rest[i]);
 }
 
