@@ -13,8 +13,14 @@
 static void the_cpu_is_as_it_should_be(void) {
     program_result r = RUN_NORMLAB("verify", "--device", "cpu");
     cr_assert(r.code == 0, "exit %d: %s%s", r.code, r.out, r.err);
-    static const char *const all[] = {"relu",   "conv",     "softmax_loss",           "sgd_update",
-                                      "dgamma", "0 failed", "random network, seed 1:"};
+    static const char *const all[] = {"relu",
+                                      "conv",
+                                      "softmax_loss",
+                                      "sgd_update",
+                                      "dgamma",
+                                      "0 failed",
+                                      "random network, seed 1:",
+                                      "\neval_batch "};
     for (int norm = NL_NORM_NONE + 1; norm < NL_NORMS; norm++) {
         char name[32];
         snprintf(name, sizeof name, "\nnorm_%s ", nl_norm_words[norm]);
