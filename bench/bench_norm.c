@@ -16,12 +16,11 @@
  * Where a tensor fits, more than 100 per cent is possible. */
 #include <jansson.h> // json_pack
 #include <stdio.h>   // snprintf
-#include <stdlib.h>  // free
 #include <string.h>  // strcmp
 
 #include "normlab/error.h" // NL_EUSAGE
 #include "support/measure.h"
-#include "support/norm_truth.h" // norm_host_check
+#include "support/norm_truth.h" // norm_is_right
 #include "base/processor.h"     // nl_processor_cores
 
 typedef struct bench {
@@ -31,56 +30,48 @@ typedef struct bench {
     bool failed;
 } bench;
 
-static double bytes_moved(const norm_host *h, bool backward) {
-    const double x = 4.0 * (double)h->in, y = 4.0 * (double)h->out;
-    const int looks = h->shape.groups ? 1 : 2;
+static double bytes_moved(const nl_verify_case *c, bool backward) {
+    const double x = 4.0 * (double)c->in_count[NL_IN_BLOCK_Z];
+    const double y = 4.0 * (double)c->out_count[NL_OUT_BLOCK_Y];
+    const int looks = c->groups ? 1 : 2;
     return backward ? looks * (y + x) + x : looks * x + y;
 }
 
-static const char *norm_name(const norm_case *c) {
+static const char *norm_name(const nl_verify_case *c) {
     return c->groups == 0 ? "batch" : c->groups == 1 ? "layer" : "group";
 }
 
 /* ---- a case ---- */
 
-static void time_case(bench *b, norm_work *work, const norm_host *h, bool backward, double error) {
-    const norm_case *c = &h->shape;
+static void time_case(bench *b, norm_work *work, const nl_verify_case *c, bool backward,
+                      double error) {
     for (int cold = 1; cold >= 0; cold--) {
         const double seconds = b->room->time(work, backward, cold, b->repeats);
-        const double rate = 1e-9 * bytes_moved(h, backward) / seconds;
-        bench_print(json_pack(
-            "{ss ss ss ss s[iiii] si si ss sb si sf sf sf sf sf}", "what", "norm", "program",
-            "normlab", "mode", b->room->name, "norm", norm_name(c), "shape", c->n, c->c, c->h, c->w,
-            "groups", c->groups, "pool", c->pool, "direction", backward ? "backward" : "forward",
-            "cold", cold, "threads", b->threads, "us", 1e6 * seconds, "gb_s", rate, "copy_gb_s",
-            b->copy_gb_s, "copy_percent", 100 * rate / b->copy_gb_s, "error_of_allowed", error));
+        const double rate = 1e-9 * bytes_moved(c, backward) / seconds;
+        bench_print(json_pack("{ss ss ss ss s[iiii] si si ss sb si sf sf sf sf sf}", "what", "norm",
+                              "program", "normlab", "mode", b->room->name, "norm", norm_name(c),
+                              "shape", c->n, c->c, c->h, c->w, "groups", c->groups, "pool",
+                              c->pool ? c->pool : 1, "direction", backward ? "backward" : "forward",
+                              "cold", cold, "threads", b->threads, "us", 1e6 * seconds, "gb_s",
+                              rate, "copy_gb_s", b->copy_gb_s, "copy_percent",
+                              100 * rate / b->copy_gb_s, "error_of_allowed", error));
     }
 }
 
-static void run_case(bench *b, const norm_case *c) {
-    norm_host h;
+static void run_case(bench *b, nl_verify_case c) {
     char name[96];
     double error;
-    snprintf(name, sizeof name, "%s (%d, %d, %d, %d)%s", norm_name(c), c->n, c->c, c->h, c->w,
-             c->pool > 1 ? " with pool" : "");
-    norm_host_make(&h, c);
-    norm_work *work = b->room->open(c, h.x, h.dy, h.gamma, h.beta);
-    float *y = nl_alloc((size_t)h.out, sizeof *y, "y"), *dx = nl_alloc((size_t)h.in, 4, "dx");
-    float *dgamma = nl_alloc((size_t)c->c, 4, "dgamma"),
-          *dbeta = nl_alloc((size_t)c->c, 4, "dbeta");
-    b->room->time(work, false, false, 1);
-    b->room->time(work, true, false, 1);
-    b->room->read(work, y, dx, dgamma, dbeta);
-    if (norm_host_check(&h, name, y, dx, dgamma, dbeta, &error)) {
-        time_case(b, work, &h, false, error);
-        time_case(b, work, &h, true, error);
+    snprintf(name, sizeof name, "%s (%d, %d, %d, %d)%s", norm_name(&c), c.n, c.c, c.h, c.w,
+             c.pool ? " with pool" : "");
+    norm_work *work = b->room->open(&c);
+    if (norm_is_right(b->room, work, &c, name, &error)) {
+        time_case(b, work, &c, false, error);
+        time_case(b, work, &c, true, error);
     } else {
         b->failed = true;
     }
     b->room->close(work);
-    norm_host_free(&h);
-    void *all[] = {y, dx, dgamma, dbeta};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    nl_verify_case_free(&c);
 }
 
 /* ---- shapes ---- */
@@ -88,21 +79,21 @@ static void run_case(bench *b, const norm_case *c) {
 /* Batch, layer and group norm of one shape. */
 static void three_norms(bench *b, int n, int c, int h, int w, int group_size, int pool) {
     const int groups[] = {0, 1, c / group_size};
-    for (int i = 0; i < 3; i++) run_case(b, &(norm_case){n, c, h, w, groups[i], pool});
+    for (int i = 0; i < 3; i++) run_case(b, norm_case_make(n, c, h, w, groups[i], pool));
 }
 
 static void all_shapes(bench *b) {
-    three_norms(b, 64, 96, 28, 28, 4, 1);
-    three_norms(b, 64, 16, 28, 28, 4, 1);
+    three_norms(b, 64, 96, 28, 28, 4, 0);
+    three_norms(b, 64, 16, 28, 28, 4, 0);
     if (b->room->pools) three_norms(b, 64, 16, 28, 28, 4, 2);
-    three_norms(b, 64, 16, 12, 12, 4, 1);
-    three_norms(b, 64, 8, 12, 12, 4, 1);
+    three_norms(b, 64, 16, 12, 12, 4, 0);
+    three_norms(b, 64, 8, 12, 12, 4, 0);
     if (b->room->pools) three_norms(b, 64, 8, 12, 12, 4, 2);
-    three_norms(b, 64, 16, 4, 4, 4, 1);
+    three_norms(b, 64, 16, 4, 4, 4, 0);
     /* Large: x, y and their gradients take six times the cache. */
     const size_t floats = 3 * b->room->cache() / 2 / sizeof(float);
-    three_norms(b, (int)(floats / (96 * 28 * 28)), 96, 28, 28, 4, 1);
-    three_norms(b, (int)(floats / (63 * 57 * 55)), 63, 57, 55, 7, 1);
+    three_norms(b, (int)(floats / (96 * 28 * 28)), 96, 28, 28, 4, 0);
+    three_norms(b, (int)(floats / (63 * 57 * 55)), 63, 57, 55, 7, 0);
 }
 
 static const norm_room *room_of(const char *device, int threads) {
@@ -138,8 +129,8 @@ int main(int argc, char **argv) {
     if (!(b.room = room_of(device, b.threads))) return NL_EDEVICE;
     b.copy_gb_s = quick ? 1 : b.room->copy_gb_s();
     if (quick) {
-        three_norms(&b, 3, 12, 5, 7, 4, 1);
-        three_norms(&b, 2, 6, 9, 9, 3, b.room->pools ? 2 : 1);
+        three_norms(&b, 3, 12, 5, 7, 4, 0);
+        three_norms(&b, 2, 6, 9, 9, 3, b.room->pools ? 2 : 0);
     } else {
         all_shapes(&b);
     }

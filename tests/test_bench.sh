@@ -45,7 +45,7 @@ test_wrong_backward_is_not_timed() {
   [ "$rc" -eq 1 ] || fail "exit $rc, must be 1"
   [ "$(lines_with '"norm":"batch"')" -eq 0 ] || fail 'a wrong batch norm is timed'
   [ "$(lines_with '"norm":"group"')" -eq 8 ] || fail 'group norm, which is right, is not timed'
-  grep -q 'batch (2, 6, 9, 9): dx\[.*not timed' "$tmp/errors" || fail "$(cat "$tmp/errors")"
+  grep -q 'batch (2, 6, 9, 9): dz\[.*not timed' "$tmp/errors" || fail "$(cat "$tmp/errors")"
 }
 
 test_unknown_device_is_exit_4() {

@@ -16,7 +16,7 @@ static nl_threads *threads;
 static const nl_simd *simd;
 
 struct norm_work {
-    norm_case shape;
+    nl_verify_case shape;
     int hw, cp;
     float *x, *y, *dy, *dx; /* (n, hw, cp) */
     float *dbias;           /* (n, cp) */
@@ -36,10 +36,10 @@ static float *to_cells(const norm_work *w, const float *x) {
     return to;
 }
 
-static void from_cells(const norm_work *w, float *to, const float *x) {
+static void from_cells(const norm_work *w, double *to, const float *x) {
     const size_t c = (size_t)w->shape.c, hw = (size_t)w->hw, cp = (size_t)w->cp;
     for (size_t i = 0; i < (size_t)w->shape.n * c; i++)
-        for (size_t p = 0; p < hw; p++) to[i * hw + p] = x[(i / c * hw + p) * cp + i % c];
+        for (size_t p = 0; p < hw; p++) to[i * hw + p] = (double)x[(i / c * hw + p) * cp + i % c];
 }
 
 /* Seven vectors of a map, five of cells, each of a padded number of channels. */
@@ -63,17 +63,16 @@ static float *copied(const float *values, int count) {
     return to;
 }
 
-static norm_work *open(const norm_case *c, const float *x, const float *dy, const float *gamma,
-                       const float *beta) {
+static norm_work *open(const nl_verify_case *c) {
     norm_work *w = nl_alloc(1, sizeof *w, "case");
     *w = (norm_work){.shape = *c, .hw = c->h * c->w, .cp = nl_pad8(c->c)};
-    w->x = to_cells(w, x);
-    w->dy = to_cells(w, dy);
+    w->x = to_cells(w, c->in[NL_IN_BLOCK_Z]);
+    w->dy = to_cells(w, c->in[NL_IN_BLOCK_DY]);
     w->y = to_cells(w, NULL);
     w->dx = to_cells(w, NULL);
     w->dbias = copied(NULL, c->n * w->cp);
-    w->gamma = copied(gamma, c->c);
-    w->beta = copied(beta, c->c);
+    w->gamma = copied(c->in[NL_IN_BLOCK_GAMMA], c->c);
+    w->beta = copied(c->in[NL_IN_BLOCK_BETA], c->c);
     w->dgamma = copied(NULL, c->c);
     w->dbeta = copied(NULL, c->c);
     w->running_mean = copied(NULL, c->c);
@@ -182,12 +181,12 @@ static double time_pass(norm_work *w, bool back, bool cold, int repeats) {
     return median;
 }
 
-static void read(norm_work *w, float *y, float *dx, float *dgamma, float *dbeta) {
-    from_cells(w, y, w->y);
-    from_cells(w, dx, w->dx);
+static void read(norm_work *w, double *const out[]) {
+    from_cells(w, out[NL_OUT_BLOCK_Y], w->y);
+    from_cells(w, out[NL_OUT_BLOCK_DZ], w->dx);
     for (int i = 0; i < w->shape.c; i++) {
-        dgamma[i] = w->dgamma[i];
-        dbeta[i] = w->dbeta[i];
+        out[NL_OUT_BLOCK_DGAMMA][i] = (double)w->dgamma[i];
+        out[NL_OUT_BLOCK_DBETA][i] = (double)w->dbeta[i];
     }
 }
 

@@ -5,10 +5,11 @@
 #include <stdio.h>            // fprintf
 #include <stdlib.h>           // exit
 
+#include "cuda/launchers.h"          // nl_launchers_of
 #include "cuda/runtime/cuda_graph.h" // nl_cuda_capture
 #include "cuda/runtime/device.h"     // nl_device_open
 #include "normlab/error.h"           // NL_EDEVICE
-#include "normlab/kernels.h"         // nl_k_norm_batch_forward
+#include "normlab/kernels.h"         // nl_k_stage
 #include "support/measure.h"         // bench_median
 #include "support/norm_room.h"
 
@@ -19,9 +20,8 @@ static size_t cache_bytes;
 static char *flushed; /* twice the cache */
 
 struct norm_work {
-    norm_case shape;
+    nl_verify_case shape;
     nl_k_stage stage;
-    long in, out;
     bool backward; /* what a pass is */
     void *owned[MOST];
     int n_owned;
@@ -51,8 +51,7 @@ static void *owned(norm_work *w, const void *host, size_t count, size_t size) {
     return w->owned[w->n_owned++] = on_device(host, count, size);
 }
 
-static norm_work *open_case(const norm_case *c, const float *x, const float *dy, const float *gamma,
-                            const float *beta) {
+static norm_work *open_case(const nl_verify_case *c) {
     norm_work *w = nl_alloc(1, sizeof *w, "case");
     w->shape = *c;
     nl_k_stage *s = &w->stage;
@@ -61,25 +60,23 @@ static norm_work *open_case(const norm_case *c, const float *x, const float *dy,
                                 .h = c->h,
                                 .w = c->w,
                                 .groups = c->groups,
-                                .pool = c->pool > 1 ? c->pool : 0,
-                                .relu = 1},
-                      .centres = 1,
-                      .eps = 1e-5F};
+                                .pool = c->pool,
+                                .relu = c->relu},
+                      .centres = c->norm->centres,
+                      .eps = 1.0F / NL_V_EPS_INVERSE};
     const size_t channels = (size_t)c->c, sets = (size_t)c->n * channels;
-    const size_t in = sets * (size_t)(c->h * c->w);
-    const size_t out = sets * (size_t)((c->h / c->pool) * (c->w / c->pool));
-    w->in = (long)in;
-    w->out = (long)out;
-    s->z = owned(w, x, in, sizeof *x);
-    s->y = owned(w, NULL, out, sizeof *x);
-    s->dy = owned(w, dy, out, sizeof *x);
-    s->dz = owned(w, NULL, in, sizeof *x);
-    s->gamma = owned(w, gamma, channels, sizeof *x);
-    s->beta = owned(w, beta, channels, sizeof *x);
-    s->bias = owned(w, NULL, channels, sizeof *x);
+    const size_t in = (size_t)c->in_count[NL_IN_BLOCK_Z];
+    const size_t out = (size_t)c->out_count[NL_OUT_BLOCK_Y];
+    s->z = owned(w, c->in[NL_IN_BLOCK_Z], in, sizeof *s->z);
+    s->y = owned(w, NULL, out, sizeof *s->z);
+    s->dy = owned(w, c->in[NL_IN_BLOCK_DY], out, sizeof *s->z);
+    s->dz = owned(w, NULL, in, sizeof *s->z);
+    s->gamma = owned(w, c->in[NL_IN_BLOCK_GAMMA], channels, sizeof *s->z);
+    s->beta = owned(w, c->in[NL_IN_BLOCK_BETA], channels, sizeof *s->z);
+    s->bias = owned(w, NULL, channels, sizeof *s->z);
     float **const vectors[] = {&s->dgamma, &s->dbeta, &s->dbias, &s->fresh_mean, &s->fresh_var};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-        *vectors[i] = owned(w, NULL, channels, sizeof *x);
+        *vectors[i] = owned(w, NULL, channels, sizeof *s->z);
     s->saved = owned(w, NULL, sets, sizeof *s->saved);
     s->scratch = owned(w, NULL, nl_k_scratch_size(&s->shape), 1);
     s->counters = owned(w, NULL, (size_t)nl_k_counters(&s->shape), sizeof *s->counters);
@@ -94,12 +91,11 @@ static void close_case(norm_work *w) {
 /* ---- a pass ---- */
 
 static int forward(norm_work *w) {
-    return (w->shape.groups ? nl_k_norm_group_forward : nl_k_norm_batch_forward)(&w->stage, stream);
+    return nl_launchers_of(w->shape.norm)->forward(&w->stage, stream);
 }
 
 static int backward(norm_work *w) {
-    return (w->shape.groups ? nl_k_norm_group_backward : nl_k_norm_batch_backward)(&w->stage,
-                                                                                   stream);
+    return nl_launchers_of(w->shape.norm)->backward(&w->stage, stream);
 }
 
 static int pass(void *work, nl_error *err) {
@@ -158,12 +154,19 @@ static double time_pass(norm_work *w, bool back, bool cold, int repeats) {
     return median;
 }
 
-static void read_case(norm_work *w, float *y, float *dx, float *dgamma, float *dbeta) {
-    const size_t channels = sizeof *y * (size_t)w->shape.c;
-    must(cudaMemcpy(y, w->stage.y, sizeof *y * (size_t)w->out, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dx, w->stage.dz, sizeof *y * (size_t)w->in, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dgamma, w->stage.dgamma, channels, cudaMemcpyDeviceToHost), "results");
-    must(cudaMemcpy(dbeta, w->stage.dbeta, channels, cudaMemcpyDeviceToHost), "results");
+static void read_case(norm_work *w, double *const out[]) {
+    const float *const from[NL_V_OUTPUTS] = {[NL_OUT_BLOCK_Y] = w->stage.y,
+                                             [NL_OUT_BLOCK_DZ] = w->stage.dz,
+                                             [NL_OUT_BLOCK_DGAMMA] = w->stage.dgamma,
+                                             [NL_OUT_BLOCK_DBETA] = w->stage.dbeta};
+    for (int i = 0; i < NL_V_OUTPUTS; i++) {
+        const size_t count = (size_t)w->shape.out_count[i];
+        if (count == 0) continue;
+        float *host = nl_alloc(count, sizeof *host, "results");
+        must(cudaMemcpy(host, from[i], count * sizeof *host, cudaMemcpyDeviceToHost), "results");
+        for (size_t k = 0; k < count; k++) out[i][k] = (double)host[k];
+        free(host);
+    }
 }
 
 /* ---- the device ---- */

@@ -5,29 +5,24 @@
 #include <stdbool.h> // bool
 #include <stddef.h>  // size_t
 
-typedef struct norm_case {
-    int n, c, h, w;
-    int groups; /* of each image; 0: batch norm */
-    int pool;   /* 1: none */
-} norm_case;
+#include "normlab/verify.h" // nl_verify_case
 
 typedef struct norm_work norm_work; /* a case on the device, private to each room */
 
 typedef struct norm_room {
     const char *name;
-    bool pools;                /* has cases with a max pool */
-    size_t (*cache)(void);     /* bytes of the last cache */
-    double (*copy_gb_s)(void); /* of memory, bytes read and written */
-    norm_work *(*open)(const norm_case *c, const float *x, const float *dy, const float *gamma,
-                       const float *beta);
+    bool pools;                                  /* has cases with a max pool */
+    size_t (*cache)(void);                       /* bytes of the last cache */
+    double (*copy_gb_s)(void);                   /* of memory, bytes read and written */
+    norm_work *(*open)(const nl_verify_case *c); /* a block, which stays the caller's */
     void (*close)(norm_work *work);
 
     /* Seconds of one forward or backward pass, the median of `repeats`. cold: nothing of the case
      * is in the caches when it starts. backward needs a forward before it. */
     double (*time)(norm_work *work, bool backward, bool cold, int repeats);
 
-    /* What the passes left. */
-    void (*read)(norm_work *work, float *y, float *dx, float *dgamma, float *dbeta);
+    /* What the passes left, by output: each of the case's that is not counted 0. */
+    void (*read)(norm_work *work, double *const out[]);
 } norm_room;
 
 /* Where the device cannot be used: NULL, with a line on standard error. */
