@@ -4,10 +4,17 @@
 
 #include <string.h> // memset
 
-#include "normlab/rng.h" // nl_dropout_words
+#include "normlab/rng.h" // NL_STREAM_DROPOUT
 #include "vector.h"      // load_8, store_8
 
 extern const nl_pool_ops NL_SIMD(pool);
+
+/* What the dropout's mask of an image depends on. */
+typedef struct mask_of {
+    uint32_t seed, epoch, layer, image, threshold;
+    float scale;
+    int c, hw, cp;
+} mask_of;
 
 #define LANES 8
 #include "pool_lanes.h"
@@ -77,20 +84,18 @@ static void backward(float *dx, const float *dy, const int32_t *arg, const float
 }
 
 static void dropout(float *factor, nl_dropout_spec d, uint32_t image, int c, int hw, int cp) {
-    const uint32_t threshold = nl_dropout_threshold(d.p);
-    const float scale = nl_dropout_scale(d.p);
-    if (cp != c) memset(factor, 0, sizeof *factor * (size_t)(hw * cp));
-    int channel = 0, pixel = 0;
-    for (int e = 0; e < c * hw;) {
-        const nl_philox words = nl_dropout_words(d.seed, d.epoch, image, d.layer, (uint32_t)e / 4);
-        for (int i = 0; i < 4 && e < c * hw; i++, e++) {
-            factor[pixel * cp + channel] = words.v[i] >= threshold ? scale : 0;
-            if (++pixel == hw) {
-                pixel = 0;
-                channel++;
-            }
-        }
-    }
+    const mask_of mask = {.seed = d.seed,
+                          .epoch = d.epoch,
+                          .layer = d.layer,
+                          .image = image,
+                          .threshold = nl_dropout_threshold(d.p),
+                          .scale = nl_dropout_scale(d.p),
+                          .c = c,
+                          .hw = hw,
+                          .cp = cp};
+#define PASS(lanes, first) NL_JOINED(factors, lanes)(factor, &mask, first);
+    FOR_CHANNELS(cp, PASS)
+#undef PASS
 }
 
 const nl_pool_ops NL_SIMD(pool) = {.forward = forward, .backward = backward, .dropout = dropout};

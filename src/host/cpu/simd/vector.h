@@ -30,9 +30,11 @@
 #define V(name) NL_JOINED(name, LANES)
 #define VEC V(vec)
 #define INTS V(ints)
+#define WORDS V(words)
 
 typedef float vec_8 __attribute__((vector_size(32)));
 typedef int32_t ints_8 __attribute__((vector_size(32)));
+typedef uint32_t words_8 __attribute__((vector_size(32)));
 
 /* a * b + c, rounded once. Never left to the compiler, whose choice would decide the bits. */
 NL_INLINE vec_8 fma_8(vec_8 a, vec_8 b, vec_8 c) {
@@ -72,9 +74,39 @@ NL_INLINE void take_larger_8(vec_8 *best, ints_8 *which, vec_8 other, int i) {
     *which = (*which & ~wins) | (wins & i);
 }
 
+/* a * k: the upper and the lower half of each product. */
+NL_INLINE void multiply_8(words_8 *high, words_8 *low, words_8 a, uint32_t k) {
+#ifdef __AVX2__
+    const __m256i by = _mm256_set1_epi32((int)k), odd_lanes = _mm256_srli_epi64((__m256i)a, 32);
+    const __m256i even = _mm256_mul_epu32((__m256i)a, by), odd = _mm256_mul_epu32(odd_lanes, by);
+    *low = (words_8)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+    *high = (words_8)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+#else
+    for (int i = 0; i < 8; i++) {
+        const uint64_t product = (uint64_t)a[i] * k;
+        (*high)[i] = (uint32_t)(product >> 32);
+        (*low)[i] = (uint32_t)product;
+    }
+#endif
+}
+
+/* x where a word is at least the threshold, else 0. */
+NL_INLINE vec_8 where_at_least_8(vec_8 x, words_8 words, uint32_t threshold) {
+    const words_8 least = {threshold, threshold, threshold, threshold,
+                           threshold, threshold, threshold, threshold};
+    return (vec_8)((ints_8)x & (ints_8)(words >= least));
+}
+
+/* a, but b in the lanes where `which` is i. */
+NL_INLINE words_8 mix_8(words_8 a, words_8 b, ints_8 which, int i) {
+    const words_8 there = (words_8)(which == i);
+    return (a & ~there) | (b & there);
+}
+
 #ifdef __AVX512F__
 typedef float vec_16 __attribute__((vector_size(64)));
 typedef int32_t ints_16 __attribute__((vector_size(64)));
+typedef uint32_t words_16 __attribute__((vector_size(64)));
 
 NL_INLINE vec_16 fma_16(vec_16 a, vec_16 b, vec_16 c) {
     return _mm512_fmadd_ps(a, b, c);
@@ -106,6 +138,23 @@ NL_INLINE void take_larger_16(vec_16 *best, ints_16 *which, vec_16 other, int i)
                                                    other, *best, _CMP_NLE_UQ);
     *best = _mm512_mask_mov_ps(*best, wins, other);
     *which = (ints_16)_mm512_mask_mov_epi32((__m512i)*which, wins, _mm512_set1_epi32(i));
+}
+
+NL_INLINE void multiply_16(words_16 *high, words_16 *low, words_16 a, uint32_t k) {
+    const __m512i by = _mm512_set1_epi32((int)k), odd_lanes = _mm512_srli_epi64((__m512i)a, 32);
+    const __m512i even = _mm512_mul_epu32((__m512i)a, by), odd = _mm512_mul_epu32(odd_lanes, by);
+    *low = (words_16)_mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32));
+    *high = (words_16)_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd);
+}
+
+NL_INLINE vec_16 where_at_least_16(vec_16 x, words_16 words, uint32_t threshold) {
+    const __m512i least = _mm512_set1_epi32((int)threshold);
+    return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask((__m512i)words, least), x);
+}
+
+NL_INLINE words_16 mix_16(words_16 a, words_16 b, ints_16 which, int i) {
+    return (words_16)_mm512_mask_mov_epi32(
+        (__m512i)a, _mm512_cmpeq_epi32_mask((__m512i)which, _mm512_set1_epi32(i)), (__m512i)b);
 }
 #endif
 
