@@ -6,28 +6,11 @@
 #include "normlab/ops.h"
 #include "support/compare.h"
 #include "support/golden.h"
-#include "support/norm_check.h"
+#include "support/norm_ops.h"
 #include "support/random.h"
 #include "support/workbook.h"
 
-enum { MOST_CHANNELS = 96 };
-
-static void forward_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                        const double *beta, nl_norm_shape s) {
-    double running_mean[MOST_CHANNELS] = {0}, running_var[MOST_CHANNELS] = {0};
-    nl_norm_batch_forward_f64(y, mean, rstd, running_mean, running_var, x, gamma, beta, s, NORM_EPS,
-                              0.1);
-}
-
-static void forward_f32(float *y, float *mean, float *rstd, const float *x, const float *gamma,
-                        const float *beta, nl_norm_shape s) {
-    float running_mean[MOST_CHANNELS] = {0}, running_var[MOST_CHANNELS] = {0};
-    nl_norm_batch_forward_f32(y, mean, rstd, running_mean, running_var, x, gamma, beta, s, NORM_EPS,
-                              0.1);
-}
-
-static const norm_ops ops = {forward_f64, nl_norm_batch_backward_f64, forward_f32,
-                             nl_norm_batch_backward_f32};
+static const norm_ops *const ops = &plain_norms[NL_NORM_BATCH];
 
 /* n, c, hw: few values, odd widths, one channel, one image, single pixels. */
 static const nl_norm_shape shapes[] = {{2, 3, 1, 0},  {1, 4, 8, 0},   {1, 1, 2, 0}, {3, 5, 35, 0},
@@ -36,36 +19,36 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 Test(norm_batch, both_precisions_at_every_input) {
     for (int i = 0; i < SHAPES; i++)
-        for (int k = 0; k < n_norm_inputs; k++) check_norm_truth(&ops, shapes[i], norm_inputs[k]);
+        for (int k = 0; k < n_norm_inputs; k++) check_norm_truth(ops, shapes[i], norm_inputs[k]);
 }
 
 Test(norm_batch, every_batch_size) {
     for (int n = 1; n <= 33; n++)
-        check_norm_truth(&ops, (nl_norm_shape){n, 3, 5, 0}, norm_inputs[1]);
+        check_norm_truth(ops, (nl_norm_shape){n, 3, 5, 0}, norm_inputs[1]);
 }
 
 Test(norm_batch, gradient_is_that_of_finite_differences) {
     for (int i = 0; i < SHAPES; i++)
         for (int k = 0; k < n_norm_inputs; k++)
             if (norm_inputs[k].mean < 1e5) /* h must not vanish beside x */
-                check_norm_gradient(&ops, shapes[i], norm_inputs[k]);
+                check_norm_gradient(ops, shapes[i], norm_inputs[k]);
 }
 
 Test(norm_batch, a_constant_channel_gives_beta) {
-    for (int i = 0; i < SHAPES; i++) check_norm_constant(&ops, shapes[i]);
+    for (int i = 0; i < SHAPES; i++) check_norm_constant(ops, shapes[i]);
 }
 
 Test(norm_batch, exact_data_gives_exact_results) {
-    check_norm_exact(&ops, (nl_norm_shape){1, 3, 2, 0});
-    check_norm_exact(&ops, (nl_norm_shape){4, 5, 32, 0});
+    check_norm_exact(ops, (nl_norm_shape){1, 3, 2, 0});
+    check_norm_exact(ops, (nl_norm_shape){4, 5, 32, 0});
 }
 
 Test(norm_batch, poison_stays_in_its_channel) {
-    check_norm_poison(&ops, (nl_norm_shape){3, 4, 5, 0});
+    check_norm_poison(ops, (nl_norm_shape){3, 4, 5, 0});
 }
 
 Test(norm_batch, equals_pytorch) {
-    check_norm_golden(&ops, 0, "norm_batch");
+    check_norm_golden(ops, 0, "norm_batch");
 }
 
 // --- running values and evaluation --------------------------------------------------------------

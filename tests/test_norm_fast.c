@@ -9,7 +9,7 @@
 #include "support/isa.h"
 #include "normlab/error.h" // nl_alloc
 #include "support/compare.h"
-#include "support/norm_check.h"
+#include "support/norm_ops.h"
 #include "support/random.h"
 
 /* ---- Whole batches out of images ---- */
@@ -140,22 +140,7 @@ static void backward(float *dx, float *dgamma, float *dbeta, const float *dy, co
     close_batch(&b);
 }
 
-/* ---- The plain double operations beside them ---- */
-
-static void batch_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                      const double *beta, nl_norm_shape s) {
-    double running[2][64] = {{0}};
-    nl_norm_batch_forward_f64(y, mean, rstd, running[0], running[1], x, gamma, beta, s, NORM_EPS,
-                              0.1);
-}
-
-static void group_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                      const double *beta, nl_norm_shape s) {
-    nl_norm_group_forward_f64(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
-static const norm_ops batch_ops = {batch_f64, nl_norm_batch_backward_f64, forward, backward};
-static const norm_ops group_ops = {group_f64, nl_norm_group_backward_f64, forward, backward};
+/* ---- Against the plain double operations ---- */
 
 /* A test in each instruction set. */
 #define IN_EACH_SET(name)                                                                          \
@@ -176,6 +161,8 @@ static const nl_norm_shape batches[] = {{2, 4, 1, 0},   {1, 8, 2, 0},   {33, 3, 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
 static void truth_at_every_input(void) {
+    const norm_ops batch_ops = norm_ops_beside(NL_NORM_BATCH, forward, backward);
+    const norm_ops group_ops = norm_ops_beside(NL_NORM_GROUP, forward, backward);
     for (int k = 0; k < n_norm_inputs; k++) {
         for (int i = 0; i < COUNT(groups); i++)
             check_norm_truth(&group_ops, groups[i], norm_inputs[k]);
@@ -186,6 +173,8 @@ static void truth_at_every_input(void) {
 IN_EACH_SET(truth_at_every_input)
 
 static void constants_exact_data_and_poison(void) {
+    const norm_ops batch_ops = norm_ops_beside(NL_NORM_BATCH, forward, backward);
+    const norm_ops group_ops = norm_ops_beside(NL_NORM_GROUP, forward, backward);
     check_norm_constant(&group_ops, (nl_norm_shape){2, 12, 33, 3});
     check_norm_constant(&batch_ops, (nl_norm_shape){3, 5, 33, 0});
     check_norm_exact(&group_ops, (nl_norm_shape){3, 4, 6, 2});
@@ -206,16 +195,12 @@ static void check_overflow(const norm_ops *ops, int n_groups) {
         cr_assert_eq(isnan(y[i]) != 0, i < 4, "y[%d] = %g", i, (double)y[i]);
 }
 
-static void plain_group(float *y, float *mean, float *rstd, const float *x, const float *gamma,
-                        const float *beta, nl_norm_shape s) {
-    nl_norm_group_forward_f32(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
 static void a_variance_past_all_floats_is_not_hidden(void) {
-    const norm_ops plain = {.forward_f32 = plain_group};
+    const norm_ops batch_ops = norm_ops_beside(NL_NORM_BATCH, forward, backward);
+    const norm_ops group_ops = norm_ops_beside(NL_NORM_GROUP, forward, backward);
     check_overflow(&batch_ops, 0);
     check_overflow(&group_ops, 2);
-    check_overflow(&plain, 2);
+    check_overflow(&plain_norms[NL_NORM_GROUP], 2);
 }
 IN_EACH_SET(a_variance_past_all_floats_is_not_hidden)
 

@@ -6,22 +6,11 @@
 
 #include "normlab/ops.h"
 #include "support/compare.h"
-#include "support/norm_check.h"
+#include "support/norm_ops.h"
 #include "support/random.h"
 #include "support/workbook.h"
 
-static void forward_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                        const double *beta, nl_norm_shape s) {
-    nl_norm_group_forward_f64(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
-static void forward_f32(float *y, float *mean, float *rstd, const float *x, const float *gamma,
-                        const float *beta, nl_norm_shape s) {
-    nl_norm_group_forward_f32(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
-static const norm_ops ops = {forward_f64, nl_norm_group_backward_f64, forward_f32,
-                             nl_norm_group_backward_f32};
+static const norm_ops *const ops = &plain_norms[NL_NORM_GROUP];
 
 /* n, c, hw, groups */
 static const nl_norm_shape shapes[] = {{2, 4, 1, 2},   {1, 8, 1, 1},   {1, 4, 2, 4}, {3, 6, 35, 2},
@@ -30,45 +19,45 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 Test(norm_group, both_precisions_at_every_input) {
     for (int i = 0; i < SHAPES; i++)
-        for (int k = 0; k < n_norm_inputs; k++) check_norm_truth(&ops, shapes[i], norm_inputs[k]);
+        for (int k = 0; k < n_norm_inputs; k++) check_norm_truth(ops, shapes[i], norm_inputs[k]);
 }
 
 Test(norm_group, every_batch_size) {
     for (int n = 1; n <= 33; n++)
-        check_norm_truth(&ops, (nl_norm_shape){n, 4, 5, 2}, norm_inputs[1]);
+        check_norm_truth(ops, (nl_norm_shape){n, 4, 5, 2}, norm_inputs[1]);
 }
 
 Test(norm_group, gradient_is_that_of_finite_differences) {
     for (int i = 0; i < SHAPES; i++)
         for (int k = 0; k < n_norm_inputs; k++)
             if (norm_inputs[k].mean < 1e5) /* h must not vanish beside x */
-                check_norm_gradient(&ops, shapes[i], norm_inputs[k]);
+                check_norm_gradient(ops, shapes[i], norm_inputs[k]);
 }
 
 Test(norm_group, a_constant_group_gives_beta) {
-    for (int i = 0; i < SHAPES; i++) check_norm_constant(&ops, shapes[i]);
+    for (int i = 0; i < SHAPES; i++) check_norm_constant(ops, shapes[i]);
 }
 
 Test(norm_group, one_value_a_group_gives_beta) {
-    check_norm_constant(&ops, (nl_norm_shape){2, 3, 1, 3});
+    check_norm_constant(ops, (nl_norm_shape){2, 3, 1, 3});
 }
 
 Test(norm_group, exact_data_gives_exact_results) {
-    check_norm_exact(&ops, (nl_norm_shape){1, 4, 2, 2});
-    check_norm_exact(&ops, (nl_norm_shape){3, 6, 32, 1});
-    check_norm_exact(&ops, (nl_norm_shape){3, 6, 32, 6});
+    check_norm_exact(ops, (nl_norm_shape){1, 4, 2, 2});
+    check_norm_exact(ops, (nl_norm_shape){3, 6, 32, 1});
+    check_norm_exact(ops, (nl_norm_shape){3, 6, 32, 6});
 }
 
 Test(norm_group, poison_stays_in_its_group) {
-    check_norm_poison(&ops, (nl_norm_shape){3, 4, 5, 2});
-    check_norm_poison(&ops, (nl_norm_shape){3, 4, 5, 1});
-    check_norm_poison(&ops, (nl_norm_shape){3, 4, 5, 4});
+    check_norm_poison(ops, (nl_norm_shape){3, 4, 5, 2});
+    check_norm_poison(ops, (nl_norm_shape){3, 4, 5, 1});
+    check_norm_poison(ops, (nl_norm_shape){3, 4, 5, 4});
 }
 
 Test(norm_group, equals_pytorch) {
-    check_norm_golden(&ops, 1, "norm_group1");
-    check_norm_golden(&ops, 2, "norm_group2");
-    check_norm_golden(&ops, 4, "norm_group4");
+    check_norm_golden(ops, 1, "norm_group1");
+    check_norm_golden(ops, 2, "norm_group2");
+    check_norm_golden(ops, 4, "norm_group4");
 }
 
 Test(norm_group, an_image_does_not_depend_on_its_batch) {
@@ -76,8 +65,8 @@ Test(norm_group, an_image_does_not_depend_on_its_batch) {
     double *x = random_f64(84, 1, 0, 1), *y = guarded_f64(84), *alone = guarded_f64(28);
     const double gamma[] = {1, 2, 3, 4}, beta[] = {0, 1, 0, 1};
     double mean[6], rstd[6];
-    forward_f64(y, mean, rstd, x, gamma, beta, s);
-    forward_f64(alone, mean, rstd, x + 56, gamma, beta, one);
+    ops->forward_f64(y, mean, rstd, x, gamma, beta, s);
+    ops->forward_f64(alone, mean, rstd, x + 56, gamma, beta, one);
     CHECK_EQUAL(alone, y + 56, 28);
     guarded_free(x);
     guarded_free(y);
@@ -92,8 +81,8 @@ static void check_workbook(int groups, const double *want_mean, const double *wa
     float y32[64], mean32[8], rstd32[8], x32[64];
     for (int i = 0; i < 64; i++) x32[i] = (float)workbook_x[i];
     for (int i = 0; i < 4 * groups; i++) want_rstd[i] = 1 / sqrt(want_var[i] + NORM_EPS);
-    forward_f64(y, mean, rstd, workbook_x, gamma, beta, s);
-    forward_f32(y32, mean32, rstd32, x32, gamma32, beta32, s);
+    ops->forward_f64(y, mean, rstd, workbook_x, gamma, beta, s);
+    ops->forward_f32(y32, mean32, rstd32, x32, gamma32, beta32, s);
     CHECK_EQUAL(mean, want_mean, 4 * groups);
     CHECK_EQUAL(rstd, want_rstd, 4 * groups);
     CHECK_EQUAL(mean32, want_mean, 4 * groups);

@@ -7,21 +7,10 @@
 #include "normlab/error.h" // nl_alloc
 #include "normlab/ops.h"
 #include "support/compare.h"
-#include "support/norm_check.h"
+#include "support/norm_ops.h"
 #include "support/random.h"
 
-static void forward_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                        const double *beta, nl_norm_shape s) {
-    nl_norm_rms_forward_f64(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
-static void forward_f32(float *y, float *mean, float *rstd, const float *x, const float *gamma,
-                        const float *beta, nl_norm_shape s) {
-    nl_norm_rms_forward_f32(y, mean, rstd, x, gamma, beta, s, NORM_EPS);
-}
-
-static const norm_ops ops = {forward_f64, nl_norm_rms_backward_f64, forward_f32,
-                             nl_norm_rms_backward_f32};
+static const norm_ops *const ops = &plain_norms[NL_NORM_RMS];
 
 /* n, c, hw, groups */
 static const nl_norm_shape shapes[] = {{2, 4, 1, 1}, {2, 3, 1, 3},   {1, 4, 2, 4},  {3, 6, 35, 2},
@@ -60,7 +49,7 @@ static void check_against_definition(nl_norm_shape s, norm_input input) {
     double *rstd = guarded_f64(pairs), *dgamma = guarded_f64(s.c), *dbeta = guarded_f64(s.c);
     for (int c = 0; c < s.c; c++) t.dgamma[c] = t.dbeta[c] = 0;
     for (int64_t g = 0; g < (int64_t)s.n * s.groups; g++) group_truth(&t, x, gamma, beta, dy, s, g);
-    forward_f64(y, mean, rstd, x, gamma, beta, s);
+    ops->forward_f64(y, mean, rstd, x, gamma, beta, s);
     nl_norm_rms_backward_f64(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, s);
     const double eps = 64 * DBL_EPSILON, sum = (double)s.n * s.hw;
     CHECK_CLOSE(y, t.y, count, eps * 8, 0);
@@ -83,7 +72,7 @@ Test(norm_rms, is_its_definition) {
 Test(norm_rms, gradient_is_that_of_finite_differences) {
     const norm_input inputs[] = {{0, 1}, {-2.3, 1}, {0.02, 0.03}};
     for (int i = 0; i < SHAPES; i++)
-        for (int k = 0; k < 3; k++) check_norm_gradient(&ops, shapes[i], inputs[k]);
+        for (int k = 0; k < 3; k++) check_norm_gradient(ops, shapes[i], inputs[k]);
 }
 
 /* By hand: mean(x^2) is 4, eps hardly counts. */
@@ -93,8 +82,8 @@ Test(norm_rms, by_hand) {
     const double want[4] = {1, -1, 13, 13};
     double y[4], mean[1], rstd[1];
     float y32[4], mean32[1], rstd32[1];
-    forward_f64(y, mean, rstd, x, gamma, beta, (nl_norm_shape){1, 2, 2, 1});
-    forward_f32(y32, mean32, rstd32, x32, gamma32, beta32, (nl_norm_shape){1, 2, 2, 1});
+    ops->forward_f64(y, mean, rstd, x, gamma, beta, (nl_norm_shape){1, 2, 2, 1});
+    ops->forward_f32(y32, mean32, rstd32, x32, gamma32, beta32, (nl_norm_shape){1, 2, 2, 1});
     CHECK_CLOSE(y, want, 4, 1e-5, 0);
     CHECK_CLOSE(y32, want, 4, 1e-5, 0);
 }
@@ -104,7 +93,7 @@ Test(norm_rms, a_constant_is_seen) {
     const double x[4] = {3, 3, 3, 3}, gamma[4] = {1, 1, 1, 1}, beta[4] = {0}, dy[4] = {1, 2, 3, 4};
     double y[4], mean[1], rstd[1], dx[4], dgamma[4], dbeta[4];
     const nl_norm_shape s = {1, 4, 1, 1};
-    forward_f64(y, mean, rstd, x, gamma, beta, s);
+    ops->forward_f64(y, mean, rstd, x, gamma, beta, s);
     for (int i = 0; i < 4; i++) cr_assert(fabs(y[i] - 1) < 1e-5);
     const double one_side[4] = {1, 1, -1, 1};
     nl_norm_rms_backward_f64(dx, dgamma, dbeta, one_side, (const double[4]){1, 2, 3, 4}, mean, rstd,
@@ -118,7 +107,7 @@ Test(norm_rms, a_constant_is_seen) {
 Test(norm_rms, squares_past_all_floats_are_not_hidden) {
     const float x[4] = {3e30F, 3e30F, 3e30F, 3e30F}, ones[4] = {1, 1, 1, 1};
     float y[4], mean[1], rstd[1];
-    forward_f32(y, mean, rstd, x, ones, ones, (nl_norm_shape){1, 4, 1, 1});
+    ops->forward_f32(y, mean, rstd, x, ones, ones, (nl_norm_shape){1, 4, 1, 1});
     for (int i = 0; i < 4; i++) cr_assert(isnan(y[i]));
     float cell[5][8] = {{0}}, rows[7][8] = {{0}};
     for (int i = 0; i < 4; i++) cell[0][i] = 3e30F;

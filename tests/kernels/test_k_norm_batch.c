@@ -1,105 +1,30 @@
 /* Batch norm by the kernels: the rules that every norm keeps, then whole stages around it. */
-#include "support/compare.h"    // cr_assert
-#include "support/norm_check.h" // check_norm_truth
+#include "support/compare.h" // cr_assert
 #include "support_device.h"
+#include "support_norm.h" // kernel_norm
 #include "support_stage.h"
 
-// --- the norm by itself, under the signature of the plain operations ----------------------------
-
-static const float zeros[96];
-
-static nl_k_shape shape_of(nl_norm_shape s) {
-    return (nl_k_shape){s.n, s.c, 1, s.hw, 0, 0, 0};
-}
-
-/* What backward needs of forward: the moments as the kernel saved them. */
-static nl_k_moments saved[96];
-
-static void forward(float *y, float *mean, float *rstd, const float *x, const float *gamma,
-                    const float *beta, nl_norm_shape s) {
-    const int64_t count = (int64_t)s.n * s.c * s.hw;
-    const nl_k_shape k = shape_of(s);
-    float *dx = device_copy(x, count, 4, 0), *dy = device_copy(NULL, count, 4, 0);
-    float *dgamma = device_copy(gamma, s.c, 4, 0), *dbeta = device_copy(beta, s.c, 4, 0);
-    float *dbias = device_copy(zeros, s.c, 4, 0), *fresh = device_copy(NULL, 2 * s.c, 4, 0);
-    nl_k_moments *moments = device_copy(NULL, s.c, sizeof *moments, 0);
-    void *scratch = scratch_make(nl_k_scratch_size(&k));
-    const nl_k_stage stage = {.shape = k,
-                              .centres = 1,
-                              .eps = (float)NORM_EPS,
-                              .z = dx,
-                              .bias = dbias,
-                              .gamma = dgamma,
-                              .beta = dbeta,
-                              .y = dy,
-                              .saved = moments,
-                              .fresh_mean = fresh,
-                              .fresh_var = fresh + s.c,
-                              .scratch = scratch};
-    cr_assert(nl_k_norm_batch_forward(&stage, NULL) == 0);
-    device_read(y, dy, count, 4);
-    device_read(saved, moments, s.c, sizeof *saved);
-    for (int c = 0; c < s.c; c++) mean[c] = saved[c].mean + saved[c].rest, rstd[c] = saved[c].rstd;
-    void *all[] = {dx, dy, dgamma, dbeta, dbias, fresh, moments, scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) device_free(all[i]);
-}
-
-static void backward(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x,
-                     const float *mean, const float *rstd, const float *gamma, nl_norm_shape s) {
-    (void)mean, (void)rstd;
-    const int64_t count = (int64_t)s.n * s.c * s.hw;
-    const nl_k_shape k = shape_of(s);
-    float *out = device_copy(NULL, count, 4, 0), *sums = device_copy(NULL, 3 * s.c, 4, 0);
-    float *up = device_copy(dy, count, 4, 0), *in = device_copy(x, count, 4, 0);
-    float *g = device_copy(gamma, s.c, 4, 0), *zero = device_copy(zeros, s.c, 4, 0);
-    nl_k_moments *moments = device_copy(saved, s.c, sizeof *moments, 0);
-    void *scratch = scratch_make(nl_k_scratch_size(&k));
-    const nl_k_stage stage = {.shape = k,
-                              .centres = 1,
-                              .z = in,
-                              .bias = zero,
-                              .gamma = g,
-                              .beta = zero,
-                              .saved = moments,
-                              .dy = up,
-                              .dz = out,
-                              .dgamma = sums,
-                              .dbeta = sums + s.c,
-                              .dbias = sums + 2 * s.c,
-                              .scratch = scratch};
-    cr_assert(nl_k_norm_batch_backward(&stage, NULL) == 0);
-    device_read(dx, out, count, 4);
-    device_read(dgamma, sums, s.c, 4);
-    device_read(dbeta, sums + s.c, s.c, 4);
-    void *all[] = {out, sums, up, in, g, zero, moments, scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) device_free(all[i]);
-}
-
-static void forward_f64(double *y, double *mean, double *rstd, const double *x, const double *gamma,
-                        const double *beta, nl_norm_shape s) {
-    double running_mean[96] = {0}, running_var[96] = {0};
-    nl_norm_batch_forward_f64(y, mean, rstd, running_mean, running_var, x, gamma, beta, s, NORM_EPS,
-                              0.1);
-}
-
-static const norm_ops ops = {forward_f64, nl_norm_batch_backward_f64, forward, backward};
+// --- the norm by itself --------------------------------------------------------------------------
 
 static const nl_norm_shape small[] = {{2, 3, 1, 0},  {1, 4, 8, 0},  {1, 1, 2, 0},
                                       {3, 5, 35, 0}, {4, 7, 33, 0}, {5, 1, 9, 0}};
 enum { SMALL = sizeof small / sizeof *small };
 
 Test(k_norm_batch, truth_at_every_input) {
+    const norm_ops ops = kernel_norm(NL_NORM_BATCH);
     for (int i = 0; i < SMALL; i++)
         for (int k = 0; k < n_norm_inputs; k++) check_norm_truth(&ops, small[i], norm_inputs[k]);
     check_norm_truth(&ops, (nl_norm_shape){2, 1, 9001, 0}, norm_inputs[2]);
 }
 
 Test(k_norm_batch, every_batch_size) {
+    const norm_ops ops = kernel_norm(NL_NORM_BATCH);
     for (int n = 1; n <= 33; n++)
         check_norm_truth(&ops, (nl_norm_shape){n, 3, 5, 0}, norm_inputs[1]);
 }
 
 Test(k_norm_batch, rules) {
+    const norm_ops ops = kernel_norm(NL_NORM_BATCH);
     check_norm_constant(&ops, (nl_norm_shape){4, 7, 33, 0});
     check_norm_constant(&ops, (nl_norm_shape){2, 1, 9001, 0});
     check_norm_exact(&ops, (nl_norm_shape){1, 3, 2, 0});
