@@ -24,7 +24,7 @@ applies() {
 # One build holds the executor too.
 builds() {
   (cd "$copy" && cmake --preset release -DNORMLAB_CUDA=OFF -DNORMLAB_SIMT=ON) &&
-    cmake --build "$copy/build/release" --target test_network test_any_network test_any_network_cuda
+    cmake --build "$copy/build/release" --target normlab test_network test_any_network test_any_network_cuda
 }
 # passes PROGRAM TEST: one test of that name is there, and passes.
 passes() {
@@ -44,6 +44,13 @@ executor_agrees() {
   NL_ANY_COUNT=30 passes "$programs/simt/test_any_network_cuda" any_network_cuda/trains_as_in_double_precision &&
     has_norm cuda
 }
+# `normlab verify` walks the table of norms: the new one stands in it, and passes.
+is_verified() {
+  "$copy/build/release/normlab" verify --device cpu >"$copy/log" 2>&1
+  local code=$?
+  cat "$copy/log"
+  [ "$code" -eq 0 ] && grep -Eq '^norm_group_rms +dz .* ok$' "$copy/log"
+}
 
 run() { "$1"; }
-run_cases "$tap" run is_small applies builds finite_differences cpu_agrees executor_agrees
+run_cases "$tap" run is_small applies builds finite_differences cpu_agrees executor_agrees is_verified
