@@ -61,7 +61,10 @@ static int check_labels(const uint8_t *bytes, size_t n, const char *path, int la
         if (*label < classes) continue;
         nl_fail(err, NL_EDATA, path, "label %d of image %zu (byte %zu): labels are 0 to %d", *label,
                 i, (size_t)(label - bytes), classes - 1);
-        return nl_hint(err, "it is damaged, or of a set with more classes than data.classes says");
+        int largest = *label;
+        for (size_t k = i, at = (size_t)label_bytes - 1; k < n; k++)
+            if (bytes[k * record + at] > largest) largest = bytes[k * record + at];
+        return nl_data_file_other_classes(err, largest, classes);
     }
     return NL_OK;
 }

@@ -198,3 +198,11 @@ void nl_data_file_explain(nl_data_file *s, const uint8_t *magic, nl_error *err) 
         nl_hint(err, "%s", kind);
     }
 }
+
+int nl_data_file_other_classes(nl_error *err, int largest, int classes) {
+    if (largest < classes) return nl_data_file_damaged(err);
+    return nl_hint(err,
+                   "it is of a set with other classes, or damaged; for all that is in it a config "
+                   "says data.classes: %d, and as many channels in the last convolution",
+                   largest + 1);
+}

@@ -46,3 +46,7 @@ void nl_data_file_explain(nl_data_file *file, const uint8_t *magic, nl_error *er
 
 /* Adds to an error what an incomplete file asks for; returns NL_EDATA. */
 int nl_data_file_damaged(nl_error *err);
+
+/* After a label that is none of the config's `classes`; `largest` of the file, counted from 0.
+ * NL_EDATA. */
+int nl_data_file_other_classes(nl_error *err, int largest, int classes);

@@ -7,6 +7,7 @@
 #include <string.h>  // memset
 
 #include "cifar.h"
+#include "data_file.h" // nl_data_file_other_classes
 #include "data_folder.h"
 #include "idx.h"
 #include "known_set.h"
@@ -38,7 +39,10 @@ static int check_labels(nl_split *split, int classes, int first, const char *pat
         if (label == 26 && classes == 26 && first == 0)
             return nl_hint(err, "EMNIST's letters begin with 1: with the names that EMNIST gives "
                                 "its files (emnist-letters-train-...) they are read so");
-        return nl_hint(err, "it is damaged, or of a set with other classes than data.classes says");
+        int largest = label;
+        for (uint32_t k = i; k < split->count; k++)
+            if (split->labels[k] > largest) largest = split->labels[k];
+        return nl_data_file_other_classes(err, largest - first, classes);
     }
     return NL_OK;
 }
