@@ -41,7 +41,7 @@ for arg in "$@"; do
   *.yaml) configs=1 ;;
   --da=* | --dat=* | --data=*) data=${arg#*=} ;;
   --de*=*) device=${arg#*=} ;;
-  --res*) resume=1 ;;
+  --r*) resume=1 ;;
   --e* | train.epochs=* | --set=train.epochs=*) epochs=1 ;;
   esac
 done

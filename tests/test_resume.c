@@ -205,3 +205,35 @@ Test(resume, a_cosine_schedule_cannot_be_longer) {
                 "a cosine schedule stretches over all epochs: its 1 cannot become 3");
     expect_code(TRAIN("--resume", "--set", cosine), 0, NULL);
 }
+
+/* --- in which order things come to the disk ------------------------------------------------------ */
+
+#ifdef NL_FAIL_AT
+/* What is promised is on the disk before the promise: the records before a state that counts on
+ * them, and all results before run.json says finished. */
+Test(resume, nothing_is_promised_before_it_is_on_the_disk) {
+    char log[256], line[600], flushed[64] = "";
+    cr_assert(setenv("LD_PRELOAD", NL_FAIL_AT, 1) == 0);
+    cr_assert(setenv("NL_FAIL_LOG", toy_path(log, "log"), 1) == 0);
+    expect_code(TRAIN("--epochs", "2", "--save-every", "2"), 0, NULL);
+    unsetenv("LD_PRELOAD");
+    unsetenv("NL_FAIL_LOG");
+    FILE *file = fopen(log, "r");
+    cr_assert(file);
+    int promises = 0, made = 0;
+    for (char *name; fgets(line, sizeof line, file);) {
+        name = strrchr(line, '/') + 1;
+        const bool metrics = strcmp(name, "metrics.jsonl\n") == 0;
+        made += strncmp(line, "fsync ", 6) == 0 && strcmp(name, "toy\n") == 0;
+        if (strncmp(line, "flush ", 6) == 0 && metrics) snprintf(flushed, 64, "records");
+        if (strncmp(line, "fsync ", 6) == 0 && metrics) flushed[0] = '\0';
+        if (strncmp(line, "rename ", 7) != 0) continue;
+        if (strcmp(name, "state.safetensors\n") != 0 && strcmp(name, "run.json\n") != 0) continue;
+        cr_expect_str_eq(flushed, "", "not on the disk before %s", line);
+        promises++;
+    }
+    fclose(file);
+    cr_expect(promises >= 8, "%d", promises);
+    cr_expect(made == 1, "the name of the unit's folder: %d", made);
+}
+#endif

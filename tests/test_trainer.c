@@ -2,11 +2,13 @@
  * any step and resumed ends with the same bytes. */
 #include <criterion/criterion.h>
 
-#include <math.h>   // fabs
-#include <signal.h> // raise
-#include <stdio.h>  // snprintf
-#include <stdlib.h> // free
-#include <string.h> // strstr
+#include <math.h>     // fabs
+#include <signal.h>   // raise
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // free
+#include <string.h>   // strstr
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // fork
 
 #include "normlab/rng.h" // nl_rotation_degrees
 #include "support/idx_set.h"
@@ -163,6 +165,32 @@ static nl_backend stopping_backend(const nl_backend *backend, int step) {
     return stopping;
 }
 
+static int enqueue_or_end(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err) {
+    if (--steps_left == 0) _exit(7);
+    return real_backend->enqueue(engine, first, count, err);
+}
+
+/* A backend with whose `step`-th step the process ends. */
+static nl_backend ending_backend(const nl_backend *backend, int step) {
+    nl_backend ending = stopping_backend(backend, step);
+    ending.enqueue = enqueue_or_end;
+    return ending;
+}
+
+/* The state after `done` whole steps is that of the last multiple of 4, or of the last epoch. */
+static void expect_saved_place(const toy *t, const char *out, int done) {
+    const int four = done / 4 * 4, whole = done / TOY_STEPS * TOY_STEPS;
+    const int saved = four > whole ? four : whole;
+    char place[80];
+    size_t size;
+    snprintf(place, sizeof place, "\\\"epoch\\\":%d,\\\"step\\\":%d,", saved / TOY_STEPS,
+             saved % TOY_STEPS);
+    char *state = toy_read(t, out, "state.safetensors", &size);
+    cr_assert(state && size > 8);
+    cr_expect(strstr(state + 8, place), "after %d steps: no %s in %.2000s", done, place, state + 8);
+    free(state);
+}
+
 /* The records of a unit without their times. */
 static char *records(const toy *t, const char *out) {
     size_t size;
@@ -175,16 +203,35 @@ static char *records(const toy *t, const char *out) {
     return text;
 }
 
+static void expect_same_end(const toy *t, const char *whole, const char *parts, int step) {
+    static const char *const files[] = {"init.safetensors", "last.safetensors", "best.safetensors",
+                                        "predictions.csv"};
+    for (int i = 0; i < 4; i++)
+        cr_expect(toy_same(t, whole, parts, files[i]), "%s differs, step %d", files[i], step);
+    /* weights, momentum and running values; its place holds times */
+    cr_expect(toy_same_weights(t, whole, "state.safetensors", parts, "state.safetensors"),
+              "the state differs, step %d", step);
+    char *expected = records(t, whole), *found = records(t, parts);
+    cr_expect_str_eq(found, expected, "step %d", step);
+    free(expected);
+    free(found);
+}
+
+enum { LONG_EPOCHS = 5, LONG_STEPS = 8 }; /* of 6 images, the last of 2: 40 steps */
+
 static void resume_after_every_step(const nl_backend *backend) {
     toy t;
     toy_open(&t);
+    t.config.train.epochs = LONG_EPOCHS;
+    t.config.data.batch = 6;
     t.study.backend = backend;
     t.study.options.log_every = 1;
+    t.study.options.save_every = 13;
     t.study.layer_stats = nl_layer_stats_of;
     t.study.options.layer_stats = true;
     char whole[256], parts[256], name[32];
     train(&t, folder(&t, whole, "whole"), NL_OK);
-    for (int step = 1; step <= TOY_EPOCHS * TOY_STEPS; step++) {
+    for (int step = 1; step <= LONG_EPOCHS * LONG_STEPS; step++) {
         snprintf(name, sizeof name, "stop-%d", step);
         folder(&t, parts, name);
         const nl_backend stopping = stopping_backend(backend, step);
@@ -194,13 +241,7 @@ static void resume_after_every_step(const nl_backend *backend) {
         t.study.backend = backend;
         t.study.options.resume = true;
         train(&t, parts, NL_OK);
-        cr_expect(toy_same(&t, whole, parts, "last.safetensors"), "last differs, step %d", step);
-        cr_expect(toy_same(&t, whole, parts, "best.safetensors"), "best differs, step %d", step);
-        cr_expect(toy_same(&t, whole, parts, "predictions.csv"), "predictions, step %d", step);
-        char *expected = records(&t, whole), *found = records(&t, parts);
-        cr_expect_str_eq(found, expected, "step %d", step);
-        free(expected);
-        free(found);
+        expect_same_end(&t, whole, parts, step);
     }
     toy_close(&t);
 }
@@ -211,6 +252,41 @@ Test(trainer, resume_after_every_step_in_double) {
 
 Test(trainer, resume_after_every_step_in_float) {
     resume_after_every_step(&nl_backend_plain);
+}
+
+Test(trainer, resume_after_every_step_of_the_fast_engine) {
+    resume_after_every_step(&nl_backend_cpu);
+}
+
+/* --save-every: what a process leaves that ends without a word in its step-th step, the newest state
+ * of a multiple of N before it, goes on to the same bits. */
+Test(trainer, saved_every_so_many_steps) {
+    toy t;
+    toy_open(&t);
+    t.study.options.save_every = 4;
+    char whole[256], parts[256], name[32];
+    train(&t, folder(&t, whole, "whole"), NL_OK);
+    for (int step = 1; step <= TOY_EPOCHS * TOY_STEPS; step++) {
+        nl_error err = {0};
+        snprintf(name, sizeof name, "end-%d", step);
+        t.study.options.out = folder(&t, parts, name);
+        const pid_t child = fork();
+        if (child == 0) {
+            const nl_backend ending = ending_backend(&nl_backend_cpu64, step);
+            t.study.backend = &ending;
+            toy_train(&t, &err);
+            _exit(1);
+        }
+        int status = 0;
+        cr_assert(child > 0 && waitpid(child, &status, 0) == child);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+        expect_saved_place(&t, parts, step - 1);
+        t.study.options.resume = true;
+        train(&t, parts, NL_OK);
+        t.study.options.resume = false;
+        expect_same_end(&t, whole, parts, step);
+    }
+    toy_close(&t);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <sys/stat.h> // stat
 #include <unistd.h>   // write, fsync, unlink
 
+#include "folder.h"             // nl_folder_sync
 #include "normlab/checkpoint.h" // nl_file_write
 
 enum { PATH_SIZE = 4096 };
@@ -50,7 +51,7 @@ static bool knows_no_sync(const char *path, int failure) {
     return unknown;
 }
 
-static int sync_folder(const char *path) {
+int nl_folder_sync(const char *path) {
     char copy[PATH_SIZE];
     snprintf(copy, sizeof copy, "%s", path);
     const int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -96,7 +97,7 @@ int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *er
         unlink(temporary);
         return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(failure));
     }
-    if (sync_folder(target)) {
+    if (nl_folder_sync(target)) {
         return nl_fail(err, NL_EWRITE, path, "cannot sync its folder: %s", strerror(errno));
     }
     return NL_OK;

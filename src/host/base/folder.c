@@ -9,7 +9,10 @@
 
 static int make_one(const char *path, nl_error *err) {
     struct stat info;
-    if (mkdir(path, 0777) == 0) return NL_OK;
+    if (mkdir(path, 0777) == 0) {
+        if (nl_folder_sync(path) == 0 || errno == EACCES) return NL_OK; /* may not be opened */
+        return nl_fail(err, NL_EWRITE, path, "cannot sync its name: %s", strerror(errno));
+    }
     const int number = errno;
     const bool there = stat(path, &info) == 0;
     if (there && S_ISDIR(info.st_mode)) return NL_OK;
