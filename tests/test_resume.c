@@ -157,6 +157,10 @@ Test(resume, configs_are_compared_exactly) {
     expect_code(TRAIN("--epochs", "1"), 0, NULL);
     expect_code(TRAIN("--resume", "--set", "train.lr=0.05000000000000001"), 2, "train.lr");
     expect_code(TRAIN("--resume", "--set", "train.lr=0.05"), 0, NULL);
+    const char *const near = "train.lr=0.05000000000000001";
+    expect_code(TRAIN("--overwrite", "--epochs", "1", "--set", near), 0, NULL);
+    expect_code(TRAIN("--resume", "--epochs", "2"), 2, "train.lr");
+    expect_code(TRAIN("--resume", "--epochs", "2", "--set", near), 0, NULL);
 }
 
 /* --- what the record says ----------------------------------------------------------------------- */
