@@ -201,6 +201,8 @@ test_run_passes_options_on() {
   passed_on my.yaml --set train.lr=1
   expect 0 run --set train.epochs=2
   grep -q -- --epochs "$ARGS" && fail "a second number of epochs: $(cat "$ARGS")"
+  expect 0 run --resume --out old # as many as the runs had
+  grep -q -- --epochs "$ARGS" && fail "a number of epochs of its own: $(cat "$ARGS")"
   true
 }
 
