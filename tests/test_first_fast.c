@@ -109,7 +109,8 @@ static const struct {
 static const nl_conv_shape shapes[] = {
     {3, 1, 28, 28, 96, 5, 2}, {2, 1, 28, 28, 8, 5, 0}, {2, 1, 9, 7, 12, 3, 1},
     {2, 1, 6, 6, 24, 2, 1},   {3, 1, 9, 9, 10, 5, 0},  {2, 1, 3, 3, 6, 3, 2},
-    {2, 1, 28, 28, 40, 7, 3}, {3, 1, 12, 12, 4, 8, 0}, {4, 1, 28, 28, 20, 1, 0}};
+    {2, 1, 28, 28, 40, 7, 3}, {3, 1, 12, 12, 4, 8, 0}, {4, 1, 28, 28, 20, 1, 0},
+    {2, 3, 12, 10, 20, 3, 1}, {2, 4, 9, 9, 12, 4, 2},  {2, 2, 10, 10, 16, 5, 0}};
 
 static void check_norms(nl_conv_shape s, int input) {
     static const nl_norm norms[] = {NL_NORM_BATCH,    NL_NORM_LAYER, NL_NORM_GROUP,

@@ -6,7 +6,7 @@
 
 #include "support/first_layers.h"
 
-/* Of patches with several channels, which no network has yet. */
+/* Pictures of several channels too. */
 Test(moments, of_several_channels) {
     const nl_simd *simd = first_simd(NULL);
     for (int c = 1; c <= 3; c++) {
