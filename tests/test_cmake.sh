@@ -62,6 +62,22 @@ END
   ! grep -- '-march' b/compile_commands.json || fail "for another processor"
 }
 
+# The linker takes any definition of a name that it finds: one for AVX-512 that is called elsewhere, as an inline
+# function of a header may be, would end the program on a machine without.
+test_avx512_stays_in_its_tables() {
+  local set objects names
+  for set in avx2 avx512; do
+    [ -d "$build/CMakeFiles/normlab_simd_$set.dir" ] || continue
+    mapfile -t objects < <(find "$build/CMakeFiles/normlab_simd_$set.dir" -name '*.o')
+    [ "${#objects[@]}" -ge 5 ] || fail "no objects for $set"
+    names=$(nm -g --defined-only "${objects[@]}" | awk 'NF == 3 { print $3 }')
+    grep -q "^nl_simd_$set\$" <<<"$names"
+    ! grep '^nl_' <<<"$names" | grep -v "_$set\$" || fail "others may call these of $set"
+  done
+  mapfile -t objects < <(find "$build/CMakeFiles" -name '*.o' ! -path '*/normlab_simd_avx512.dir/*')
+  ! objdump -d --no-show-raw-insn "${objects[@]}" | grep -m 1 '%zmm' || fail "elsewhere"
+}
+
 test_reason_of_pkg_config_is_shown() {
   mkdir pc
   printf 'Name: x\nDescription: x\nVersion: 1\nRequires: other-half\n' >pc/xlsxwriter.pc
