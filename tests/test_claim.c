@@ -53,7 +53,7 @@ static int claim_in_child(const char *folder, bool killed) {
     const pid_t child = fork();
     if (child == 0) {
         nl_claim claim;
-        const int code = nl_claim_take(&claim, folder, NULL);
+        const int code = nl_claim_take(&claim, folder, NULL, NULL);
         if (!code && killed) raise(SIGKILL);
         nl_claim_release(&claim, folder);
         _exit(code);
@@ -79,9 +79,10 @@ Test(claim, keeps_others_off_until_it_is_given_back) {
         use(i);
         cr_expect_not(nl_claim_is_held(dir, &err));
         cr_expect_not(has_claim(dir), "looking creates nothing");
-        cr_assert(nl_claim_take(&claim, dir, &err) == NL_OK, "%s: %s", systems[i].name, err.what);
+        cr_assert(nl_claim_take(&claim, dir, NULL, &err) == NL_OK, "%s: %s", systems[i].name,
+                  err.what);
         cr_expect(nl_claim_is_held(dir, &err), "%s", systems[i].name);
-        cr_expect(nl_claim_take(&second, dir, &err) == NL_EUSAGE, "%s", systems[i].name);
+        cr_expect(nl_claim_take(&second, dir, NULL, &err) == NL_EUSAGE, "%s", systems[i].name);
         cr_expect(strstr(err.what, "another process is training here"), "%s", err.what);
         cr_expect(strstr(err.hint, "process "), "%s", err.hint);
         cr_expect_not(second.held);
@@ -108,7 +109,7 @@ Test(claim, of_a_killed_owner_is_inherited) {
             cr_expect_not(nl_claim_is_held(dir, &err));
         }
         use(i / SYSTEMS);
-        cr_assert(nl_claim_take(&claim, dir, &err) == NL_OK, "%s", err.hint);
+        cr_assert(nl_claim_take(&claim, dir, NULL, &err) == NL_OK, "%s", err.hint);
         use(i % SYSTEMS);
         cr_expect(nl_claim_is_held(dir, &err), "%d", i);
         cr_expect(claim_in_child(dir, false) == NL_EUSAGE, "%d", i);
@@ -133,7 +134,7 @@ static void contend(arena *a, const char *folder, int child, bool mixed) {
     srand((unsigned)child);
     for (int round = 0; round < ROUNDS; round++) {
         nl_claim claim;
-        if (nl_claim_take(&claim, folder, NULL) != NL_OK) {
+        if (nl_claim_take(&claim, folder, NULL, NULL) != NL_OK) {
             usleep(500);
             continue;
         }
@@ -168,7 +169,7 @@ static void run_side_by_side(bool mixed) {
     cr_expect(atomic_load(&a->taken) > CHILDREN && atomic_load(&a->killed) > 0);
     nl_claim claim;
     nl_error err = {0};
-    cr_expect(nl_claim_take(&claim, dir, &err) == NL_OK, "free in the end: %s", err.hint);
+    cr_expect(nl_claim_take(&claim, dir, NULL, &err) == NL_OK, "free in the end: %s", err.hint);
     nl_claim_release(&claim, dir);
     munmap(a, sizeof *a);
     temp_dir_remove(dir);
@@ -244,7 +245,7 @@ Test(claim, tells_the_living_from_the_dead) {
             const bool refused = locks ? owners[i].refused : owners[i].refused_without_lock;
             use(locks ? 0 : 2);
             write_owner(dir, owners[i].locks, owners[i].change);
-            const int code = nl_claim_take(&claim, dir, &err);
+            const int code = nl_claim_take(&claim, dir, NULL, &err);
             cr_expect(code == (refused ? NL_EUSAGE : NL_OK), "%s: %s", owners[i].what, err.hint);
             if (refused) cr_expect(strstr(err.hint, owners[i].hint), "%s", err.hint);
             nl_claim_release(&claim, dir);
@@ -267,7 +268,7 @@ Test(claim, that_cannot_be_read_stands) {
         nl_claim claim;
         nl_error err = {0};
         write_claim(dir, texts[i]);
-        cr_expect(nl_claim_take(&claim, dir, &err) == NL_EUSAGE, "'%s'", texts[i]);
+        cr_expect(nl_claim_take(&claim, dir, NULL, &err) == NL_EUSAGE, "'%s'", texts[i]);
         cr_expect(strstr(err.hint, "/.claim, which says nothing"), "%s", err.hint);
     }
     temp_dir_remove(dir);
@@ -282,7 +283,7 @@ Test(claim, that_leads_in_a_circle_stands) {
     snprintf(first, sizeof first, "%s/.claim", dir);
     snprintf(path, sizeof path, "%s/.claim.0123456789abcdef", dir);
     cr_assert(link(first, path) == 0);
-    cr_expect(nl_claim_take(&claim, dir, &err) == NL_EUSAGE);
+    cr_expect(nl_claim_take(&claim, dir, NULL, &err) == NL_EUSAGE);
     temp_dir_remove(dir);
 }
 
@@ -292,8 +293,8 @@ Test(claim, of_another_is_left_alone) {
     nl_claim claim, second;
     use(2);
     snprintf(path, sizeof path, "%s/.claim", dir);
-    cr_assert(nl_claim_take(&claim, dir, NULL) == NL_OK && unlink(path) == 0);
-    cr_assert(nl_claim_take(&second, dir, NULL) == NL_OK);
+    cr_assert(nl_claim_take(&claim, dir, NULL, NULL) == NL_OK && unlink(path) == 0);
+    cr_assert(nl_claim_take(&second, dir, NULL, NULL) == NL_OK);
     nl_claim_release(&claim, dir);
     cr_expect(has_claim(dir));
     nl_claim_release(&second, dir);
@@ -306,15 +307,15 @@ Test(claim, errors_of_the_file_system_stay_errors) {
     nl_claim claim;
     nl_error err = {0};
     no_flock = EIO;
-    cr_expect(nl_claim_take(&claim, dir, &err) == NL_EWRITE);
+    cr_expect(nl_claim_take(&claim, dir, NULL, &err) == NL_EWRITE);
     cr_expect(strstr(err.what, "cannot lock: Input/output error"), "%s", err.what);
     use(0);
     no_link = EIO;
-    cr_expect(nl_claim_take(&claim, dir, &err) == NL_EWRITE);
+    cr_expect(nl_claim_take(&claim, dir, NULL, &err) == NL_EWRITE);
     cr_expect(strstr(err.what, "cannot claim the folder: Input/output error"), "%s", err.what);
     use(0);
     snprintf(path, sizeof path, "%s/none", dir);
-    cr_expect(nl_claim_take(&claim, path, &err) == NL_EWRITE);
+    cr_expect(nl_claim_take(&claim, path, NULL, &err) == NL_EWRITE);
     cr_expect_not(nl_claim_is_held(path, NULL));
     cr_expect_not(nl_claim_is_held(dir, NULL), "nothing is left of the failures");
     cr_expect_not(has_claim(dir));
@@ -338,7 +339,7 @@ Test(claim, studies_are_trained_without_locks) {
         nl_claim claim;
         snprintf(unit, sizeof unit, "%s/toy/seed-3", t.out);
         cr_expect_not(has_claim(unit));
-        cr_assert(nl_claim_take(&claim, unit, &err) == NL_OK);
+        cr_assert(nl_claim_take(&claim, unit, NULL, &err) == NL_OK);
         cr_expect(toy_train(&t, &err) == NL_EUSAGE && strstr(err.what, "another process"));
         nl_claim_release(&claim, unit);
         toy_close(&t);

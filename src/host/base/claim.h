@@ -8,13 +8,20 @@
  * mounts whose locks are each machine's own (localflock, local_lock) are for one machine.
  *
  * An owner that was killed leaves its claim. It is known to be dead if its lock is free, or if it
- * ran on this machine since its last start and is no longer among the processes. Of another
- * machine's owner without a lock nothing is known: the claim stands until a user removes it. The
- * heir of a dead owner makes a claim named after the dead one's, .claim.<id>, which just as surely
- * only one can make; so an owner that has to ask whether it was given up looks for its heir. */
+ * ran on this machine since its last start and is no longer among the processes. Any owner, of any
+ * machine, renews a number in its claim, its heartbeat. Who is patient (nl_claim_watch) waits until
+ * that has not changed for nl_claim_patience seconds of its own clock - no two machines' clocks are
+ * compared - and then takes the owner for dead, even one that is only stopped. Without patience a
+ * claim of another machine's owner without a lock stands until a user removes it.
+ *
+ * The heir makes a claim of the next generation, named after the dead one's: .claim.<id>, which
+ * just as surely only one can make. The owner who was given up, and lives, finds it and knows that
+ * it has lost the folder: it asks before each write and between chunks of work (nl_claim_is_lost).
+ * Who gives a folder back makes that file itself, so that no heir can at the same time. */
 #pragma once
 
 #include <stdbool.h> // bool
+#include <stdint.h>  // uint64_t
 
 #include "normlab/error.h" // nl_error
 
@@ -25,14 +32,30 @@ typedef struct nl_claim {
     bool held;
     int lock; /* descriptor of .lock; without flock only open */
     char id[NL_CLAIM_ID];
+    struct nl_heart *heart; /* renews the heartbeat */
 } nl_claim;
 
-/* Claims a folder that exists. The claim ends with the process at the latest. Errors: NL_EUSAGE,
- * with the owner in the hint, if another process holds it (or this one, by another claim);
- * NL_EWRITE. */
-int nl_claim_take(nl_claim *claim, const char *folder, nl_error *err);
+/* What a patient heir remembers of a folder from one try to the next; all zero at first. */
+typedef struct nl_claim_watch {
+    char id[NL_CLAIM_ID]; /* of the owner seen last */
+    uint64_t beat;
+    double since; /* when it was first seen with this heartbeat */
+} nl_claim_watch;
 
-/* Gives it back, after the last write to the folder. Nothing if it is not held. */
+/* Reads the seconds of patience from the environment, NORMLAB_CLAIM_SECONDS (0.1 to 86400, default
+ * 60): the same for all processes that share a folder. Errors: NL_EUSAGE. */
+int nl_claim_read_patience(nl_error *err);
+double nl_claim_patience(void);
+
+/* Claims a folder that exists. The claim ends with the process at the latest. watch: NULL, or what
+ * the tries before this one saw. Errors: NL_EUSAGE, with the owner in the hint, if another process
+ * holds it (or this one, by another claim); NL_EWRITE. */
+int nl_claim_take(nl_claim *claim, const char *folder, nl_claim_watch *watch, nl_error *err);
+
+/* Whether another has taken the folder over, or somebody removed the claim. Any thread. */
+bool nl_claim_is_lost(const nl_claim *claim);
+
+/* Gives it back, after the last write to the folder. Nothing if it is not held, or lost. */
 void nl_claim_release(nl_claim *claim, const char *folder);
 
 /* Whether somebody holds the folder, or may hold it; err (which may be NULL) is filled as by
