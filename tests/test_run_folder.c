@@ -37,14 +37,14 @@ Test(run_folder, path_and_life) {
     cr_expect(nl_unit_check(&unit, false, &err) == NL_OK);
     cr_expect(access(unit.folder, F_OK) != 0, "a check creates nothing");
 
-    cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK, "%s", err.what);
+    cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK, "%s", err.what);
     nl_unit_leave(&unit);
     cr_expect(nl_unit_check(&unit, false, &err) == NL_OK, "a lock alone is no run");
     touch(&unit, "run.json");
     cr_expect(nl_unit_check(&unit, false, &err) == NL_EUSAGE);
     cr_expect(strstr(err.what, "already there") && strstr(err.hint, "--resume"));
     cr_expect(nl_unit_check(&unit, true, &err) == NL_OK);
-    cr_expect(nl_unit_enter(&unit, false, &err) == NL_EUSAGE);
+    cr_expect(nl_unit_enter(&unit, false, NULL, &err) == NL_EUSAGE);
     cr_expect_not(unit.claim.held);
     temp_dir_remove(dir);
 }
@@ -54,7 +54,7 @@ Test(run_folder, too_few_descriptors) {
     nl_unit unit;
     nl_error err;
     char *dir = open_unit(&unit);
-    cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK);
+    cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK);
     nl_unit_leave(&unit);
     struct rlimit limit;
     cr_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -71,14 +71,14 @@ Test(run_folder, lock_keeps_a_second_one_off) {
     nl_unit unit, second;
     nl_error err;
     char *dir = open_unit(&unit);
-    cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK);
+    cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK);
     second = unit;
     second.claim = (nl_claim){0};
     cr_expect(nl_unit_check(&second, true, &err) == NL_EUSAGE);
     cr_expect(strstr(err.what, "another process"));
-    cr_expect(nl_unit_enter(&second, true, &err) == NL_EUSAGE);
+    cr_expect(nl_unit_enter(&second, true, NULL, &err) == NL_EUSAGE);
     nl_unit_leave(&unit);
-    cr_expect(nl_unit_enter(&second, true, &err) == NL_OK, "free again");
+    cr_expect(nl_unit_enter(&second, true, NULL, &err) == NL_OK, "free again");
     nl_unit_leave(&second);
     temp_dir_remove(dir);
 }
@@ -87,7 +87,7 @@ Test(run_folder, clear_removes_runs_and_leftovers_only) {
     nl_unit unit;
     nl_error err;
     char *dir = open_unit(&unit);
-    cr_assert(nl_unit_enter(&unit, false, &err) == NL_OK);
+    cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK);
     touch(&unit, "run.json");
     touch(&unit, "last.safetensors");
     touch(&unit, "last.safetensors.123.tmp");
@@ -117,7 +117,7 @@ Test(run_folder, paths_that_cannot_be) {
     cr_assert(fd >= 0 && close(fd) == 0);
     cr_assert(nl_unit_init(&unit, file, "gn", 1, &err) == NL_OK);
     cr_expect(nl_unit_check(&unit, false, &err) == NL_OK);
-    cr_expect(nl_unit_enter(&unit, false, &err) == NL_EWRITE);
+    cr_expect(nl_unit_enter(&unit, false, NULL, &err) == NL_EWRITE);
     cr_expect(strstr(err.where, "/file"), "%s", err.where);
     temp_dir_remove(dir);
 }

@@ -33,6 +33,7 @@ typedef struct nl_train_options {
     const char *out;        /* run folder */
     const char *init;       /* checkpoint to start from, or NULL */
     bool resume, overwrite; /* what to do with a unit that exists; not both */
+    bool join;              /* with resume: take what no other process has; wait for the rest */
     bool autotune, quiet;
     uint32_t limit_batches; /* in every pass over data; 0: all */
     uint32_t log_every;     /* step records; 0: none, or those of the run that is resumed */
@@ -50,7 +51,8 @@ typedef struct nl_final {
 typedef enum nl_run_status {
     NL_RUN_PENDING,
     NL_RUN_FINISHED,
-    NL_RUN_FAILED /* its loss was no longer finite */
+    NL_RUN_ELSEWHERE, /* another process trains it */
+    NL_RUN_FAILED,    /* its loss was no longer finite */
 } nl_run_status;
 
 /* One run of a study. */
@@ -99,6 +101,9 @@ int nl_study_check_data(const nl_study *study, nl_error *err);
 
 /* Trains what is not finished yet, one run after the other or options.jobs side by side, with the
  * same bits, and prints log and closing table.
+ * With options.join a run that another process trains is left to it and looked at again until it is
+ * finished, or its process dead: then it is taken over. A run that was taken over by another, as
+ * this process stood still for too long, is left alone with a warning.
  * A run whose loss is no longer finite does not stop those behind it; its code is returned at the
  * end. Errors: NL_EDATA, NL_EDEVICE, NL_ENONFINITE, NL_EWRITE; after a signal its code
  * (signals.h), with everything saved. */

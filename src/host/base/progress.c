@@ -126,8 +126,10 @@ static void compose_study(char line[LINE_SIZE], const nl_progress *p) {
     char gone[32], left[32], text[96], tail[96];
     const double seconds = nl_clock() - p->study_started;
     const double share = p->work ? (double)p->work_done / (double)p->work : 1;
-    snprintf(text, sizeof text, "%d of %d runs done, %d running: ", p->runs_done, p->n_runs,
-             p->running);
+    char others[32] = "";
+    if (p->elsewhere) snprintf(others, sizeof others, ", %d elsewhere", p->elsewhere);
+    snprintf(text, sizeof text, "%d of %d runs done, %d running%s: ", p->runs_done, p->n_runs,
+             p->running, others);
     snprintf(tail, sizeof tail, "epoch %d of %d [%s<%s]", p->epochs_done, p->epochs,
              nl_clock_text(gone, seconds), nl_clock_text(left, seconds / share * (1 - share)));
     if (!compose(line, p, text, share, tail) && !compose(line, p, "", share, tail))
@@ -189,10 +191,16 @@ void nl_progress_drop(nl_progress *p, uint64_t steps, int epochs) {
     pthread_mutex_unlock(&p->lock);
 }
 
-void nl_progress_run(nl_progress *p, bool begins) {
+void nl_progress_run(nl_progress *p, int running, int done) {
     pthread_mutex_lock(&p->lock);
-    p->running += begins ? 1 : -1;
-    p->runs_done += !begins;
+    p->running += running;
+    p->runs_done += done;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void nl_progress_elsewhere(nl_progress *p, int runs) {
+    pthread_mutex_lock(&p->lock);
+    p->elsewhere = runs;
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -17,6 +17,7 @@ typedef struct nl_progress {
     uint32_t first;           /* step this pass began at */
     int n_runs;               /* of the study; 1: only the pass is shown */
     int running, runs_done;   /* of them */
+    int elsewhere;            /* of them, at other processes */
     int epochs, epochs_done;  /* of all runs */
     double study_started;     /* of this process's work */
     uint64_t work, work_done; /* steps of all runs this process has to do, and has done */
@@ -46,11 +47,13 @@ void nl_progress_end(nl_progress *progress);
 void nl_progress_pause(nl_progress *progress);
 void nl_progress_go_on(nl_progress *progress);
 
-/* Steps and epochs that were done; steps that need not be done after all; runs that began and
- * ended. Any thread. */
+/* Steps and epochs that were done; steps that need not be done after all; changes of the runs
+ * under way and done. Any thread. */
 void nl_progress_did(nl_progress *progress, uint64_t steps, int epochs);
 void nl_progress_drop(nl_progress *progress, uint64_t steps, int epochs);
-void nl_progress_run(nl_progress *progress, bool begins);
+void nl_progress_run(nl_progress *progress, int running, int done);
+/* Runs that other processes have. Any thread. */
+void nl_progress_elsewhere(nl_progress *progress, int runs);
 
 /* How far the study is and how long it will take, in words: 17%, 15:40 left. */
 const char *nl_progress_study_text(const nl_progress *progress, char text[96]);

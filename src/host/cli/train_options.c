@@ -9,6 +9,7 @@
 #include <time.h>     // gmtime_r
 #include <unistd.h>   // getpid
 
+#include "base/claim.h"  // nl_claim_read_patience
 #include "base/folder.h" // nl_folder_make
 
 enum { MAX_THREADS = 8192 }; /* as many CPUs as Linux knows on x86-64 */
@@ -33,7 +34,8 @@ enum {
     KEY_NO_REPORT,
     KEY_QUIET,
     KEY_JOBS,
-    KEY_SHARD
+    KEY_SHARD,
+    KEY_JOIN
 };
 
 static const struct argp_option option_list[] = {
@@ -69,6 +71,12 @@ static const struct argp_option option_list[] = {
     {"shard", KEY_SHARD, "I/N|auto", 0,
      "part I (from 1) of N of the runs, dealt in turn; auto: from the environment of Slurm, Open "
      "MPI or PMI. normlab report DIR... reports several folders as one study",
+     0},
+    {"join", KEY_JOIN, NULL, 0,
+     "take what no other process sharing --out has taken or finished, until nothing is left; a "
+     "process that shows no sign of life for 60 s (NORMLAB_CLAIM_SECONDS) is taken for dead and "
+     "its "
+     "run gone on with",
      0},
     {"threads", KEY_THREADS, "N", 0,
      "CPU threads of a run (default: one a core; of runs side by side one)", 0},
@@ -117,6 +125,8 @@ static bool take_plain(train_arguments *a, int key, const char *text) {
         return true;
     case KEY_RESUME:
         return o->resume = true;
+    case KEY_JOIN:
+        return o->join = true;
     case KEY_OVERWRITE:
         return o->overwrite = true;
     case KEY_NO_AUTOTUNE:
@@ -218,8 +228,14 @@ int train_arguments_parse(train_arguments *a, int argc, char **argv) {
     a->paths = nl_alloc((size_t)argc, sizeof *a->paths, "arguments");
     a->assignments = nl_alloc((size_t)argc, sizeof *a->assignments, "arguments");
     const int code = parse_list(a, argc, argv);
-    const nl_train_options *o = &a->options;
+    nl_train_options *o = &a->options;
     if (code) return code;
+    if (nl_claim_read_patience(&a->err)) return NL_EUSAGE;
+    if (o->join && o->overwrite)
+        return nl_fail(&a->err, NL_EUSAGE, "--join", "not together with --overwrite");
+    if (o->join && !o->out)
+        return nl_fail(&a->err, NL_EUSAGE, "--join", "needs --out, the folder that is shared");
+    o->resume = o->resume || o->join;
     if (o->resume && o->overwrite)
         return nl_fail(&a->err, NL_EUSAGE, "--resume", "not together with --overwrite");
     if (o->resume && !o->out)

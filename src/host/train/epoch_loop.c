@@ -81,7 +81,7 @@ static int add_to_piece(nl_run *run, const nl_step_record *r, uint64_t step, nl_
                                       .step = (int64_t)step,
                                       .loss = at->piece_loss / images,
                                       .accuracy = 100.0 * (double)at->piece_hits / images};
-    const int code = nl_metrics_write(&run->metrics, &record, err);
+    const int code = nl_run_write_metrics(run, &record, err);
     at->piece_loss = 0;
     at->piece_hits = at->piece_images = 0;
     return code;
@@ -100,7 +100,7 @@ static int account(nl_run *run, uint32_t count, nl_error *err) {
                                               .step = (int64_t)step,
                                               .loss = r->loss,
                                               .penalty = r->penalty};
-            const int code = nl_metrics_write(&run->metrics, &record, err);
+            const int code = nl_run_write_metrics(run, &record, err);
             if (code) return code;
         }
         if (!isfinite(r->loss + r->penalty)) return fail_nonfinite(run, r->loss + r->penalty, err);
@@ -151,6 +151,8 @@ static int train_steps(nl_run *run, uint32_t until, nl_error *err) {
             queued += count;
         }
         if (queued == run->at.step) return NL_OK;
+        code = nl_run_holds_still(run, err);
+        if (code) return code;
         const uint32_t count = smaller(burst, queued - run->at.step);
         code = backend->collect(run->engine, run->at.step, count, run->records, err);
         if (!code) code = account(run, count, err);

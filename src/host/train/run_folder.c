@@ -72,10 +72,10 @@ int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     return !code && there ? refuse_existing(unit, err) : code;
 }
 
-int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err) {
+int nl_unit_enter(nl_unit *unit, bool may_exist, nl_claim_watch *watch, nl_error *err) {
     int code = nl_folder_make(unit->folder, err);
     if (code && !err->hint[0]) nl_hint(err, "--out DIR names a folder elsewhere");
-    if (!code) code = nl_claim_take(&unit->claim, unit->folder, NULL, err);
+    if (!code) code = nl_claim_take(&unit->claim, unit->folder, watch, err);
     if (code) return code;
     bool there = false;
     if (!may_exist) code = look(&there, unit, err);

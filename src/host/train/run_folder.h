@@ -29,8 +29,8 @@ const char *nl_unit_trace(const nl_unit *unit);
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);
 
-/* Creates the folder and claims it, then checks as above. Errors: NL_EUSAGE, NL_EWRITE. */
-int nl_unit_enter(nl_unit *unit, bool may_exist, nl_error *err);
+/* Creates the folder and claims it (watch: as nl_claim_take), then checks as above. Errors: NL_EUSAGE, NL_EWRITE. */
+int nl_unit_enter(nl_unit *unit, bool may_exist, nl_claim_watch *watch, nl_error *err);
 void nl_unit_leave(nl_unit *unit);
 
 /* Removes what a killed process left half written and, if `all`, the files of an earlier run.

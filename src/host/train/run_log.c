@@ -9,6 +9,8 @@
 #include <stdio.h>  // printf
 #include <string.h> // strcmp
 
+#include "normlab/run_files.h" // NL_SEED_FOLDER
+
 /* --- a run ---------------------------------------------------------------------------------- */
 
 /* Side by side a run says one line an epoch, with its name, and one at its end. */
@@ -19,6 +21,24 @@ static bool is_silent(const nl_run *run, bool of_one_alone) {
 static void print_name(nl_run *run) {
     nl_progress_pause(&run->crew->progress);
     printf("%s, seed %u: ", run->config->name, run->config->train.seed);
+}
+
+void nl_log_begin(nl_crew *crew, int i) {
+    const nl_study *study = crew->study;
+    const nl_study_run *item = &study->runs[i];
+    const nl_train_options *o = &study->options;
+    char text[96];
+    if (o->quiet) return;
+    nl_progress_pause(&crew->progress);
+    printf("%s, seed %u: run %d of %d", item->config.name, item->config.train.seed, i + 1,
+           study->n_runs);
+    if (study->n_runs > 1 && crew->progress.work_done > 0)
+        printf(" (all: %s)", nl_progress_study_text(&crew->progress, text));
+    printf(" -> %s/%s/" NL_SEED_FOLDER "\n", o->out, item->config.name, item->config.train.seed);
+    if (nl_run_has_ended(item))
+        printf("%s%s\n", item->status == NL_RUN_FAILED ? "failed before" : "finished before",
+               crew->jobs > 1 || o->join ? "" : "\n");
+    nl_progress_go_on(&crew->progress);
 }
 
 void nl_log_epoch(nl_run *run) {

@@ -7,7 +7,7 @@
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_FILE_PREDICTIONS
 
-int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_error *err) {
+int nl_run_save_predictions(nl_run *run, const nl_evaluation *test, nl_error *err) {
     char *text = NULL, path[NL_PATH_SIZE];
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
@@ -20,8 +20,9 @@ int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_err
                 test->losses[i]);
     }
     nl_text_close(file);
-    const int code =
-        nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
+    int code = nl_run_holds(run, err);
+    if (!code)
+        code = nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
     free(text);
     return code;
 }

@@ -87,6 +87,8 @@ static json_t *describe_failure(const nl_failure *f) {
 
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
     char updated[32], path[NL_PATH_SIZE];
+    const int held = nl_run_holds(run, err);
+    if (held) return held;
     json_t *config = nl_config_to_json(run->config);
     const size_t precision = nl_json_precision(config);
     utc_now(updated);
@@ -111,9 +113,8 @@ int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_e
 /* --- reading and comparing ------------------------------------------------------------------ */
 
 /* Without run.json there is no run, unless something else of one is there. */
-static int check_no_run(const nl_unit *unit, const char *record, bool absent, const char *reason,
-                        nl_error *err) {
-    if (absent && !nl_unit_has(unit, NL_FILE_STATE) && !nl_unit_trace(unit)) return NL_OK;
+static int check_no_run(const char *record, bool absent, const char *reason, nl_error *err) {
+    if (absent) return NL_OK;
     nl_fail(err, NL_EDATA, record, "cannot read: %s", reason);
     return nl_hint(err, "--overwrite starts the run anew");
 }
@@ -122,8 +123,10 @@ int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     char path[NL_PATH_SIZE];
     *record = NULL;
     char reason[NL_REASON];
+    /* Looked at first, as run.json is written before them: another process may begin just now. */
+    const bool others = nl_unit_has(unit, NL_FILE_STATE) || nl_unit_trace(unit);
     FILE *file = nl_regular_open(nl_unit_file(unit, path, NL_FILE_RUN), reason);
-    if (!file) return check_no_run(unit, path, errno == ENOENT, reason, err);
+    if (!file) return check_no_run(path, errno == ENOENT && !others, reason, err);
     json_error_t error;
     *record = json_loadf(file, 0, &error);
     fclose(file);
@@ -217,4 +220,10 @@ int nl_record_epochs(const json_t *record) {
 bool nl_record_finished(const json_t *record, int epochs) {
     const char *status = json_string_value(json_object_get(record, "status"));
     return status && strcmp(status, "finished") == 0 && nl_record_epochs(record) >= epochs;
+}
+
+bool nl_record_diverged(const json_t *record) {
+    const char *status = json_string_value(json_object_get(record, "status"));
+    return status && strcmp(status, "failed") == 0 &&
+           json_is_object(json_object_get(record, "failure"));
 }

@@ -87,7 +87,7 @@ static int check_folder(const nl_study *study, const nl_study_run *item, nl_erro
     nl_unit unit;
     json_t *record = NULL;
     int code = nl_unit_init(&unit, o->out, config->name, config->train.seed, err);
-    if (!code) code = nl_unit_check(&unit, o->resume || o->overwrite, err);
+    if (!code && !o->join) code = nl_unit_check(&unit, o->resume || o->overwrite, err);
     if (!code && o->resume) code = nl_record_read(&record, &unit, err);
     if (record) code = nl_record_match_config(record, &unit, item, o, err);
     json_decref(record);
@@ -113,7 +113,7 @@ static int check_picture(const nl_config *config, const nl_config *first, nl_err
 int nl_study_check(nl_study *study, nl_error *err) {
     const nl_train_options *o = &study->options;
     struct stat info;
-    if (o->resume && stat(o->out, &info) != 0) {
+    if (o->resume && !o->join && stat(o->out, &info) != 0) {
         nl_fail(err, NL_EDATA, o->out, "no such folder: there is nothing to resume");
         return nl_hint(err, "--out names the folder of the earlier runs");
     }

@@ -74,7 +74,7 @@ static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
                                     .zero = l->zero,
                                     .dead = l->dead};
         snprintf(record.layer, sizeof record.layer, "%s", l->label);
-        code = nl_metrics_write(&run->metrics, &record, err);
+        code = nl_run_write_metrics(run, &record, err);
     }
     return code;
 }
@@ -82,7 +82,8 @@ static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
 /* The files of a run's first moment. */
 static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
     char path[NL_PATH_SIZE];
-    int code = nl_unit_clear(&run->unit, run->study->options.overwrite, err);
+    int code = nl_run_holds(run, err);
+    if (!code) code = nl_unit_clear(&run->unit, run->study->options.overwrite, err);
     if (!code) code = nl_run_write_record(run, "running", NULL, err);
     if (!code)
         code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, NL_FILE_METRICS),
@@ -168,7 +169,7 @@ static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
                                                   test->accuracy},
                                       .seconds = at->seconds,
                                       .images_per_second = images / at->seconds};
-    return nl_metrics_write(&run->metrics, &record, err);
+    return nl_run_write_metrics(run, &record, err);
 }
 
 /* After the last step of an epoch: test, records, checkpoints, state. */
@@ -235,7 +236,7 @@ static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
     if (!code) code = nl_run_save_predictions(run, &test, err);
     *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};
     const nl_metrics_record record = {.event = NL_EVENT_FINAL, .figures = *final};
-    if (!code) code = nl_metrics_write(&run->metrics, &record, err);
+    if (!code) code = nl_run_write_metrics(run, &record, err);
     /* run.json will promise it. */
     int64_t bytes;
     if (!code) code = nl_metrics_sync(&run->metrics, &bytes, err);
@@ -256,11 +257,37 @@ static int work(nl_run *run, nl_study_run *item, nl_error *err) {
     return code ? code : nl_run_write_record(run, "finished", NULL, err);
 }
 
-int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err) {
+static int train_here(nl_run *run, nl_study_run *item, nl_error *err) {
+    const nl_config *config = run->config;
+    allocate(run);
+    nl_error lost;
+    int code = work(run, item, err);
+    /* It may have stood still within a write, whose file the heir then cleared away. */
+    if (code && nl_run_holds(run, &lost)) {
+        *err = lost;
+        nl_run_leave_to_other(run, err);
+        item->has_final = false;
+        item->status = NL_RUN_ELSEWHERE;
+        return NL_OK;
+    }
+    if (code) /* what this run leaves undone */
+        forget_work(
+            run, (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps - run->at.step,
+            config->train.epochs - (int)run->at.epoch);
+    if (code && run->metrics.file) {
+        /* Already failing: if this cannot be written either, the first error is the one to tell. */
+        nl_run_write_record(run, run->interrupted ? "interrupted" : "failed", err->what, NULL);
+    }
+    item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;
+    return code;
+}
+
+int nl_train_run(nl_crew *crew, int number, int threads, bool *trained, nl_error *err) {
     const nl_study *study = crew->study;
     const nl_train_options *options = &study->options;
     nl_study_run *item = &crew->study->runs[number];
     const nl_config *config = &item->config;
+    bool ended = false;
     nl_run *run = nl_alloc(1, sizeof *run, "run");
     run->study = study;
     run->crew = crew;
@@ -271,22 +298,18 @@ int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err) {
     run->steps = nl_pass_steps(options, study->data->train.count, config->data.batch);
     int code = nl_model_build(&run->model, config, 0, err);
     if (!code) code = nl_unit_init(&run->unit, options->out, config->name, config->train.seed, err);
-    if (!code) code = nl_unit_enter(&run->unit, options->resume || options->overwrite, err);
-    if (code) {
+    if (!code && options->join) code = nl_run_enter_shared(run, item, &ended, err);
+    if (!code && !options->join)
+        code = nl_unit_enter(&run->unit, options->resume || options->overwrite, NULL, err);
+    if (code || ended) {
         free(run);
         return code;
     }
-    allocate(run);
-    code = work(run, item, err);
-    if (code) /* what this run leaves undone */
-        forget_work(
-            run, (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps - run->at.step,
-            config->train.epochs - (int)run->at.epoch);
-    if (code && run->metrics.file) {
-        /* Already failing: if this cannot be written either, the first error is the one to tell. */
-        nl_run_write_record(run, run->interrupted ? "interrupted" : "failed", err->what, NULL);
-    }
-    item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;
+    if (options->join) nl_log_begin(crew, number);
+    *trained = true;
+    nl_progress_run(&crew->progress, 1, 0);
+    code = train_here(run, item, err);
+    nl_progress_run(&crew->progress, -1, item->status != NL_RUN_ELSEWHERE);
     close_run(run);
     return code;
 }

@@ -47,10 +47,13 @@ typedef struct nl_crew {
     nl_progress progress;
     pthread_mutex_t lock; /* of the rest */
     int next;             /* run to be trained */
+    bool *busy;           /* (runs): a thread of this crew is at it */
+    int elsewhere;        /* runs that wait for other processes, as far as it was told */
     int code;             /* of the failure to be told, and its words */
     nl_error err;
     atomic_bool stopping;       /* one failed so that the others have to stop */
     atomic_uint_fast64_t *left; /* (runs): steps of each that are to be done */
+    nl_claim_watch *watches;    /* (runs): of those that other processes train */
 } nl_crew;
 
 /* Whether a run has to stop now, saved: after a signal, or as another one failed. */
@@ -75,6 +78,8 @@ typedef struct nl_run {
     char started[32];
     bool repair;      /* finished, with results that are gone */
     bool interrupted; /* by a signal, or as another run failed */
+    bool lost;        /* another process has taken it over */
+    double asked;     /* when that was looked at */
     nl_failure failure;
     nl_metrics metrics;
     /* One epoch's work, allocated once. */
@@ -88,12 +93,38 @@ typedef struct nl_run {
 uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch);
 uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batch);
 
-/* Trains run `number` to its end in the folder of its unit; fills its `final`. Errors: as those of
- * nl_study_train. */
-int nl_train_run(nl_crew *crew, int number, int threads, nl_error *err);
+/* Trains run `number` to its end in the folder of its unit; fills its status and `final`. Errors: as
+ * those of nl_study_train; *trained: this process did so, or tried to. */
+int nl_train_run(nl_crew *crew, int number, int threads, bool *trained, nl_error *err);
 
 /* The closing table: every run, and the mean over seeds where a config has several. */
 void nl_log_table(const nl_study *study);
+
+/* --- run_begin.c ----------------------------------------------------------------------------- */
+
+/* Nothing is to be done any more. */
+static inline bool nl_run_has_ended(const nl_study_run *item) {
+    return item->status == NL_RUN_FINISHED || item->status == NL_RUN_FAILED;
+}
+
+/* Whether a run needs no training: then its status and `final` are read. A run with a loss that is
+ * no longer finite has failed, and --join does not try again. */
+int nl_train_find_ended(const nl_study *study, nl_study_run *item, nl_error *err);
+
+/* Enters the unit of a run that other processes may train; *ended: there is nothing to do, or
+ * nothing now. */
+int nl_run_enter_shared(nl_run *run, nl_study_run *item, bool *ended, nl_error *err);
+
+/* --- shared_run.c ---------------------------------------------------------------------------- */
+
+/* Notes whether the run is another process's by now: an error then. To be asked before each write
+ * and between chunks of steps; the second one asks if the last time is a while ago. */
+int nl_run_holds(nl_run *run, nl_error *err);
+int nl_run_holds_still(nl_run *run, nl_error *err);
+/* nl_metrics_write, if the run is this process's. */
+int nl_run_write_metrics(nl_run *run, const nl_metrics_record *record, nl_error *err);
+/* Warns, and undoes in the display what this process did of the run. */
+void nl_run_leave_to_other(nl_run *run, const nl_error *err);
 
 /* --- epoch_loop.c ---------------------------------------------------------------------------- */
 
@@ -135,15 +166,16 @@ int nl_run_save_weights(nl_run *run, const char *file, nl_error *err);
 
 /* --- run_log.c: what a run prints on standard output, unless --quiet -------------------------- */
 
-void nl_log_epoch(nl_run *run);                           /* before its first step */
-void nl_log_train(nl_run *run);                           /* after its last step */
+void nl_log_begin(nl_crew *crew, int i); /* of run i, or that it has ended before */
+void nl_log_epoch(nl_run *run);          /* before its first step */
+void nl_log_train(nl_run *run);          /* after its last step */
 void nl_log_test(nl_run *run, const nl_evaluation *test); /* after the test */
 void nl_log_final(nl_run *run, const nl_final *final);
 
 /* --- run_predictions.c ----------------------------------------------------------------------- */
 
 /* Writes predictions.csv from an evaluation of the test images. */
-int nl_run_save_predictions(const nl_run *run, const nl_evaluation *test, nl_error *err);
+int nl_run_save_predictions(nl_run *run, const nl_evaluation *test, nl_error *err);
 
 /* --- run_record.c ---------------------------------------------------------------------------- */
 
@@ -166,8 +198,10 @@ int nl_record_match_config(const struct json_t *record, const nl_unit *unit,
                            nl_error *err);
 int nl_record_match_data(const struct json_t *record, const nl_unit *unit, const nl_study *study,
                          nl_error *err);
-/* Whether nothing is left to do up to this number of epochs. */
+/* Whether nothing is left to do up to this number of epochs; whether the loss was no longer finite.
+ */
 bool nl_record_finished(const struct json_t *record, int epochs);
+bool nl_record_diverged(const struct json_t *record);
 
 /* --- run_settings.c --------------------------------------------------------------------------- */
 
