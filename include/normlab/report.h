@@ -3,7 +3,8 @@
  */
 #pragma once
 
-#include <stdio.h> // FILE
+#include <stdbool.h> // bool
+#include <stdio.h>   // FILE
 
 #include "normlab/error.h" // nl_error
 #include "normlab/stats.h" // nl_margins
@@ -16,6 +17,7 @@ typedef struct nl_report_of {
     const char *const *names; /* of configs, as on a command line: they come first */
     int n_names;
     const nl_margins *margins; /* NULL: NL_MARGINS */
+    bool all; /* pictures of every variant, however many there are; else of the first 12 */
 } nl_report_of;
 
 /* Reads FOLDER/<config>/seed-<S>/ and writes OUT/report/. What cannot be read or drawn (a broken

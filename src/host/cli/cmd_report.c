@@ -7,12 +7,13 @@
 #include "normlab/run_files.h" // NL_REPORT_PAGE
 #include "options.h"
 
-enum { OPT_OUT = 'o', OPT_MARGIN = 256, OPT_LOSS_MARGIN };
+enum { OPT_OUT = 'o', OPT_MARGIN = 256, OPT_LOSS_MARGIN, OPT_ALL };
 
 typedef struct report_options {
     const char **dirs;
     int n_dirs;
     const char *out;
+    bool all;
     nl_margins margins;
     nl_error err;
 } report_options;
@@ -27,6 +28,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return nl_option_positive(&o->margins.points, "--margin", arg, &o->err);
     case OPT_LOSS_MARGIN:
         return nl_option_positive(&o->margins.loss, "--loss-margin", arg, &o->err);
+    case OPT_ALL:
+        return o->all = true, 0;
     case ARGP_KEY_ARG:
         o->dirs = realloc(o->dirs, ((size_t)o->n_dirs + 1) * sizeof *o->dirs);
         NL_NEED(o->dirs);
@@ -44,6 +47,8 @@ static const struct argp_option list[] = {
     {"margin", OPT_MARGIN, "POINTS", 0,
      "test accuracies closer than this are equal for any use (default 0.05 points)", 0},
     {"loss-margin", OPT_LOSS_MARGIN, "LOSS", 0, "the same of test losses (default 0.001)", 0},
+    {"all", OPT_ALL, NULL, 0,
+     "a grid, a panel and a confusion matrix of every variant, also of more than 12", 0},
     {0}};
 
 static const struct argp argp = {
@@ -60,10 +65,12 @@ int nl_cmd_report(int argc, char **argv) {
     report_options o = {.margins = NL_MARGINS};
     int code = nl_options_parse(&argp, argc, argv, &o, &o.err);
     if (!code)
-        code = nl_report_make(
-            &(nl_report_of){
-                .folders = o.dirs, .n_folders = o.n_dirs, .out = o.out, .margins = &o.margins},
-            &o.err);
+        code = nl_report_make(&(nl_report_of){.folders = o.dirs,
+                                              .n_folders = o.n_dirs,
+                                              .out = o.out,
+                                              .margins = &o.margins,
+                                              .all = o.all},
+                              &o.err);
     if (code)
         nl_error_print(&o.err);
     else

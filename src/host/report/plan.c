@@ -104,7 +104,7 @@ int nl_plan_print(FILE *out, const nl_report_of *of, double power, nl_error *err
     const int code =
         nl_folder_read(&folder, of->folders, of->n_folders, of->names, of->n_names, err);
     if (code) return code;
-    nl_figures_make(&figures, &folder, of->margins);
+    nl_figures_make(&figures, &folder, of->margins, of->all);
     fprintf(
         out,
         "Seeds that settle a pair as different or equal with a margin of %g points (loss %g)\n"

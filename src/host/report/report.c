@@ -6,6 +6,7 @@
 #include <stdlib.h> // free
 
 #include "report/charts/charts.h"
+#include "report/charts/gnuplot.h" // nl_gnuplot_finish
 #include "report/text/findings.h"
 #include "report/charts/grids.h"
 #include "report/page/page.h"
@@ -34,11 +35,11 @@ static int write_findings(const nl_findings *findings, const char *dir, nl_error
     return code;
 }
 
-static int write_all(const nl_folder *folder, const nl_margins *margins, const char *dir,
+static int write_all(const nl_folder *folder, const nl_report_of *of, const char *dir,
                      nl_error *err) {
     nl_figures figures;
     nl_findings findings;
-    nl_figures_make(&figures, folder, margins);
+    nl_figures_make(&figures, folder, of->margins, of->all);
     nl_findings_make(&findings, &figures);
     int code = write_findings(&findings, dir, err);
     if (!code) code = write_results(folder, &figures, dir, err);
@@ -46,6 +47,7 @@ static int write_all(const nl_folder *folder, const nl_margins *margins, const c
     if (!code) {
         nl_charts_draw(&figures, dir);
         nl_grids_draw(&figures, dir);
+        nl_gnuplot_finish();
         code = nl_page_write(folder, &figures, &findings, dir, err);
     }
     nl_findings_free(&findings);
@@ -67,7 +69,7 @@ int nl_report_make(const nl_report_of *of, nl_error *err) {
     code = nl_swap_begin(&swap, place, err);
     if (code && !err->hint[0])
         nl_hint(err, "the report is written into the run folder: copy that to where you may write");
-    if (!code) code = write_all(&folder, of->margins, swap.fresh, err);
+    if (!code) code = write_all(&folder, of, swap.fresh, err);
     code = nl_swap_end(&swap, code, err);
     free(place);
     nl_folder_free(&folder);

@@ -58,10 +58,8 @@ static double t_density(double t, double df) {
            sqrt(df * PI);
 }
 
-/* Newton's steps, halved where they leave the bracket. */
-double nl_stats_t_quantile(double p, double df) {
-    NL_ASSERT(p > 0 && p < 1);
-    if (p < 0.5) return -nl_stats_t_quantile(1 - p, df);
+/* For p >= 0.5: Newton's steps, halved where they leave the bracket. */
+static double upper_quantile(double p, double df) {
     double low = 0, high = 1;
     while (nl_stats_t_cdf(high, df) < p && high < 1e15) high *= 2;
     double t = 0.5 * (low + high);
@@ -72,6 +70,23 @@ double nl_stats_t_quantile(double p, double df) {
         if (!(t > low && t < high)) t = 0.5 * (low + high);
         if (fabs(t - before) <= 1e-15 * t) break;
     }
+    return t;
+}
+
+/* A report asks for the same few thousands of times. */
+double nl_stats_t_quantile(double p, double df) {
+    enum { KNOWN = 64 };
+    static _Thread_local struct { double p, df, t; } known[KNOWN];
+    static _Thread_local int next;
+    NL_ASSERT(p > 0 && p < 1);
+    if (p < 0.5) return -nl_stats_t_quantile(1 - p, df);
+    for (int i = 0; i < KNOWN; i++)
+        if (known[i].p == p && known[i].df == df) return known[i].t;
+    const double t = upper_quantile(p, df);
+    known[next].p = p;
+    known[next].df = df;
+    known[next].t = t;
+    next = (next + 1) % KNOWN;
     return t;
 }
 

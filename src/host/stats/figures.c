@@ -132,9 +132,12 @@ static void make_row(nl_row *row, const nl_variant *variant) {
 
 /* ---- the whole ---- */
 
-void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins) {
+void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins,
+                     bool all) {
     const int n = study->n_variants;
-    *figures = (nl_figures){.margins = margins ? *margins : NL_MARGINS, .n_rows = n};
+    *figures = (nl_figures){.margins = margins ? *margins : NL_MARGINS,
+                            .n_rows = n,
+                            .n_shown = all || n < NL_MOST_SHOWN ? n : NL_MOST_SHOWN};
     figures->rows = nl_alloc((size_t)n, sizeof *figures->rows, "figures");
     for (int i = 0; i < n; i++) make_row(&figures->rows[i], &study->variants[i]);
     nl_pairs_make(figures);

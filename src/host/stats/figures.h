@@ -54,6 +54,7 @@ typedef struct nl_pair {
 typedef struct nl_figures {
     nl_row *rows; /* as the study's variants */
     int n_rows;
+    int n_shown; /* the first rows: those that have pictures of their own */
     nl_pair *pairs;
     int n_pairs;
     nl_margins margins;
@@ -68,8 +69,12 @@ typedef struct nl_figures {
  * config name; false where there is none or the run is shorter than the original's. */
 bool nl_parity_range(const nl_variant *variant, double *low, double *high);
 
-/* margins NULL: NL_MARGINS. */
-void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins);
+/* Of more variants than these no one looks at one picture each. */
+enum { NL_MOST_SHOWN = 12 };
+
+/* margins NULL: NL_MARGINS. all: every variant is shown. */
+void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins,
+                     bool all);
 void nl_figures_free(nl_figures *figures);
 
 /* The difference a - b and its interval over seeds and images (nl_stats_two_way), from predictions

@@ -212,5 +212,5 @@ void nl_chart_curves(const nl_figures *figures, const char *dir, const char *nam
     free(ends);
     write_lines(out, figures, accuracy, progress);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_start(dir, name, true);
 }

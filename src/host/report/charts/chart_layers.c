@@ -183,7 +183,7 @@ static void write_script(const figure *f, const char *dir, const char *name) {
     }
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_start(dir, name, true);
 }
 
 bool nl_has_layers(const nl_figures *figures) {

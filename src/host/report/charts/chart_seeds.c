@@ -145,5 +145,5 @@ void nl_chart_seeds(const nl_figures *figures, const char *dir, const char *name
     write_rows(out, figures);
     write_plot(out, figures);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_start(dir, name, true);
 }

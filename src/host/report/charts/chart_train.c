@@ -47,7 +47,7 @@ static void panel(FILE *out, const nl_figures *figures, const nl_scale *scale, i
             left + column * w, left + (column + 1) * w - gap, (top - 24) / height,
             (top - panel_height + 48) / height);
     nl_scale_write(out, scale, panel_height - 72, column == 0);
-    if (i + columns < figures->n_rows)
+    if (i + columns < figures->n_shown)
         fputs("unset xlabel\n", out);
     else
         fputs("set xlabel 'epochs trained' offset 0,0.5 textcolor rgb '" NL_INK "'\n", out);
@@ -65,7 +65,7 @@ static bool has_bands(const nl_figures *figures) {
 }
 
 void nl_chart_train(const nl_figures *figures, const char *dir, const char *name, bool progress) {
-    const int n = figures->n_rows, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
+    const int n = figures->n_shown, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
     const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
     const nl_scale scale = nl_scale_of(figures, false, true);
     char subtitle[200];
@@ -84,5 +84,5 @@ void nl_chart_train(const nl_figures *figures, const char *dir, const char *name
     for (int i = 0; i < n; i++) panel(out, figures, &scale, i, columns, height, progress);
     fputs("unset multiplot\n", out);
     nl_gnuplot_tail(out);
-    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_run(dir, name, true);
+    if (nl_script_save(&script, dir, name, ".gp")) nl_gnuplot_start(dir, name, true);
 }

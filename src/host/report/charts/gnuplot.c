@@ -5,17 +5,22 @@
  */
 #include "gnuplot.h"
 
-#include <errno.h>    // ENOENT
-#include <spawn.h>    // posix_spawnp
-#include <stdlib.h>   // free
-#include <string.h>   // strlen
-#include <sys/wait.h> // waitpid
-#include <unistd.h>   // unlink
+#include <errno.h>     // ENOENT
+#include <signal.h>    // SIGTERM
+#include <stdint.h>    // uintptr_t
+#include <stdlib.h>    // free
+#include <string.h>    // strlen
+#include <sys/prctl.h> // prctl
+#include <sys/wait.h>  // wait
+#include <unistd.h>    // unlink, fork
 
+#include "base/processor.h"     // nl_processor_cores
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
 extern char **environ;
+
+enum { NOT_FOUND = 127, CANNOT_RUN = 126 };
 
 /* ---- files ---- */
 
@@ -153,10 +158,9 @@ static bool ends_with(const char *path, const void *end, size_t size) {
 /* The pictures that a script should have made: a PNG, and an SVG where it draws one. gnuplot exits
  * with 0 even where the disk was full: what does not end as its kind does is removed, so that no
  * part of a picture passes for one. */
-static bool check_pictures(const char *dir, const char *name, bool svg) {
+static void check_pictures(const char *dir, const char *name, bool svg) {
     static const char png_end[] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
     static const char svg_end[] = "</svg>";
-    bool whole = true;
     for (int kind = 0; kind <= svg; kind++) {
         char *path = NULL;
         NL_NEED(asprintf(&path, "%s/%s.%s", dir, name, kind ? "svg" : "png") >= 0);
@@ -165,40 +169,87 @@ static bool check_pictures(const char *dir, const char *name, bool svg) {
             nl_warn(strrchr(path, '/') + 1,
                     "gnuplot did not draw it whole: left out (is the disk full?)");
             unlink(path);
-            whole = false;
         }
         free(path);
     }
-    return whole;
 }
 
-bool nl_gnuplot_run(const char *dir, const char *name, bool svg) {
-    static bool missing = false; /* said once is enough */
-    char *script = NULL;
-    NL_NEED(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
-    char *const argv[] = {"gnuplot", "-d", script, NULL};
-    char **variables = own_environment();
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, dir);
+/* ---- side by side ---- */
+
+/* One that draws now. */
+typedef struct drawing {
     pid_t pid;
+    char *dir, *name;
+    bool svg;
+} drawing;
+
+enum { MOST = 64 };
+static drawing drawings[MOST];
+static int n_drawings;
+static bool missing; /* said once is enough */
+
+/* Ends with the program, also if that is killed. */
+static void become_gnuplot(const char *dir, const char *script, char *const variables[]) {
+    char *const argv[] = {"gnuplot", "-d", (char *)(uintptr_t)script, NULL};
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && chdir(dir) == 0) execvpe(argv[0], argv, variables);
+    _exit(errno == ENOENT ? NOT_FOUND : CANNOT_RUN);
+}
+
+static void finish(drawing *d, int status) {
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (code == NOT_FOUND || code == CANNOT_RUN) {
+        if (!missing)
+            nl_warn("gnuplot",
+                    "cannot start it (%s): no pictures; data and scripts are in the "
+                    "report's " NL_REPORT_PLOTS
+                    "/, and `normlab report` draws them once gnuplot is installed",
+                    code == NOT_FOUND ? "not found" : "it cannot be run");
+        missing = true;
+    } else {
+        if (status != 0)
+            nl_warn("gnuplot", "it failed on " NL_REPORT_PLOTS "/%s.gp of the report", d->name);
+        check_pictures(d->dir, d->name, d->svg);
+    }
+    free(d->dir);
+    free(d->name);
+    *d = drawings[--n_drawings];
+}
+
+/* Waits for any of them. */
+static void wait_for_one(void) {
     int status = 0;
-    const int error =
-        missing ? ENOENT : posix_spawnp(&pid, argv[0], &actions, NULL, argv, variables);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error == 0)
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    pid_t pid;
+    while ((pid = wait(&status)) < 0 && errno == EINTR) {
+    }
+    NL_ASSERT(pid > 0);
+    for (int i = 0; i < n_drawings; i++)
+        if (drawings[i].pid == pid) {
+            finish(&drawings[i], status);
+            return;
         }
-    if (error && !missing)
-        nl_warn("gnuplot",
-                "cannot start it (%s): no pictures; data and scripts are in the "
-                "report's " NL_REPORT_PLOTS
-                "/, and `normlab report` draws them once gnuplot is installed",
-                strerror(error));
-    else if (!error && status != 0)
-        nl_warn("gnuplot", "it failed on %s of the report", script);
-    missing = missing || error != 0;
+}
+
+void nl_gnuplot_start(const char *dir, const char *name, bool svg) {
+    const int cores = nl_processor_cores();
+    while (n_drawings >= (cores < MOST ? cores : MOST)) wait_for_one();
+    if (missing) return;
+    char *script = NULL, **variables = own_environment();
+    NL_NEED(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
+    drawing d = {fork(), strdup(dir), strdup(name), svg};
+    NL_NEED(d.dir && d.name);
+    if (d.pid == 0) become_gnuplot(dir, script, variables);
     free(script);
     free(variables);
-    return error == 0 && check_pictures(dir, name, svg) && status == 0;
+    if (d.pid > 0) {
+        drawings[n_drawings++] = d;
+        return;
+    }
+    nl_warn("gnuplot", "cannot start it (%s): no picture of %s", strerror(errno), name);
+    free(d.dir);
+    free(d.name);
+}
+
+void nl_gnuplot_finish(void) {
+    while (n_drawings > 0) wait_for_one();
+    missing = false;
 }

@@ -42,6 +42,9 @@ void nl_gnuplot_tail(FILE *out);
 /* Title and one line below, at the left, on a canvas of that height. */
 void nl_gnuplot_title(FILE *out, int height, const char *title, const char *subtitle);
 
-/* Runs one script, which draws dir/<name>.png and, where told, .svg. Where gnuplot is missing: one
- * warning for all of them, and false; false too where a picture is not whole, which is removed. */
-bool nl_gnuplot_run(const char *dir, const char *name, bool svg);
+/* Starts gnuplot on one script, which draws dir/<name>.png and, where told, .svg: side by side with
+ * others, one a core. nl_gnuplot_finish waits for all of them. Where gnuplot is missing there is one
+ * warning for all; a picture that is not whole is removed with a warning. If this process is killed
+ * they end too. */
+void nl_gnuplot_start(const char *dir, const char *name, bool svg);
+void nl_gnuplot_finish(void);

@@ -188,7 +188,7 @@ static void draw(const nl_figures *figures, const nl_row *row, const nl_seed_run
     fputs("unset multiplot\n", script.out);
     nl_gnuplot_tail(script.out);
     if (nl_script_save(&script, dir, name + strlen(NL_REPORT_PLOTS "/"), ".gp"))
-        nl_gnuplot_run(dir, name + strlen(NL_REPORT_PLOTS "/"), false);
+        nl_gnuplot_start(dir, name + strlen(NL_REPORT_PLOTS "/"), false);
     free(pixels);
     free(name);
     free(errors);
@@ -197,7 +197,7 @@ static void draw(const nl_figures *figures, const nl_row *row, const nl_seed_run
 void nl_grids_draw(const nl_figures *figures, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
-    for (int i = 0; i < figures->n_rows; i++) {
+    for (int i = 0; i < figures->n_shown; i++) {
         const nl_variant *variant = figures->rows[i].variant;
         const nl_seed_run *run = nl_grid_run(variant);
         if (!run) continue;

@@ -91,7 +91,13 @@ static void layers(const page *p) {
 static void grids(const page *p) {
     fputs("<h2 id=\"errors\">Misclassified images</h2>\n", p->out);
     int shown = 0;
-    for (int i = 0; i < p->folder->n_variants; i++) {
+    if (p->figures->n_shown < p->figures->n_rows)
+        fprintf(p->out,
+                "<p class=\"note\">Of %d variants the first %d have pictures of their own, here, "
+                "under confusion and in train against test; <code>normlab report --all</code> "
+                "makes all.</p>\n",
+                p->figures->n_rows, p->figures->n_shown);
+    for (int i = 0; i < p->figures->n_shown; i++) {
         const nl_variant *variant = &p->folder->variants[i];
         char *path = nl_grid_path(variant, p->dir, ".png"), label[400];
         snprintf(label, sizeof label, "Ten images misclassified by %s", variant->name);
@@ -109,7 +115,7 @@ static void grids(const page *p) {
         "darker, the more common the mistake.</p>\n<div class=\"matrices\">\n",
         p->out);
     bool any = false;
-    for (int i = 0; i < p->folder->n_variants; i++)
+    for (int i = 0; i < p->figures->n_shown; i++)
         any |= nl_page_confusion(p->out, &p->folder->variants[i], i);
     fputs("</div>\n", p->out);
     if (!any) fputs("<p class=\"note\">None: that takes a finished run.</p>\n", p->out);

@@ -20,6 +20,8 @@
 static void read_info(nl_seed_run *run, const char *path) {
     json_error_t error;
     char reason[NL_REASON];
+    /* what all runs saw before their records told it */
+    nl_picture_of_set(&run->config.data.picture, "mnist");
     FILE *file = nl_regular_open(path, reason);
     if (!file) {
         if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
@@ -35,8 +37,6 @@ static void read_info(nl_seed_run *run, const char *path) {
     }
     const json_t *config = json_object_get(run->info, "config");
     nl_error err = {0};
-    /* what all runs saw before their records told it */
-    nl_picture_of_set(&run->config.data.picture, "mnist");
     if (!config) return;
     run->has_config = nl_model_config_from_json(&run->config, config, path, &err) == NL_OK;
     if (!run->has_config) nl_warn(err.where, "%s", err.what);
