@@ -65,7 +65,8 @@ void nl_out_of_memory(const char *what, size_t bytes) __attribute__((noreturn));
 /* Closes a stream of open_memstream, whose text is whole afterwards. */
 void nl_text_close(FILE *text);
 
-/* jansson allocates by this too from here on: it would go on without what it could not get. */
+/* jansson and libcrypto allocate by this too from here on: the one would go on without what it could
+ * not get, the other crash. Before either is used. */
 void nl_memory_open(void);
 
 void nl_abort(const char *expr, const char *file, int line) __attribute__((noreturn));
