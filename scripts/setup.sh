@@ -38,6 +38,10 @@ torch py:torch           python3-torch,python3-numpy - - -
 clang clang              clang . . .
 office soffice           libreoffice-calc-nogui libreoffice-still libreoffice-calc .
 browser chromium         chromium . . .
+cluster /usr/sbin/slurmctld  slurm-wlm - - -
+cluster /usr/sbin/munged  munge - - -
+cluster mpirun           openmpi-bin - - -
+cluster parallel         parallel . . .
 TABLE
 }
 

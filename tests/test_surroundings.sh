@@ -5,6 +5,8 @@
 set -uo pipefail
 program=$1
 if [ $# -lt 2 ]; then exec 3>&1; else exec 3>"${2#--tap=}"; fi
+# shellcheck source=tests/support/toy_data.sh
+source "$(dirname "$0")/support/toy_data.sh"
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 cd "$top" || exit 1
@@ -23,30 +25,7 @@ check() {
   fi
 }
 
-# idx FILE COUNT IMAGES: a data file of so many items, all bytes 7 % 10
-idx() {
-  if [ "$3" = images ]; then
-    { printf "\\0\\0\\10\\3\\0\\0\\0\\$(printf %o "$2")\\0\\0\\0\\34\\0\\0\\0\\34"; head -c $(($2 * 784)) /dev/urandom; } >"$1"
-  else
-    { printf "\\0\\0\\10\\1\\0\\0\\0\\$(printf %o "$2")"; head -c "$2" /dev/zero | tr '\0' '\7'; } >"$1"
-  fi
-}
-mkdir data
-for part in train t10k; do
-  idx data/$part-images-idx3-ubyte 40 images
-  idx data/$part-labels-idx1-ubyte 40 labels
-done
-cat >toy.yaml <<'Y'
-data: {batch: 8}
-model:
-  norm: layer
-  layers:
-    - {conv: 8, kernel: 5, pad: 2, norm: true, relu: true}
-    - {pool: max, size: 2, dropout: true}
-    - {conv: 10, kernel: 3, pad: 0, norm: false, relu: false}
-    - {pool: average}
-train: {epochs: 2}
-Y
+toy_data
 train() { "$program" train toy.yaml --data data --device cpu --no-report "$@"; }
 train --out run --quiet >said 2>&1 || { cat said; exit 1; }
 
