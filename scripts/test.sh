@@ -3,9 +3,8 @@
 # the same under AddressSanitizer and UBSan, the kernels on the CPU, the format; all compiled by
 # clang too, where it is.
 # --all also fetches MNIST, CUDA's compiler and libraries (1 GB, for the kernels and cuDNN's plans;
-# no GPU is needed), PyTorch and clang-format 14, and installs clang, LibreOffice, Chromium, Slurm, Open MPI and GNU
-# parallel. What
-# needs them is skipped elsewhere, and named.
+# no GPU is needed), PyTorch and clang-format 14, and installs clang, LibreOffice, Chromium, Slurm,
+# Open MPI and GNU parallel. What needs them is skipped elsewhere, and named.
 # Ends with one line: N passed, N failed, N skipped; tests that want a GPU are counted apart, by
 # name, where there is none. Exits 1 if something failed or nothing ran.
 set -euo pipefail
@@ -16,7 +15,7 @@ all='' passed=0 failed=0 skipped=0 gpu=()
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
-  -h | --help) sed -n '2,11s/^# //p' "$0" && exit ;;
+  -h | --help) sed -n '2,10s/^# //p' "$0" && exit ;;
   *) die 2 "test.sh: unknown argument $arg" "scripts/test.sh [--all]" ;;
   esac
 done

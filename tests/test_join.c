@@ -7,7 +7,8 @@
 #include <stdlib.h>   // free, setenv
 #include <string.h>   // strstr
 #include <sys/stat.h> // stat
-#include <unistd.h>   // access, usleep
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // access, fork, usleep
 
 #include "base/claim.h"
 #include "normlab/run_files.h" // NL_FILE_RUN
@@ -217,9 +218,8 @@ Test(join, wrong_uses) {
 
 /* ---- the claim ---- */
 
-/* An heir that is patient takes a folder whose owner shows no heartbeat, and only then; the owner
- * knows it, and giving back what was lost does not touch the heir's claim. */
-Test(join, an_heir_waits_and_the_owner_knows) {
+/* An heir that is patient waits as long as the owner shows a heartbeat. */
+Test(join, an_heir_waits) {
     char *dir = temp_dir_make(), path[600];
     nl_claim owner, heir;
     nl_claim_watch watch = {0};
@@ -236,5 +236,37 @@ Test(join, an_heir_waits_and_the_owner_knows) {
     nl_claim_release(&owner, dir);
     cr_expect(nl_claim_take(&heir, dir, &watch, &err) == NL_OK, "given back: taken at once");
     nl_claim_release(&heir, dir);
+    temp_dir_remove(dir);
+}
+
+/* Stopped for too long, it is given up, and giving back what it lost does not touch the heir's. */
+Test(join, an_owner_that_was_stopped_has_lost) {
+    char *dir = temp_dir_make();
+    nl_claim heir, third;
+    nl_claim_watch watch = {0};
+    nl_error err;
+    int status, code = NL_EUSAGE;
+    cr_assert(nl_claim_read_patience(&err) == NL_OK);
+    const pid_t child = fork();
+    if (child == 0) {
+        nl_claim owner;
+        if (nl_claim_take(&owner, dir, NULL, NULL) != NL_OK || nl_claim_is_lost(&owner)) _exit(1);
+        raise(SIGSTOP);
+        const bool lost = nl_claim_is_lost(&owner);
+        nl_claim_release(&owner, dir);
+        _exit(lost ? 0 : 2);
+    }
+    cr_assert(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    for (int i = 0; i < 1000 && code == NL_EUSAGE; i++, usleep(10000))
+        code = nl_claim_take(&heir, dir, &watch, &err);
+    cr_assert(code == NL_OK, "%s", err.what);
+    kill(child, SIGCONT);
+    cr_assert(waitpid(child, &status, 0) == child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", WEXITSTATUS(status));
+    cr_expect_not(nl_claim_is_lost(&heir));
+    cr_expect(nl_claim_take(&third, dir, NULL, &err) == NL_EUSAGE);
+    nl_claim_release(&heir, dir);
+    cr_expect(nl_claim_take(&third, dir, NULL, &err) == NL_OK);
+    nl_claim_release(&third, dir);
     temp_dir_remove(dir);
 }
