@@ -11,9 +11,6 @@
 #include <string.h>  // memset
 #include <unistd.h>  // _exit
 
-#include <jansson.h>        // json_set_alloc_funcs
-#include <openssl/crypto.h> // CRYPTO_set_mem_functions
-
 /* A message is one line, whatever names and values of the user's it quotes. */
 static void make_one_line(char *text) {
     for (; *text; text++)
@@ -84,34 +81,6 @@ void nl_log_flush(void) {
 void nl_text_close(FILE *text) {
     const bool whole = !ferror(text);
     NL_NEED(fclose(text) == 0 && whole);
-}
-
-static void *need_bytes(size_t size) {
-    void *memory = malloc(size ? size : 1);
-    if (!memory) nl_out_of_memory("a library", size);
-    return memory;
-}
-
-static void *need_crypto(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size ? need_bytes(size) : NULL;
-}
-
-static void *need_more_crypto(void *old, size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    void *memory = realloc(old, size ? size : 1);
-    if (!memory) nl_out_of_memory("a library", size);
-    return memory;
-}
-
-static void free_crypto(void *memory, const char *file, int line) {
-    (void)file, (void)line;
-    free(memory);
-}
-
-void nl_memory_open(void) {
-    json_set_alloc_funcs(need_bytes, free);
-    NL_ASSERT(CRYPTO_set_mem_functions(need_crypto, need_more_crypto, free_crypto) == 1);
 }
 
 void nl_abort(const char *expr, const char *file, int line) {
