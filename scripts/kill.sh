@@ -70,8 +70,7 @@ place() {
   [ -e "$unit/run.json" ] || { echo "before the record" && return; }
   [ -e "$unit/state.safetensors" ] || { echo "before the first state" && return; }
   [ -e "$unit/predictions.csv" ] && echo "at the end" && return
-  head -c 4000 "$unit/state.safetensors" | tr -d '\0' |
-    sed -n 's/.*\\"epoch\\":\([0-9]*\),\\"step\\":\([0-9]*\),.*/in epoch \1, step \2/p'
+  grep -ao '\\"epoch\\":[0-9]*,\\"step\\":[0-9]*' "$unit/state.safetensors" | head -n 1
 }
 
 began=$(date +%s%N)
@@ -101,6 +100,6 @@ while [ "$kills" -lt "$count" ]; do
     exit 1
   fi
 done
-echo "$kills kills, each resumed to the same bits: $(sort places | uniq -c | wc -l) places, of them" \
+echo "$kills kills, each resumed to the same bits: $(sort -u places | wc -l) places, of them" \
   "$(grep -c 'before' places || true) before the first state, $(grep -c 'at the end' places || true) at the end"
 rm -rf "$top"
