@@ -268,6 +268,7 @@ Test(cli, summary_of_the_network) {
         "9 pool9 2x2 average 10 x 2 x 2 10 32 4\n",
         "10 softmax in the loss 10 10\n",
         "9,426 parameters, 3,460,224 multiply-adds",
+        "\nData: mnist, images of 1 x 28 x 28 in 10 classes, 0 to 9\n",
         "norm1 1,536 pairs of mean and variance, each over 3,136 values\n",
     };
     program_result r = RUN_NORMLAB("summary", CONFIG("gn"));
@@ -297,6 +298,32 @@ Test(cli, summary_at_a_batch) {
             RUN_NORMLAB("summary", "--batch", "5", cases[i].config, "--batch", cases[i].batch);
         cr_assert_eq(r.code, 0, "%s", r.err);
         cr_expect(strstr(squeeze(r.out), cases[i].text), "%s", r.out);
+        program_free(&r);
+    }
+}
+
+/* Those that are here for another set than MNIST. */
+Test(cli, summary_of_other_pictures) {
+    static const struct {
+        const char *name, *says[3];
+    } cases[] = {
+        {"fashion",
+         {"9,426 parameters",
+          "fashion-mnist, images of 1 x 28 x 28 in 10 classes, T-shirt to ankle",
+          "10 softmax in the loss 10 10\n"}},
+        {"cifar10",
+         {"77,898 parameters", "cifar10, images of 3 x 32 x 32 in 10 classes, airplane to truck",
+          "11 softmax in the loss 10 10\n"}},
+    };
+    static const char *const norms[] = {"bn", "ln", "gn"};
+    for (int i = 0; i < 6; i++) {
+        char path[512];
+        snprintf(path, sizeof path, CONFIG("%s_%s"), cases[i / 3].name, norms[i % 3]);
+        program_result r = RUN_NORMLAB("summary", path);
+        cr_assert_eq(r.code, 0, "%s", r.err);
+        squeeze(r.out);
+        for (int k = 0; k < 3; k++)
+            cr_expect(strstr(r.out, cases[i / 3].says[k]), "%s: %s", path, r.out);
         program_free(&r);
     }
 }

@@ -38,6 +38,10 @@ prepare() {
   for name in "${names[@]}"; do published mnist "$name" "$name.gz"; done >"$repo/scripts/data-sets.txt"
   stand_in "$tmp/bin/cmake" 'exit 0'
   stand_in "$repo/build/release/normlab" '[ "$1" != --version ] || { echo "cpu ${BUILT-cuda}"; exit; }
+    if [ "$1" = summary ]; then
+      set=$(sed -n "s/^  set: \([a-z0-9-]*\).*/\1/p" "$2" 2>/dev/null)
+      echo "Data: ${set:-mnist}, images of"; exit "${SUMMARY:-0}"
+    fi
     printf "%s\n" "$@" >"$ARGS.all"
     case "$*" in *"--device cuda --epochs 0"*) exit "${GPU:-4}" ;; esac
     printf "%s\n" "$@" >"$ARGS"; exit "${CODE:-0}"'
@@ -176,6 +180,32 @@ test_run_defaults() {
   passed_on train --data "$HOME/.cache/normlab/mnist" --epochs 1 \
     "$repo"/configs/{bn_l1,ln,gn}.yaml
   all_right "$HOME/.cache/normlab/mnist"
+}
+
+# The set is the configs', or --set's; the folder is named after it.
+test_run_fetches_what_the_configs_name() {
+  local name cifar=(data_batch_{1..5}.bin test_batch.bin) made=$tmp/mirror/cifar-10-batches-bin
+  mkdir "$made"
+  for name in "${cifar[@]}"; do echo "$name" >"$made/$name"; done
+  tar -czf "$tmp/mirror/cifar-10-binary.tar.gz" -C "$tmp/mirror" cifar-10-batches-bin
+  published cifar10 cifar-10-binary.tar.gz >>"$repo/scripts/data-sets.txt"
+  expect 0 run "$repo"/configs/cifar10_{bn,ln}.yaml
+  passed_on --data "$HOME/.cache/normlab/cifar10"
+  for name in "${cifar[@]}"; do cmp "$made/$name" "$HOME/.cache/normlab/cifar10/$name"; done
+  GPU=0 expect 0 run "$repo/configs/cifar10_gn.yaml" # tried with that config, on that data
+  grep -q cifar10 "$ARGS.all" || fail "another config was tried: $(cat "$ARGS.all")"
+  expect 0 run "$repo/configs/gn.yaml" --set model.norm=none --set data.set=cifar10
+  passed_on --data "$HOME/.cache/normlab/cifar10"
+  [ ! -e "$HOME/.cache/normlab/mnist" ] || fail "MNIST as well"
+  expect 0 run mine.yaml --set=data.set=mine --data "$tmp/mine"
+  [ ! -e "$tmp/mine" ] || fail "fetched something for a set of the user's own"
+}
+
+test_run_leaves_refusals_to_the_program() {
+  CODE=2 expect 2 run "$repo"/configs/{gn,cifar10_gn}.yaml
+  grep -q -- --data "$ARGS" && fail "two sets in one folder: $(cat "$ARGS")"
+  SUMMARY=2 expect 2 run wrong.yaml
+  [ ! -e "$HOME/.cache" ] || fail "fetched data for a wrong config"
 }
 
 test_run_on_gpu() {

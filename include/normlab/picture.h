@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdio.h> // snprintf
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -53,6 +55,13 @@ static inline int nl_picture_names(const nl_picture *picture) {
     int n = 0;
     while (n < NL_MAX_CLASSES && picture->names[n][0]) n++;
     return n;
+}
+
+/* The name of a class; where it has none, its number, written into `number`. */
+static inline const char *nl_class_name(const nl_picture *picture, int label, char number[12]) {
+    if (picture->names[label][0]) return picture->names[label];
+    snprintf(number, 12, "%d", label);
+    return number;
 }
 
 /* What a byte of each channel becomes: (byte / 255 - mean) / std in double, rounded to float once.

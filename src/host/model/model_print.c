@@ -1,5 +1,6 @@
-/* The table that `normlab summary` prints: one row a layer, then totals, then how many pairs of
- * mean and variance each norm takes of one training batch, and of how many values. */
+/* The table that `normlab summary` prints: one row a layer, then totals and the data that it is made
+ * for, then how many pairs of mean and variance each norm takes of one training batch, and of how
+ * many values. */
 #include "normlab/model.h"
 
 #include <stdio.h> // printf
@@ -69,6 +70,14 @@ static void print_layer(const nl_model *model, int index) {
         count_of(model, l->bias).text, norm.text, count_text(l->macs).text});
 }
 
+/* scripts/run.sh reads the set's name here. */
+static void print_picture(const nl_picture *p) {
+    char first[12], last[12];
+    printf("Data: %s, images of %d x %d x %d in %d classes, %s to %s\n", p->set, p->shape.channels,
+           p->shape.height, p->shape.width, p->classes, nl_class_name(p, 0, first),
+           nl_class_name(p, p->classes - 1, last));
+}
+
 static void print_statistics(const nl_model *model, int batch) {
     int64_t total = 0;
     for (int i = 0; i < model->n_layers; i++) {
@@ -85,14 +94,16 @@ static void print_statistics(const nl_model *model, int batch) {
 }
 
 void nl_model_print(const nl_model *model, int batch) {
-    char number[16];
+    char number[16], classes[16];
     print_row((const char *const[12]){"#", "layer", "kernel", "then", "input", "output", "rf",
                                       "jump", "weights", "bias", "norm", "MACs"});
     for (int i = 0; i < model->n_layers; i++) print_layer(model, i);
     snprintf(number, sizeof number, "%d", model->n_layers + 1);
-    print_row((const char *const[12]){number, "softmax", "", "in the loss", "10", "10", "", "", "",
-                                      "", "", ""});
+    snprintf(classes, sizeof classes, "%d", model->picture.classes);
+    print_row((const char *const[12]){number, "softmax", "", "in the loss", classes, classes, "",
+                                      "", "", "", "", ""});
     printf("\n%s parameters, %s multiply-adds (MACs) an image forward\n",
            nl_thousands(model->n_params).text, nl_thousands(model->macs).text);
+    print_picture(&model->picture);
     print_statistics(model, batch);
 }
