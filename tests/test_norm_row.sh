@@ -37,7 +37,7 @@ finite_differences() { passes "$programs/test_network" network/gradient_with_eve
 # The random networks have to hold the new norm, or their agreement would say nothing of it.
 has_norm() { grep -Eq "^any: $1: +[1-9][0-9]*  norm group_rms$" "$copy/log"; }
 cpu_agrees() {
-  NL_ANY_COUNT=60 passes "$programs/test_any_network" any_network/trains_on_the_cpu_as_in_double_precision &&
+  NL_ANY_COUNT=60 passes "$programs/test_any_network" any_network/trains_on_the_cpu_as_in_double_precision_avx2 &&
     has_norm cpu
 }
 executor_agrees() {
