@@ -139,3 +139,51 @@ Test(report_folder, a_file_where_the_report_has_to_be) {
     cr_expect(strstr(err.where, "/report") && !strstr(err.where, "plots"), "%s", err.where);
     cr_expect(strstr(err.hint, "move it away"), "%s", err.hint);
 }
+
+/* ---- a large study ---- */
+
+static int count(const char *text, const char *words) {
+    int n = 0;
+    for (; (text = strstr(text, words)); text++) n++;
+    return n;
+}
+
+/* 100 variants with 5 seeds, in accuracy v0 < v1 < ... < v99. */
+static void make_large(void) {
+    char name[20], unit[500], data[500];
+    snprintf(data, sizeof data, "%s/data", out);
+    idx_set_write(data, 10, 10, false);
+    for (unsigned v = 0; v < 100; v++) {
+        snprintf(name, sizeof name, "v%u", v);
+        for (unsigned s = 1; s <= 5; s++) {
+            finished_run(out, name, s, 90 + 0.05 * v + 0.001 * s * (v % 3));
+            snprintf(unit, sizeof unit, "%s/%s/seed-%u", out, name, s);
+            write_text(unit, "predictions.csv",
+                       "image,label,prediction,probability\n0,0,9,0.9\n1,1,%u,1\n", v % 2);
+            write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\"}}", data);
+        }
+    }
+}
+
+Test(report_folder, a_large_study_shows_a_dozen_in_detail) {
+    make_large();
+    report(out, NL_OK);
+    char *page = read_report(out, "index.html");
+    cr_expect_lt(strlen(page), 3000000u);
+    cr_expect_eq(count(page, "id=\"confusion"), 12);
+    cr_expect_eq(count(page, "Ten images misclassified by"), 12);
+    cr_expect(strstr(page, "Of 100 variants the first 12 have pictures of their own"));
+    cr_expect(strstr(page, "<code>normlab report --all</code> makes all."));
+    cr_expect(there("misclassified_v0.png") && there("misclassified_v11.png"));
+    cr_expect_not(there("misclassified_v12.png"));
+    free(page);
+    const nl_report_of all = {.folders = (const char *const *)&out, .n_folders = 1, .all = true};
+    nl_error err = {0};
+    cr_assert_eq(nl_report_make(&all, &err), NL_OK, "%s", err.what);
+    page = read_report(out, "index.html");
+    cr_expect_eq(count(page, "id=\"confusion"), 100);
+    cr_expect_eq(count(page, "Ten images misclassified by"), 100);
+    cr_expect_not(strstr(page, "--all"));
+    cr_expect(there("misclassified_v99.png"));
+    free(page);
+}

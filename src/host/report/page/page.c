@@ -1,8 +1,9 @@
 /* The page: findings first, pictures beside the tables they belong to, origin last. */
 #include "page.h"
 
-#include <math.h>   // isnan
-#include <stdlib.h> // free
+#include <math.h>     // isnan
+#include <stdlib.h>   // free
+#include <sys/stat.h> // stat
 
 #include "report/charts/charts.h"  // nl_chart_names
 #include "report/charts/grids.h"   // nl_grid_path
@@ -42,12 +43,25 @@ static void cards(const page *p) {
     fputs("</div>\n", p->out);
 }
 
+/* Of a study of many variants, larger charts stand beside the page. */
+enum { MOST_INLINE = 256 * 1024 };
+
 static void chart(const page *p, int number, const char *label) {
     char *path = NULL, prefix[16];
     NL_NEED(asprintf(&path, "%s/%s.svg", p->dir, nl_chart_names[number]) >= 0);
     snprintf(prefix, sizeof prefix, "g%d-", number);
+    struct stat info;
+    const bool few = p->figures->n_shown == p->figures->n_rows; /* or all were asked for */
     fputs("<figure class=\"chart\">", p->out);
-    if (!nl_page_svg(p->out, path, prefix, label)) {
+    if (!few && stat(path, &info) == 0 && info.st_size > MOST_INLINE) {
+        fputs("<p class=\"note\">", p->out);
+        nl_html(p->out, label);
+        fprintf(
+            p->out,
+            ": too large for this page; beside it <a href=\"%s.png\">as PNG</a> and "
+            "<a href=\"%s.svg\">as SVG</a>. <code>normlab report --all</code> puts it here.</p>",
+            nl_chart_names[number], nl_chart_names[number]);
+    } else if (!nl_page_svg(p->out, path, prefix, label)) {
         fputs("<p class=\"note\">", p->out);
         nl_html(p->out, label);
         fprintf(p->out, ": not drawn yet, for want of gnuplot or of figures. Data and script are "
