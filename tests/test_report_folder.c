@@ -148,7 +148,7 @@ static int count(const char *text, const char *words) {
     return n;
 }
 
-/* 100 variants with 5 seeds, in accuracy v0 < v1 < ... < v99. */
+/* 100 variants with 5 seeds. */
 static void make_large(void) {
     char name[20], unit[500], data[500];
     snprintf(data, sizeof data, "%s/data", out);
@@ -176,6 +176,7 @@ Test(report_folder, a_large_study_shows_a_dozen_in_detail) {
     cr_expect(strstr(page, "<code>normlab report --all</code> makes all."));
     cr_expect(there("misclassified_v0.png") && there("misclassified_v11.png"));
     cr_expect_not(there("misclassified_v12.png"));
+    cr_expect(strstr(page, "<a href=\"accuracy_by_seed.svg\">") && there("accuracy_by_seed.svg"));
     free(page);
     const nl_report_of all = {.folders = (const char *const *)&out, .n_folders = 1, .all = true};
     nl_error err = {0};
