@@ -15,9 +15,13 @@
 #include "eval_logits.h"
 #include "normlab/backend.h"    // nl_backend
 #include "normlab/checkpoint.h" // nl_checkpoint_read
+#include "normlab/confusion.h"  // nl_mistakes_text
 #include "options.h"
 
-enum { MAX_BATCH = 1024 }; /* a checkpoint's batch decides speed alone, never the result */
+enum {
+    MAX_BATCH = 1024,   /* a checkpoint's batch decides speed alone, never the result */
+    MATRIX_CLASSES = 12 /* of so many a confusion matrix is printed */
+};
 
 typedef struct evaluation {
     /* Options. */
@@ -244,9 +248,35 @@ static void print_json(const evaluation *e) {
                   nl_json_number(percent(count_right(e), e->split->count)), "per_class", per_class,
                   "confusion", confusion);
     NL_NEED(object);
+    json_t *names = json_array();
+    for (int k = 0; k < nl_picture_names(&e->model.picture); k++)
+        json_array_append_new(names, json_string(e->model.picture.names[k]));
+    if (json_array_size(names) > 0)
+        json_object_set_new(object, "class_names", names);
+    else
+        json_decref(names);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(object);
+}
+
+/* A line a class: a matrix of many would be wider than any terminal. */
+static void print_list(const evaluation *e) {
+    const nl_picture *picture = &e->model.picture;
+    int width = *picture->names[0] ? (int)sizeof "name " : 0; /* of the names */
+    for (int label = 0; label < picture->classes; label++)
+        if (*picture->names[label] && (int)strlen(picture->names[label]) + 2 > width)
+            width = (int)strlen(picture->names[label]) + 2;
+    printf("label  %-*simages  right %%  most often read as\n", width, width ? "name" : "");
+    for (int label = 0; label < picture->classes; label++) {
+        const uint32_t count = count_label(e, label);
+        char mistakes[NL_MISTAKES_TEXT], share[16] = "-";
+        nl_mistakes_text(mistakes, picture, e->confusion[label], label);
+        if (count)
+            snprintf(share, sizeof share, "%.2f", percent(e->confusion[label][label], count));
+        printf("%5d  %-*s%6u%9s%s%s\n", label, width, picture->names[label], count, share,
+               *mistakes ? "  " : "", mistakes);
+    }
 }
 
 static void print_text(const evaluation *e) {
@@ -254,6 +284,10 @@ static void print_text(const evaluation *e) {
     printf("%s on the %s images\n\n", e->checkpoint, e->train ? "training" : "test");
     printf("loss      %.6f\n", e->loss);
     printf("accuracy  %.2f %%  (%u of %u)\n\n", percent(right, images), right, images);
+    if (e->model.picture.classes > MATRIX_CLASSES) {
+        print_list(e);
+        return;
+    }
     printf("label   predicted as\n       ");
     for (int k = 0; k < e->model.picture.classes; k++) printf("%7d", k);
     printf("%9s%9s\n", "images", "right %");
@@ -263,9 +297,11 @@ static void print_text(const evaluation *e) {
         for (int k = 0; k < e->model.picture.classes; k++) printf("%7u", e->confusion[label][k]);
         printf("%9u", count);
         if (count)
-            printf("%9.2f\n", percent(e->confusion[label][label], count));
+            printf("%9.2f", percent(e->confusion[label][label], count));
         else
-            printf("%9s\n", "-");
+            printf("%9s", "-");
+        const char *name = e->model.picture.names[label];
+        printf("%s%s\n", *name ? "  " : "", name);
     }
 }
 

@@ -128,8 +128,13 @@ static void write_pixels(const nl_variant *variant, const nl_guess *errors, int 
         const uint8_t *image =
             data->test.images + (size_t)errors[i].image * (size_t)nl_image_bytes(shape);
         fprintf(pixels.out, "%s# test image %u\n", i ? "\n\n" : "", errors[i].image);
-        for (int p = 0; p < nl_image_pixels(shape); p++)
-            fprintf(pixels.out, "%d%c", image[p], (p + 1) % shape.width ? ' ' : '\n');
+        const int size = nl_image_pixels(shape);
+        for (int p = 0; p < size; p++)
+            if (shape.channels == 1)
+                fprintf(pixels.out, "%d%c", image[p], (p + 1) % shape.width ? ' ' : '\n');
+            else /* red, green and, where there is one, blue; of four channels the first three */
+                fprintf(pixels.out, "%d %d %d %d %d\n", p % shape.width, p / shape.width, image[p],
+                        image[size + p], shape.channels > 2 ? image[2 * size + p] : 0);
     }
     /* below dir/plots: cut the folder off */
     char *name = nl_grid_path(variant, NL_REPORT_PLOTS, ".dat");
@@ -137,23 +142,55 @@ static void write_pixels(const nl_variant *variant, const nl_guess *errors, int 
     free(name);
 }
 
+/* "read as ankle boot": a name is cut where it would reach into the next cell. */
+static void write_class(FILE *out, int label_number, double x, double y, const char *before,
+                        const nl_picture *picture, int label) {
+    enum { MOST = 16 };
+    char number[12], text[80];
+    const char *name = nl_class_name(picture, label, number);
+    size_t end = 0;
+    for (int n = 0; name[end] && n < MOST; n++) /* a character is a byte and those that go on */
+        for (end++; ((unsigned char)name[end] & 0xC0) == 0x80;) end++;
+    snprintf(text, sizeof text, "%s%.*s%s", before, (int)end, name, name[end] ? "…" : "");
+    fprintf(out, "set label %d ", label_number);
+    nl_gnuplot_quote(out, text);
+    fprintf(out, " at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n", x / width, y / height);
+}
+
 static void write_cell(FILE *out, const char *pixels, const nl_guess *guess, const char *others,
-                       int i) {
+                       const nl_picture *picture, int i) {
+    const nl_image_shape shape = picture->shape;
+    const bool named = picture->names[0][0];
     const double side = 158, left = 20 + (i % COLUMNS) * 178,
-                 top = height - head_height - 28 - (i / COLUMNS) * cell_height;
+                 top = height - head_height - (named ? 38 : 28) - (i / COLUMNS) * cell_height;
+    const double scale = side / nl_image_side(shape); /* in the middle of the cell's square */
+    const double w = scale * shape.width, h = scale * shape.height;
+    const double x = left + (side - w) / 2, y = top - (side - h) / 2;
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
-            left / width, (left + side) / width, top / height, (top - side) / height);
+            x / width, (x + w) / width, y / height, (y - h) / height);
+    if (named) {
+        write_class(out, 3, left, top + 0.19 * side, "true ", picture, guess->label);
+        write_class(out, 6, left, top + 0.07 * side, "read as ", picture, guess->prediction);
+    } else {
+        fprintf(out,
+                "set label 3 'true %d, read as %d' at screen %.4f, screen %.4f tc rgb '" NL_INK
+                "'\n",
+                guess->label, guess->prediction, left / width, (top + 0.08 * side) / height);
+    }
     fprintf(out,
-            "set label 3 'true %d, read as %d' at graph 0, graph 1.08 tc rgb '" NL_INK "'\n"
-            "set label 4 '%.1f %% sure' at graph 0, graph -0.09 tc rgb '" NL_INK "'\n"
+            "set label 4 '%.1f %% sure' at screen %.4f, screen %.4f tc rgb '" NL_INK "'\n"
             "set label 5 ",
-            guess->label, guess->prediction, 100 * guess->probability);
+            100 * guess->probability, left / width, (top - 1.09 * side) / height);
     nl_gnuplot_quote(out, others);
-    fputs(" at graph 0, graph -0.22 tc rgb '" NL_SOFT "'\nplot ", out);
+    fprintf(out, " at screen %.4f, screen %.4f tc rgb '" NL_SOFT "'\nplot ", left / width,
+            (top - 1.22 * side) / height);
     nl_gnuplot_quote(out, pixels);
-    fprintf(out, " index %d matrix with image pixels\n", i);
+    fprintf(out,
+            shape.channels == 1 ? " index %d matrix with image pixels\n"
+                                : " index %d using 1:2:3:4:5 with rgbimage pixels\n",
+            i);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 
@@ -176,14 +213,15 @@ static void draw(const nl_figures *figures, const nl_row *row, const nl_seed_run
     nl_gnuplot_head(script.out, name + strlen(NL_REPORT_PLOTS "/"), "png", width, height);
     nl_gnuplot_title(script.out, height, title, subtitle);
     fputs("unset tics\nset border 15 lc rgb '" NL_GRID "'\nunset colorbox\n"
-          "set palette defined (0 '#ffffff', 1 '#222222')\nset cbrange [0:255]\n"
-          "set xrange [-0.5:27.5]\nset yrange [27.5:-0.5]\nset multiplot\n",
+          "set palette defined (0 '#ffffff', 1 '#222222')\nset cbrange [0:255]\n",
           script.out);
+    fprintf(script.out, "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\nset multiplot\n",
+            data->picture.shape.width - 1, data->picture.shape.height - 1);
     if (shown == 0) fputs("set label 3 'none' at screen 0.02, screen 0.8\nplot NaN\n", script.out);
     for (int i = 0; i < shown; i++) {
         char others[200];
         name_others(others, sizeof others, figures, row, run->seed, errors[i].image);
-        write_cell(script.out, pixels, &errors[i], others, i);
+        write_cell(script.out, pixels, &errors[i], others, &run->config.data.picture, i);
     }
     fputs("unset multiplot\n", script.out);
     nl_gnuplot_tail(script.out);

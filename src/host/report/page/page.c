@@ -125,7 +125,7 @@ static void grids(const page *p) {
               "</p>\n",
               p->out);
     fputs(
-        "<h2>Confusion</h2>\n<p class=\"note\">Rows: true digit; columns: what it was read as; the "
+        "<h2>Confusion</h2>\n<p class=\"note\">Rows: true class; columns: what it was read as; the "
         "darker, the more common the mistake.</p>\n<div class=\"matrices\">\n",
         p->out);
     bool any = false;

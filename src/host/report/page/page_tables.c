@@ -3,54 +3,122 @@
 #include <stdlib.h>  // free
 #include <string.h>  // strcmp
 
-#include "base/number.h"   // nl_json_precision
-#include "normlab/model.h" // nl_model_build
+#include "base/number.h"       // nl_json_precision
+#include "normlab/confusion.h" // nl_mistakes_text
+#include "normlab/model.h"     // nl_model_build
 #include "page.h"
 #include "report/text/text.h" // nl_table
 
 /* ---- confusion ---- */
 
-bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
-    static long counts[NL_MAX_CLASSES][NL_MAX_CLASSES];
-    const int classes = variant->runs[0].config.data.picture.classes;
-    long most = 1, images = 0;
+static uint32_t counts[NL_MAX_CLASSES][NL_MAX_CLASSES]; /* [label][prediction] of one variant */
+
+/* Fills counts; the number of images. */
+static long count_guesses(const nl_variant *variant, int *runs) {
+    long images = 0;
     memset(counts, 0, sizeof counts);
-    int runs = 0;
+    *runs = 0;
     for (int i = 0; i < variant->n_runs; i++) {
         const nl_seed_run *run = &variant->runs[i];
-        runs += run->n_guesses > 0;
+        *runs += run->n_guesses > 0;
         images += run->n_guesses;
         for (uint32_t k = 0; k < run->n_guesses; k++)
             counts[run->guesses[k].label][run->guesses[k].prediction]++;
     }
-    if (runs == 0) return false;
+    return images;
+}
+
+static void class_cell(FILE *out, const char *scope, const nl_picture *picture, int label) {
+    char number[12];
+    fprintf(out, "<th scope=\"%s\"><span>", scope);
+    nl_html(out, nl_class_name(picture, label, number));
+    fputs("</span></th>", out);
+}
+
+static void matrix(FILE *out, const nl_picture *picture, int number) {
+    const int classes = picture->classes;
+    uint32_t most = 1;
     for (int t = 0; t < classes; t++)
         for (int p = 0; p < classes; p++)
             if (t != p && counts[t][p] > most) most = counts[t][p];
-    fputs("<div><h3>", out);
-    nl_html(out, variant->name);
-    fprintf(out, "</h3><p class=\"note\">%s test images of %d run%s</p>\n",
-            nl_thousands(images).text, runs, runs == 1 ? "" : "s");
     fprintf(out,
-            "<div class=\"scroll\"><table class=\"matrix\" id=\"confusion%d\"><thead><tr><td>"
+            "<div class=\"scroll\"><table class=\"matrix%s\" id=\"confusion%d\"><thead><tr><td>"
             "</td>",
-            number);
-    for (int p = 0; p < classes; p++) fprintf(out, "<th scope=\"col\">%d</th>", p);
+            picture->names[0][0] ? " named" : "", number);
+    for (int p = 0; p < classes; p++) class_cell(out, "col", picture, p);
     fputs("</tr></thead><tbody>\n", out);
     for (int t = 0; t < classes; t++) {
-        fprintf(out, "<tr><th scope=\"row\">%d</th>", t);
+        fputs("<tr>", out);
+        class_cell(out, "row", picture, t);
         for (int p = 0; p < classes; p++) {
             if (t == p)
-                fprintf(out, "<td class=\"d\">%ld</td>", counts[t][p]);
+                fprintf(out, "<td class=\"d\">%u</td>", counts[t][p]);
             else if (counts[t][p] == 0)
                 fputs("<td></td>", out);
             else
-                fprintf(out, "<td style=\"--v:%.2f\">%ld</td>", (double)counts[t][p] / (double)most,
+                fprintf(out, "<td style=\"--v:%.2f\">%u</td>", (double)counts[t][p] / (double)most,
                         counts[t][p]);
         }
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table></div></div>\n", out);
+    fputs("</tbody></table></div>", out);
+}
+
+/* Where a matrix would be too large: a row a class, the one with the most mistakes first. */
+typedef struct class_row {
+    int label;
+    uint32_t images, wrong;
+} class_row;
+
+static int by_mistakes(const void *a, const void *b) {
+    const class_row *x = a, *y = b;
+    if (x->wrong != y->wrong) return x->wrong < y->wrong ? 1 : -1;
+    return x->label - y->label;
+}
+
+static void list(FILE *out, const nl_picture *picture, int number) {
+    static const char *const head[] = {"class", ">images", ">right %", "most often read as"};
+    nl_table table = {.head = head, .columns = 4};
+    class_row rows[NL_MAX_CLASSES];
+    char id[32], name[12], mistakes[NL_MISTAKES_TEXT];
+    for (int t = 0; t < picture->classes; t++) {
+        rows[t] = (class_row){.label = t};
+        for (int p = 0; p < picture->classes; p++) rows[t].images += counts[t][p];
+        rows[t].wrong = rows[t].images - counts[t][t];
+    }
+    qsort(rows, (size_t)picture->classes, sizeof *rows, by_mistakes);
+    for (int i = 0; i < picture->classes; i++) {
+        const class_row *r = &rows[i];
+        nl_mistakes_text(mistakes, picture, counts[r->label], r->label);
+        nl_table_add(&table, "%s", nl_class_name(picture, r->label, name));
+        nl_table_add(&table, "%u", r->images);
+        if (r->images)
+            nl_table_add(&table, "%.1f", 100.0 * (r->images - r->wrong) / r->images);
+        else
+            nl_table_add(&table, "–");
+        nl_table_add(&table, "%s", mistakes);
+    }
+    snprintf(id, sizeof id, "confusion%d", number);
+    fputs("<div class=\"tall\">", out);
+    nl_table_html(out, &table, id);
+    fputs("</div>", out);
+    nl_table_free(&table);
+}
+
+bool nl_page_confusion(FILE *out, const nl_variant *variant, int number) {
+    const nl_picture *picture = &variant->runs[0].config.data.picture;
+    int runs;
+    const long images = count_guesses(variant, &runs);
+    if (runs == 0) return false;
+    fputs(picture->classes > 12 ? "<div class=\"wide\"><h3>" : "<div><h3>", out);
+    nl_html(out, variant->name);
+    fprintf(out, "</h3><p class=\"note\">%s test images of %d run%s</p>\n",
+            nl_thousands(images).text, runs, runs == 1 ? "" : "s");
+    if (picture->classes > NL_MATRIX_CLASSES)
+        list(out, picture, number);
+    else
+        matrix(out, picture, number);
+    fputs("</div>\n", out);
     return true;
 }
 
