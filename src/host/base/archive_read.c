@@ -1,4 +1,5 @@
-/* Reading safetensors files from an untrusted source.
+/* Reading safetensors files from an untrusted source; one file, because the order of its checks is
+ * what makes it safe.
  *
  * Order of the checks: the header's length against the file's size; the JSON; each entry for
  * itself (type, shape, offsets, and that they agree, without overflow); all entries together (no

@@ -1,4 +1,4 @@
-/* Claims; see claim.h for what they promise.
+/* Claims; see claim.h for what they promise. One file, because the steps are right only together.
  *
  * The claims of a folder are a chain: .claim by X, .claim.X by Y, .claim.Y by Z, where only the last
  * counts: the generation of a claim is its place. Whoever wants the folder follows it and, if the

@@ -1,26 +1,22 @@
 /* normlab eval CHECKPOINT: loss, accuracy, accuracy per class and confusion matrix of a checkpoint
  * on a data set, never rotated. The checkpoint's own config builds the model, so nothing else is
  * needed but the data; weights of another program want --config. */
-#include <jansson.h>  // json_t
-#include <math.h>     // NAN
 #include <stdio.h>    // printf
 #include <stdlib.h>   // free
 #include <string.h>   // strcmp
 #include <sys/stat.h> // stat
 
-#include "base/number.h" // nl_json_number
-#include "base/reals.h"  // nl_reals_copy
+#include "base/reals.h" // nl_reals_copy
 #include "commands.h"
 #include "config_path.h" // nl_config_load_named
 #include "eval_logits.h"
+#include "eval_results.h"
 #include "normlab/backend.h"    // nl_backend
 #include "normlab/checkpoint.h" // nl_checkpoint_read
-#include "normlab/confusion.h"  // nl_mistakes_text
 #include "options.h"
 
 enum {
-    MAX_BATCH = 1024,   /* a checkpoint's batch decides speed alone, never the result */
-    MATRIX_CLASSES = 12 /* of so many a confusion matrix is printed */
+    MAX_BATCH = 1024 /* a checkpoint's batch decides speed alone, never the result */
 };
 
 typedef struct evaluation {
@@ -35,10 +31,9 @@ typedef struct evaluation {
     nl_dataset data;
     const nl_split *split;
     /* What came out. */
-    uint8_t *predictions;                               /* (split->count) */
-    float *logits;                                      /* (split->count, classes), or NULL */
-    double loss;                                        /* mean */
-    uint32_t confusion[NL_MAX_CLASSES][NL_MAX_CLASSES]; /* [label][prediction] */
+    uint8_t *predictions; /* (split->count) */
+    float *logits;        /* (split->count, classes), or NULL */
+    eval_results results;
 } evaluation;
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -127,7 +122,7 @@ static int run_engine(evaluation *e, const nl_backend *backend, const nl_engine_
     rc = backend->set_state(engine, state, &e->err);
     if (!rc) rc = backend->evaluate(engine, &pass, &result, &e->err);
     backend->close(engine);
-    e->loss = result.loss / e->split->count;
+    e->results.loss = result.loss / e->split->count;
     return rc;
 }
 
@@ -204,105 +199,15 @@ static int evaluate(evaluation *e) {
     rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
     if (!rc) rc = load_and_run(e, backend, device);
     if (rc) return rc;
+    e->results.train = e->train;
+    e->results.images = e->split->count;
+    e->results.picture = &e->model.picture;
     for (uint32_t i = 0; i < e->split->count; i++) {
-        e->confusion[e->split->labels[i]][e->predictions[i]]++;
+        e->results.confusion[e->split->labels[i]][e->predictions[i]]++;
     }
     return e->logits_path ? eval_logits_write(e->logits_path, e->logits, e->model.picture.classes,
                                               e->split, &e->err)
                           : NL_OK;
-}
-
-/* ---- results -------------------------------------------------------------------------------- */
-
-static uint32_t count_label(const evaluation *e, int label) {
-    uint32_t count = 0;
-    for (int k = 0; k < e->model.picture.classes; k++) count += e->confusion[label][k];
-    return count;
-}
-
-static uint32_t count_right(const evaluation *e) {
-    uint32_t count = 0;
-    for (int k = 0; k < e->model.picture.classes; k++) count += e->confusion[k][k];
-    return count;
-}
-
-/* Per cent; NaN where there is nothing to count. */
-static double percent(uint32_t part, uint32_t whole) {
-    return whole ? 100.0 * part / whole : NAN;
-}
-
-static void print_json(const evaluation *e) {
-    json_t *per_class = json_array(), *confusion = json_array();
-    for (int label = 0; label < e->model.picture.classes; label++) {
-        const double accuracy = percent(e->confusion[label][label], count_label(e, label));
-        json_t *row = json_array();
-        for (int k = 0; k < e->model.picture.classes; k++) {
-            json_array_append_new(row, json_integer(e->confusion[label][k]));
-        }
-        json_array_append_new(per_class, nl_json_number(accuracy));
-        json_array_append_new(confusion, row);
-    }
-    json_t *object =
-        json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "split", e->train ? "train" : "test", "images",
-                  (json_int_t)e->split->count, "loss", nl_json_number(e->loss), "accuracy",
-                  nl_json_number(percent(count_right(e), e->split->count)), "per_class", per_class,
-                  "confusion", confusion);
-    NL_NEED(object);
-    json_t *names = json_array();
-    for (int k = 0; k < nl_picture_names(&e->model.picture); k++)
-        json_array_append_new(names, json_string(e->model.picture.names[k]));
-    if (json_array_size(names) > 0)
-        json_object_set_new(object, "class_names", names);
-    else
-        json_decref(names);
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
-    putchar('\n');
-    json_decref(object);
-}
-
-/* A line a class: a matrix of many would be wider than any terminal. */
-static void print_list(const evaluation *e) {
-    const nl_picture *picture = &e->model.picture;
-    int width = *picture->names[0] ? (int)sizeof "name " : 0; /* of the names */
-    for (int label = 0; label < picture->classes; label++)
-        if (*picture->names[label] && (int)strlen(picture->names[label]) + 2 > width)
-            width = (int)strlen(picture->names[label]) + 2;
-    printf("label  %-*simages  right %%  most often read as\n", width, width ? "name" : "");
-    for (int label = 0; label < picture->classes; label++) {
-        const uint32_t count = count_label(e, label);
-        char mistakes[NL_MISTAKES_TEXT], share[16] = "-";
-        nl_mistakes_text(mistakes, picture, e->confusion[label], label);
-        if (count)
-            snprintf(share, sizeof share, "%.2f", percent(e->confusion[label][label], count));
-        printf("%5d  %-*s%6u%9s%s%s\n", label, width, picture->names[label], count, share,
-               *mistakes ? "  " : "", mistakes);
-    }
-}
-
-static void print_text(const evaluation *e) {
-    const uint32_t right = count_right(e), images = e->split->count;
-    printf("%s on the %s images\n\n", e->checkpoint, e->train ? "training" : "test");
-    printf("loss      %.6f\n", e->loss);
-    printf("accuracy  %.2f %%  (%u of %u)\n\n", percent(right, images), right, images);
-    if (e->model.picture.classes > MATRIX_CLASSES) {
-        print_list(e);
-        return;
-    }
-    printf("label   predicted as\n       ");
-    for (int k = 0; k < e->model.picture.classes; k++) printf("%7d", k);
-    printf("%9s%9s\n", "images", "right %");
-    for (int label = 0; label < e->model.picture.classes; label++) {
-        const uint32_t count = count_label(e, label);
-        printf("%5d  ", label);
-        for (int k = 0; k < e->model.picture.classes; k++) printf("%7u", e->confusion[label][k]);
-        printf("%9u", count);
-        if (count)
-            printf("%9.2f", percent(e->confusion[label][label], count));
-        else
-            printf("%9s", "-");
-        const char *name = e->model.picture.names[label];
-        printf("%s%s\n", *name ? "  " : "", name);
-    }
 }
 
 int nl_cmd_eval(int argc, char **argv) {
@@ -313,9 +218,9 @@ int nl_cmd_eval(int argc, char **argv) {
     if (rc) {
         nl_error_print(&e->err);
     } else if (e->json) {
-        print_json(e);
+        eval_print_json(&e->results);
     } else {
-        print_text(e);
+        eval_print_text(&e->results, e->checkpoint);
     }
     nl_dataset_free(&e->data);
     free(e->predictions), free(e->logits), free(e);

@@ -5,9 +5,10 @@
  * collected: the engine's state is then that after at.step steps, and can be saved and resumed. */
 #include "trainer.h"
 
-#include <math.h>   // isfinite, exp, log
-#include <stdio.h>  // snprintf
-#include <stdlib.h> // free
+#include <inttypes.h> // PRIu32
+#include <math.h>     // isfinite, exp, log
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // free
 
 #include "normlab/rng.h" // nl_epoch_order, nl_rotation_degrees
 
@@ -182,6 +183,16 @@ int nl_run_train_epoch(nl_run *run, nl_error *err) {
         code = train_piece(run, err);
     nl_progress_end(&run->crew->progress);
     return code;
+}
+
+int nl_run_stopped(nl_run *run, nl_error *err) {
+    if (!nl_crew_stopping(run->crew)) return NL_OK;
+    const int signal = nl_signals_caught();
+    run->interrupted = true;
+    nl_fail(err, signal ? signal : NL_EINTERNAL, run->unit.folder,
+            "interrupted after %" PRIu32 " epochs and %" PRIu32 " steps%s; all is saved",
+            run->at.epoch, run->at.step, signal ? "" : ", as another run failed");
+    return nl_hint(err, "the same command with --out %s --resume goes on", run->study->options.out);
 }
 
 /* --- evaluation ----------------------------------------------------------------------------- */

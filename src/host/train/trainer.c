@@ -133,16 +133,6 @@ static void close_run(nl_run *run) {
 
 /* --- epochs --------------------------------------------------------------------------------- */
 
-static int stopped(nl_run *run, nl_error *err) {
-    if (!nl_crew_stopping(run->crew)) return NL_OK;
-    const int signal = nl_signals_caught();
-    run->interrupted = true;
-    nl_fail(err, signal ? signal : NL_EINTERNAL, run->unit.folder,
-            "interrupted after %" PRIu32 " epochs and %" PRIu32 " steps%s; all is saved",
-            run->at.epoch, run->at.step, signal ? "" : ", as another run failed");
-    return nl_hint(err, "the same command with --out %s --resume goes on", run->study->options.out);
-}
-
 /* The weights are bad although every step's loss was finite: the last update broke them. */
 static int check_finite(nl_run *run, double loss, nl_error *err) {
     if (isfinite(loss)) return NL_OK;
@@ -202,7 +192,7 @@ static int end_epoch(nl_run *run, nl_error *err) {
 
 static int train_epochs(nl_run *run, nl_error *err) {
     while (run->at.epoch < (uint32_t)run->config->train.epochs) {
-        int code = stopped(run, err);
+        int code = nl_run_stopped(run, err);
         if (code) return code;
         if (run->at.step == 0) nl_log_epoch(run);
         code = nl_run_train_epoch(run, err);
@@ -210,47 +200,21 @@ static int train_epochs(nl_run *run, nl_error *err) {
         if (nl_crew_stopping(run->crew)) {
             code = nl_run_fetch_state(run, err);
             if (!code) code = nl_run_save_state(run, err);
-            return code ? code : stopped(run, err);
+            return code ? code : nl_run_stopped(run, err);
         }
         code = end_epoch(run, err);
         if (code) return code;
     }
-    return stopped(run, err);
+    return nl_run_stopped(run, err);
 }
 
 /* --- the end -------------------------------------------------------------------------------- */
-
-/* Performance of the last weights: on the training images with rotations of their own, and on the
- * test images, whose predictions are kept. */
-static int measure_final(nl_run *run, nl_final *final, nl_error *err) {
-    const nl_dataset *data = run->study->data;
-    nl_evaluation train = {.split = &data->train, .epoch = run->config->train.epochs};
-    nl_evaluation test = {.split = &data->test, .epoch = -1};
-    test.predictions = nl_alloc(data->test.count, sizeof *test.predictions, "predictions");
-    test.probs = nl_alloc((size_t)data->test.count * (size_t)run->model.picture.classes,
-                          sizeof *test.probs, "probs");
-    test.losses = nl_alloc(data->test.count, sizeof *test.losses, "losses");
-    int code = nl_run_evaluate(run, &train, err);
-    if (!code) code = stopped(run, err);
-    if (!code) code = nl_run_evaluate(run, &test, err);
-    if (!code) code = nl_run_save_predictions(run, &test, err);
-    *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};
-    const nl_metrics_record record = {.event = NL_EVENT_FINAL, .figures = *final};
-    if (!code) code = nl_run_write_metrics(run, &record, err);
-    /* run.json will promise it. */
-    int64_t bytes;
-    if (!code) code = nl_metrics_sync(&run->metrics, &bytes, err);
-    free(test.predictions);
-    free(test.probs);
-    free(test.losses);
-    return code;
-}
 
 static int work(nl_run *run, nl_study_run *item, nl_error *err) {
     int code = open_run(run, err);
     if (!code) code = train_epochs(run, err);
     if (!code && run->config->train.epochs > 0) {
-        code = measure_final(run, &item->final, err);
+        code = nl_run_measure_final(run, &item->final, err);
         item->has_final = code == NL_OK;
         if (!code) nl_log_final(run, &item->final);
     }

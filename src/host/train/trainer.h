@@ -132,6 +132,10 @@ void nl_run_leave_to_other(nl_run *run, const nl_error *err);
  * how far it came. */
 int nl_run_train_epoch(nl_run *run, nl_error *err);
 
+/* Whether the run has to stop here, where all is saved: the code of the signal, or NL_EINTERNAL where
+ * another run failed. */
+int nl_run_stopped(nl_run *run, nl_error *err);
+
 /* One pass in evaluation mode. */
 typedef struct nl_evaluation {
     const nl_split *split;
@@ -173,6 +177,9 @@ void nl_log_test(nl_run *run, const nl_evaluation *test); /* after the test */
 void nl_log_final(nl_run *run, const nl_final *final);
 
 /* --- run_predictions.c ----------------------------------------------------------------------- */
+
+/* The end of a run: its last weights on all images; writes the final record and the predictions. */
+int nl_run_measure_final(nl_run *run, nl_final *final, nl_error *err);
 
 /* Writes predictions.csv from an evaluation of the test images. */
 int nl_run_save_predictions(nl_run *run, const nl_evaluation *test, nl_error *err);
