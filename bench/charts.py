@@ -18,7 +18,10 @@ from readme_table import VARIANTS, contenders, load, rows_at
 # ours first; dark enough for white paper, told apart without colour vision
 COLOURS = ("#0b6e4f", "#e07a1f", "#3d6fb4", "#8e5aa8", "#777777", "#c23b5a")
 LABELS = {"bn_l1": "batch norm + L1", "ln": "layer norm", "gn": "group norm"}
-KINDS = (("convolutions", ("convolution", "data gradient", "filter gradient")),
+KINDS = (("first two layers, norm and ReLU between", ("first two layers", "moments",
+                                                      "norm: statistics from moments",
+                                                      "filter gradient from moments")),
+         ("other convolutions", ("convolution", "data gradient", "filter gradient")),
          ("norms, ReLU", ("norm:", "ReLU")), ("max pool, dropout", ("max pool", "dropout")),
          ("input, update, rest", ("",)))
 SIZES = {"svg": "set terminal svg size {0},{1} font 'Helvetica,13' background '#ffffff'",
