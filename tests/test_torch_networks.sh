@@ -14,11 +14,12 @@ trap 'rm -rf "$folder"' EXIT
 echo "1..$count" >"$tap"
 missing=''
 python=$("$here/support/torch_python.sh") || missing=$python
-"$writer" "$folder" "$first" "$count" || exit 1
+seeds=$("$writer" "$folder" "$first" "$count") || exit 1
 
 failed=0
-for ((seed = first; seed < first + count; seed++)); do
-  number=$((seed - first + 1)) name="torch_networks::random_$seed"
+number=0
+for seed in $seeds; do
+  number=$((number + 1)) name="torch_networks::random_$seed"
   if [ -n "$missing" ]; then
     echo "ok $number - $name # SKIP $missing" >>"$tap"
   elif "$python" "$here/golden/torch_steps.py" --steps 5 "$folder/data" "$program" \

@@ -1,5 +1,6 @@
 /* write_networks DIR FIRST COUNT: the configs of random networks, DIR/random-SEED.yaml each, and a
- * small data set, DIR/data, for programs that compare normlab with something else. */
+ * small data set, DIR/data, for programs that compare normlab with something else. Of the seeds from
+ * FIRST on those whose networks read pictures like MNIST's, as the data set holds; prints them. */
 #include <stdio.h>    // fprintf
 #include <stdlib.h>   // strtoul
 #include <string.h>   // memset
@@ -9,6 +10,15 @@
 #include "support/idx_set.h"
 
 enum { MACS = 150000, TRAIN = 200, TEST = 20 };
+
+/* Whether nothing is said of the picture. */
+static bool reads_mnist(const nl_random_net *net) {
+    static const char *const keys[] = {"data.set",         "data.shape", "data.classes",
+                                       "data.class_names", "data.mean",  "data.std"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (*net->values[nl_random_row(keys[i])]) return false;
+    return true;
+}
 
 int main(int argc, char **argv) {
     if (argc != 4) {
@@ -21,9 +31,12 @@ int main(int argc, char **argv) {
     mkdir(argv[1], 0777);
     snprintf(path, sizeof path, "%s/data", argv[1]);
     idx_set_write(path, TRAIN, TEST, false);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t written = 0, seed = first; written < count; seed++) {
         nl_random_net net;
-        nl_random_net_draw(&net, first + i, MACS);
+        nl_random_net_draw(&net, seed, MACS);
+        if (!reads_mnist(&net)) continue;
+        written++;
+        printf("%u\n", seed);
         memset(net.by_set, 0, sizeof net.by_set); /* all in the file */
         char *sets, *text = nl_random_net_text(&net, &sets);
         snprintf(path, sizeof path, "%s/random-%u.yaml", argv[1], net.seed);

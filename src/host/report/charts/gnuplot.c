@@ -188,10 +188,12 @@ static drawing drawings[MOST];
 static int n_drawings;
 static bool missing; /* said once is enough */
 
-/* Ends with the program, also if that is killed. */
-static void become_gnuplot(const char *dir, const char *script, char *const variables[]) {
+/* Ends with the program, also if that is killed, or was before it could be asked for. */
+static void become_gnuplot(pid_t parent, const char *dir, const char *script,
+                           char *const variables[]) {
     char *const argv[] = {"gnuplot", "-d", (char *)(uintptr_t)script, NULL};
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && chdir(dir) == 0) execvpe(argv[0], argv, variables);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent && chdir(dir) == 0)
+        execvpe(argv[0], argv, variables);
     _exit(errno == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
@@ -235,9 +237,11 @@ void nl_gnuplot_start(const char *dir, const char *name, bool svg) {
     if (missing) return;
     char *script = NULL, **variables = own_environment();
     NL_NEED(asprintf(&script, NL_REPORT_PLOTS "/%s.gp", name) >= 0);
-    drawing d = {fork(), strdup(dir), strdup(name), svg};
+    drawing d = {.dir = strdup(dir), .name = strdup(name), .svg = svg};
     NL_NEED(d.dir && d.name);
-    if (d.pid == 0) become_gnuplot(dir, script, variables);
+    const pid_t self = getpid();
+    d.pid = fork();
+    if (d.pid == 0) become_gnuplot(self, dir, script, variables);
     free(script);
     free(variables);
     if (d.pid > 0) {
