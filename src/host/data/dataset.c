@@ -84,8 +84,8 @@ static int load_idx(nl_dataset *data, nl_split *split, const nl_data_folder *fol
     uint32_t n_labels = 0;
     nl_read_file *file;
     int rc = next_file(data, &file, images, folder, first, err);
-    if (!rc)
-        rc = nl_idx_read(&split->images, &split->count, file->sha256, images, &picture->shape, err);
+    if (rc) return rc;
+    rc = nl_idx_read(&split->images, &split->count, file->sha256, images, &picture->shape, err);
     const char *name = file->name;
     if (!rc) rc = next_file(data, &file, path, folder, first + 1, err);
     if (!rc) rc = nl_idx_read(&split->labels, &n_labels, file->sha256, path, NULL, err);
