@@ -8,7 +8,7 @@
 # before it is renamed into place, so that an interrupted run leaves only what is right. Run it again
 # to go on: half a download is continued. MNIST is unpacked, its sums being known; of EMNIST's and
 # CIFAR-10's archives the files of the set are left, with their sums in DIR/.sums. EMNIST's pictures
-# are turned upright and its letters numbered from 0 by the reader (src/host/data/idx_set.c).
+# are turned upright and its letters numbered from 0 by the reader (src/host/data/dataset.c).
 #   --keep            replace nothing: files that are there may be another set of that shape
 #   NORMLAB_MIRRORS   base URLs, separated by spaces, instead of npm and the public mirrors
 set -euo pipefail
@@ -22,7 +22,7 @@ keep='' words=()
 for arg in "$@"; do
   case $arg in
   --keep) keep=1 ;;
-  -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0" && exit ;;
+  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit ;;
   -*) die 2 "fetch-data.sh: unknown option $arg" "$usage" ;;
   *) words+=("$arg") ;;
   esac

@@ -155,6 +155,7 @@ test_usage() {
   expect 2 "$fetch" --what cifar10 "$tmp/a"
   expect 0 "$fetch" --help
   says "fetch-data.sh [--keep] SET DIR"
+  [[ $said != *pipefail* ]] || fail "more than the help: $said"
 }
 
 # The real table: each set that is announced, with sizes and sums of the right form, from the host of
