@@ -148,8 +148,8 @@ Test(metrics, lines_that_are_no_records) {
                                         "{\"epoch\":1}",
                                         "{\"event\":\"epoch\",\"epoch\":1.5}",
                                         "{\"event\":\"layer\",\"epoch\":1}",
-                                        "{\"event\":\"layer\",\"epoch\":1,\"layer\":"
-                                        "\"a_label_that_is_longer_than_32_letters\"}",
+                                        ("{\"event\":\"layer\",\"epoch\":1,\"layer\":"
+                                         "\"a_label_that_is_longer_than_32_letters\"}"),
                                         "{\"event\":\"memory\",\"bytes\":1}",
                                         "{\"event\":\"progress\",\"epoch\":1,\"step\":2}"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
