@@ -16,7 +16,7 @@ from contender import name_of
 from readme_table import VARIANTS, contenders, load, rows_at
 
 # ours first; dark enough for white paper, told apart without colour vision
-COLOURS = ("#0b6e4f", "#e07a1f", "#3d6fb4", "#8e5aa8", "#777777", "#c23b5a")
+COLOURS = ("#0b6e4f", "#e07a1f", "#3d6fb4", "#8e5aa8", "#777777", "#c23b5a", "#2b8fa3")
 LABELS = {"bn_l1": "batch norm + L1", "ln": "layer norm", "gn": "group norm"}
 KINDS = (("first two layers, norm and ReLU between", ("first two layers", "moments",
                                                       "norm: statistics from moments",

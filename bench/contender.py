@@ -9,11 +9,12 @@ LIMIT = 900  # seconds for a start or a turn
 MODES = {"nchw": "eager", "nhwc": "eager, channels last", "compiled": "compiled",
          "compiled-nhwc": "compiled, channels last", "graph": "CUDA graph",
          "compile": "compiled, CUDA graph", "jit": "jit",
-         "unfold": "jit, products of matrices"}
+         "unfold": "jit, products of matrices", "avx2": "AVX2"}
+PLAIN_MODES = ("cpu", "cuda")  # of normlab: as it chooses by itself
 
 
 def name_of(program, mode, threads=0):
-    words = [program] if program == "normlab" else [program, MODES.get(mode, mode)]
+    words = [program] if mode in PLAIN_MODES else [program, MODES.get(mode, mode)]
     if threads:
         words.append(f"{threads} thread{'s' if threads > 1 else ''}")
     return ", ".join(words)

@@ -76,7 +76,8 @@ def step_table(result, threads):
     if any(best):
         cells = ["fastest peer / normlab"]
         for rows, fastest in zip(columns, best):
-            ours = next((row for row in rows if row["program"] == "normlab"), None)
+            ours = next((row for row in rows if row["program"] == "normlab"
+                         and row["mode"] == result["kind"]), None)
             cells.append(f"{fastest['ms'] / ours['ms']:.1f}" if fastest and ours else "")
         lines.append("| " + " | ".join([*cells, ""]) + " |")
     return lines
@@ -93,7 +94,8 @@ def more_table(result):
         cells = [NAMES[variant]]
         at_64 = {}
         for batch in batches:
-            found = rows_at(result, program="normlab", variant=variant, batch=batch, threads=most)
+            found = rows_at(result, program="normlab", mode=result["kind"], variant=variant,
+                            batch=batch, threads=most)
             cells.append(f"{found[0]['images_s']:,.0f}" if found else "")
             at_64 = found[0] if found and batch == 64 else at_64
         rate, floor = at_64.get("evaluation_images_s"), at_64.get("floor_percent")

@@ -36,6 +36,11 @@ LOSSES = 20
 SLOW, PATIENCE = 1.5, 2  # times the fastest peer, turns
 
 
+def has_avx512():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return " avx512f " in file.read()
+
+
 class Race:
     """All contenders, and the file that gets their lines."""
 
@@ -44,6 +49,8 @@ class Race:
         self.cpu = args.device == "cpu"
         self.counts = sorted({args.threads, 1}, reverse=True) if self.cpu else [0]
         self.ours = [self.normlab(count) for count in self.counts]
+        if self.cpu and has_avx512():
+            self.ours += [self.normlab(count, "avx2") for count in self.counts]
         known = {r["program"] for r in aggregate.of(self.records(), "missing")}
         self.peers = [peer for peer in self.all_peers() if str(peer) not in known]
 
@@ -53,12 +60,14 @@ class Race:
         return ("--device", self.args.device, "--threads", str(threads or self.args.threads),
                 "--data", self.args.data)
 
-    def normlab(self, threads):
-        """Beside programs that scripts/bundle.sh laid out lie their libraries."""
+    def normlab(self, threads, isa=None):
+        """Beside programs that scripts/bundle.sh laid out lie their libraries. isa: instead of the
+        widest that this processor has."""
         places = [os.path.join(self.args.bin, os.pardir, "lib"), os.environ.get("LD_LIBRARY_PATH")]
         return Contender([os.path.join(self.args.bin, "bench_step"), *self.common(threads)],
-                         "normlab", self.args.device, threads,
-                         env={"LD_LIBRARY_PATH": ":".join(place for place in places if place)})
+                         "normlab", isa or self.args.device, threads,
+                         env={"LD_LIBRARY_PATH": ":".join(place for place in places if place),
+                              **({"NORMLAB_ISA": isa} if isa else {})})
 
     def all_peers(self):
         for program, python, script in (("PyTorch", self.args.torch, "torch_step.py"),
@@ -183,7 +192,7 @@ def take_turns(race, contenders, turns, options):
                 out.add(contender)
                 times.pop(contender, None)
                 continue
-            race.record(lines)
+            race.record({**line, "mode": contender.mode} for line in lines)
             for line in lines if contender in times else ():
                 times[contender].setdefault(line["variant"], []).extend(line["ms"])
     for contender in ready:

@@ -134,6 +134,14 @@ test_a_refused_mode_leaves_the_others() {
   [[ $(said JAX) == *'not installed'* ]] || fail 'JAX is not named'
 }
 
+test_avx2_is_timed_beside_avx512() {
+  export BENCH_PEER=''
+  race --turns 2
+  local turns=0
+  ! grep -q ' avx512f ' /proc/cpuinfo || turns=2
+  [ "$(turns_of avx2) $(turns_of cpu)" = "$turns 2" ] || fail "$(cat "$tmp/records")"
+}
+
 test_a_mode_that_fails_leaves_the_others() {
   export BENCH_PEER='nchw=never compiled=ends compiled-nhwc=babbles'
   race --turns 3
