@@ -261,6 +261,29 @@ Test(report, metrics_of_a_resumed_run) {
     temp_dir_remove(dir);
 }
 
+/* As a unit keeps them that is committed. */
+Test(report, gzipped_predictions_are_read) {
+    char *dir = temp_dir_make(), path[500], zipped[500];
+    snprintf(path, sizeof path, "%s/predictions.csv", dir);
+    snprintf(zipped, sizeof zipped, "%s.gz", path);
+    gzFile file = gzopen(zipped, "wb");
+    gzputs(file, "image,label,prediction,probability,loss\n");
+    for (int i = 0; i < 60000; i++) gzprintf(file, "%d,%d,%d,0.5,%.1f\n", i, i % 10, i % 7, i / 2.);
+    gzclose(file);
+    nl_seed_run run = {.config.data.picture.classes = 10};
+    nl_seed_run_read_guesses(&run, path);
+    cr_assert_eq(run.n_guesses, 60000);
+    const nl_guess *last = &run.guesses[59999];
+    cr_expect(last->image == 59999 && last->label == 9 && last->prediction == 59999 % 7);
+    cr_expect(last->loss == 59999 / 2.);
+    free(run.guesses);
+    cr_assert(truncate(zipped, 10000) == 0);
+    run = (nl_seed_run){.config.data.picture.classes = 10};
+    nl_seed_run_read_guesses(&run, path);
+    cr_expect(run.n_guesses == 0 && !run.guesses, "half a file is taken");
+    temp_dir_remove(dir);
+}
+
 Test(report, predictions_whole_or_not_at_all) {
     static const char head[] = "image,label,prediction,probability\n";
     static const char *const bad[] = {"0,1,2\n",      "0,1,10,0.5\n", "0,1,2,1.5\n",

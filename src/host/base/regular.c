@@ -2,6 +2,7 @@
 
 #include <errno.h>    // errno
 #include <fcntl.h>    // open
+#include <stdint.h>   // INT64_MAX
 #include <string.h>   // strerror
 #include <sys/stat.h> // fstat
 #include <unistd.h>   // close
@@ -13,8 +14,7 @@ static FILE *refuse(int file, int number, const char *what, char reason[NL_REASO
     return NULL;
 }
 
-FILE *nl_regular_open(const char *path, char reason[NL_REASON]) {
-    const off_t most = (off_t)4 << 30;
+static FILE *open_up_to(off_t most, const char *path, char reason[NL_REASON]) {
     struct stat info;
     /* without waiting for a pipe's writer; regular files know no such mode */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -23,4 +23,12 @@ FILE *nl_regular_open(const char *path, char reason[NL_REASON]) {
     if (info.st_size > most) return refuse(file, EFBIG, "is larger than 4 GiB", reason);
     FILE *stream = fdopen(file, "rb");
     return stream ? stream : refuse(file, errno, strerror(errno), reason);
+}
+
+FILE *nl_regular_open(const char *path, char reason[NL_REASON]) {
+    return open_up_to((off_t)4 << 30, path, reason);
+}
+
+FILE *nl_regular_open_large(const char *path, char reason[NL_REASON]) {
+    return open_up_to(INT64_MAX, path, reason);
 }

@@ -9,3 +9,6 @@ enum { NL_REASON = 96 };
 /* The file for reading, or NULL with the reason in words and errno (ENOENT: it is not there). Only
  * regular files are opened, of at most 4 GiB. */
 FILE *nl_regular_open(const char *path, char reason[NL_REASON]);
+
+/* The same for files of any size, as pictures have. */
+FILE *nl_regular_open_large(const char *path, char reason[NL_REASON]);

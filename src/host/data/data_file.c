@@ -10,6 +10,7 @@
 #include <sys/stat.h> // fstat
 
 #include "base/content_kind.h" // nl_content_hint
+#include "base/regular.h"      // nl_regular_open_large
 
 enum { GZIP_WINDOW = 16 + MAX_WBITS };
 
@@ -125,16 +126,17 @@ int nl_data_file_open(nl_data_file **file, const char *path, nl_error *err) {
     nl_data_file *s = *file = nl_alloc(1, sizeof *s, path);
     s->gzip = !exists(path);
     snprintf(s->path, sizeof s->path, "%s%s", path, s->gzip ? ".gz" : "");
-    s->file = fopen(s->path, "rb");
-    if (!s->file) return nl_fail(err, NL_EDATA, s->path, "cannot open: %s", strerror(errno));
+    char reason[NL_REASON];
     struct stat info;
-    if (fstat(fileno(s->file), &info)) {
-        return nl_fail(err, NL_EDATA, s->path, "cannot read: %s", strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        nl_fail(err, NL_EDATA, s->path, "is not a regular file");
+    s->file = nl_regular_open_large(s->path, reason);
+    if (!s->file && errno == EINVAL) {
+        nl_fail(err, NL_EDATA, s->path, "%s", reason);
         nl_hint(err, "the file itself has to be there: scripts/fetch-data.sh gets the right ones");
         return NL_EDATA;
+    }
+    if (!s->file) return nl_fail(err, NL_EDATA, s->path, "cannot open: %s", reason);
+    if (fstat(fileno(s->file), &info)) {
+        return nl_fail(err, NL_EDATA, s->path, "cannot read: %s", strerror(errno));
     }
     s->size = (uint64_t)info.st_size;
     if (s->gzip && inflateInit2(&s->z, GZIP_WINDOW) != Z_OK) {

@@ -1,15 +1,16 @@
-/* Reads predictions.csv: a header line, then image,label,prediction,probability and, but in older
- * files, loss. The file is taken whole or, with a warning, not at all: half a test set would make
- * wrong comparisons.
+/* Reads predictions.csv, or predictions.csv.gz where that is there alone: a header line, then
+ * image,label,prediction,probability and, but in older files, loss. The file is taken whole or, with
+ * a warning, not at all: half a test set would make wrong comparisons.
  */
 #include <errno.h>  // errno
 #include <math.h>   // NAN
-#include <stdio.h>  // getline
 #include <stdlib.h> // realloc, strtod
-#include <string.h> // strspn
+#include <string.h> // strncmp, strspn, memchr
 
 #include "runs.h"
-#include "base/regular.h" // nl_regular_open
+#include "data/data_file.h" // nl_data_file_open
+
+enum { MOST = 1 << 28 }; /* bytes; a few million images */
 
 static const char header[] = "image,label,prediction,probability";
 
@@ -49,14 +50,45 @@ static bool parse(nl_guess *guess, const char *line, const nl_guess *before, uin
     return !before || guess->image > before->image;
 }
 
+/* The whole file, with a NUL behind it; NULL with the reason where it cannot be read. */
+static char *read_content(const char *path, size_t *size, nl_error *err) {
+    nl_data_file *file;
+    size_t room = 0, got = 1;
+    char *text = NULL;
+    int code = nl_data_file_open(&file, path, err);
+    *size = 0;
+    while (!code && got > 0) {
+        if (*size + 1 >= room) {
+            room = room ? 2 * room : 1 << 19;
+            text = realloc(text, room);
+            NL_NEED(text);
+        }
+        code = nl_data_file_read(file, text + *size, room - 1 - *size, &got, err);
+        *size += got;
+        if (!code && *size > MOST) code = nl_fail(err, NL_EDATA, path, "has no end");
+    }
+    nl_data_file_close(file);
+    if (!code) return text[*size] = '\0', text;
+    free(text);
+    return NULL;
+}
+
+/* Ends the line at `at`; where the next one begins. */
+static char *end_of_line(char *at, char *end) {
+    char *newline = memchr(at, '\n', (size_t)(end - at));
+    if (!newline) return end;
+    *newline = '\0';
+    return newline + 1;
+}
+
 /* Returns the number of the first bad line, 0 if there is none. */
-static int read_lines(nl_seed_run *run, FILE *file) {
-    char *line = NULL;
-    size_t room = 0, capacity = 0;
+static int read_lines(nl_seed_run *run, char *at, char *end) {
     const uint32_t classes = (uint32_t)run->config.data.picture.classes;
-    int number = 1, bad = 0;
-    if (getline(&line, &room, file) < 0 || strncmp(line, header, sizeof header - 1) != 0) bad = 1;
-    while (!bad && getline(&line, &room, file) >= 0) {
+    size_t capacity = 0;
+    int number = 1;
+    if (strncmp(at, header, sizeof header - 1) != 0) return number;
+    for (char *next = end_of_line(at, end); next < end; next = end_of_line(at, end)) {
+        at = next;
         number++;
         if (run->n_guesses == capacity) {
             capacity = capacity ? 2 * capacity : 16384;
@@ -64,22 +96,23 @@ static int read_lines(nl_seed_run *run, FILE *file) {
             NL_NEED(run->guesses);
         }
         const nl_guess *before = run->n_guesses ? &run->guesses[run->n_guesses - 1] : NULL;
-        if (!parse(&run->guesses[run->n_guesses], line, before, classes)) bad = number;
+        if (!parse(&run->guesses[run->n_guesses], at, before, classes)) return number;
         run->n_guesses++;
     }
-    free(line);
-    return bad;
+    return 0;
 }
 
 void nl_seed_run_read_guesses(nl_seed_run *run, const char *path) {
-    char reason[NL_REASON];
-    FILE *file = nl_regular_open(path, reason);
-    if (!file) {
-        if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
+    nl_error err = {0};
+    size_t size;
+    if (!nl_data_file_exists(path)) return;
+    char *text = read_content(path, &size, &err);
+    if (!text) {
+        nl_warn(err.where, "%s", err.what);
         return;
     }
-    const int bad = read_lines(run, file);
-    fclose(file);
+    const int bad = read_lines(run, text, text + size);
+    free(text);
     if (!bad) return;
     nl_warn(path, "line %d is no prediction; the run's images are left out", bad);
     free(run->guesses);
