@@ -49,8 +49,8 @@ plan_of() {
 # collect_units PART: what is finished in the work folder and not kept yet
 collect_units() {
   local unit to
-  for unit in "$work/$1"/*/seed-*/; do
-    to=$kept/$1/${unit#"$work/$1/"}
+  for unit in "$work/$1"/*/seed-*; do
+    to=$kept/${unit#"$work/"}
     if [ -e "$to/run.json" ] || ! grep -q '"status": "finished"' "$unit/run.json" 2>/dev/null; then
       continue
     fi
