@@ -7,6 +7,8 @@
 #include <stdlib.h>   // setenv
 #include <string.h>   // strstr
 #include <sys/stat.h> // mkdir, stat
+#include <unistd.h>   // truncate
+#include <zlib.h>     // gzopen
 
 #include "report/runs/runs.h"
 #include "normlab/report.h"
