@@ -265,7 +265,7 @@ Test(report, metrics_of_a_resumed_run) {
 
 /* As a unit keeps them that is committed. */
 Test(report, gzipped_predictions_are_read) {
-    char *dir = temp_dir_make(), path[500], zipped[500];
+    char *dir = temp_dir_make(), path[500], zipped[510];
     snprintf(path, sizeof path, "%s/predictions.csv", dir);
     snprintf(zipped, sizeof zipped, "%s.gz", path);
     gzFile file = gzopen(zipped, "wb");
