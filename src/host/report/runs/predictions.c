@@ -86,9 +86,11 @@ static int read_lines(nl_seed_run *run, char *at, char *end) {
     const uint32_t classes = (uint32_t)run->config.data.picture.classes;
     size_t capacity = 0;
     int number = 1;
+    char *next = end_of_line(at, end);
     if (strncmp(at, header, sizeof header - 1) != 0) return number;
-    for (char *next = end_of_line(at, end); next < end; next = end_of_line(at, end)) {
+    while (next < end) {
         at = next;
+        next = end_of_line(at, end);
         number++;
         if (run->n_guesses == capacity) {
             capacity = capacity ? 2 * capacity : 16384;
