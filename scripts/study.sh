@@ -74,16 +74,18 @@ missing() {
 # train PART: what is missing, the configs that lack the same seeds in one call. The data's folder
 # goes by a link, so that no record names a path of this machine.
 train() {
-  local config list rc=0
+  local config list rc=0 resume
   local -A together=()
   for config in "${configs[@]}"; do
     list=$(missing "$config" "$1")
     [ -z "$list" ] || together[$list]+=" $config"
   done
   for list in "${!together[@]}"; do
+    resume=()
+    [ ! -d "$1" ] || resume=(--resume)
     # shellcheck disable=SC2086 # a list of configs
     "$program" train ${together[$list]} --seeds "$list" --epochs "$epochs" --device cpu \
-      --jobs "$jobs" --data data --out "$1" --resume --no-report || rc=$?
+      --jobs "$jobs" --data data --out "$1" "${resume[@]}" --no-report || rc=$?
     collect_units "$1"
     [ $rc -eq 0 ] || exit $rc
   done
