@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>       // opendir
 #include <errno.h>        // errno
+#include <pthread.h>      // pthread_create
 #include <signal.h>       // SIGXFSZ
 #include <stdio.h>        // FILE
 #include <stdlib.h>       // free
@@ -24,6 +25,16 @@ int fsync(int file) {
     errno = no_sync;
     if (no_sync && fstat(file, &info) == 0 && S_ISDIR(info.st_mode)) return -1;
     return (int)syscall(SYS_fsync, file);
+}
+
+static bool no_close; /* closing a file fails */
+static int closes;
+
+int close(int file) {
+    closes++;
+    const int rc = (int)syscall(SYS_close, file);
+    if (no_close) errno = EIO;
+    return no_close ? -1 : rc;
 }
 
 static int count_files(const char *dir) {
@@ -171,5 +182,60 @@ Test(file, names_a_folder_that_is_missing_and_a_name_that_is_a_folder) {
     cr_assert(nl_file_write(path, "x", 1, &err) == NL_EWRITE);
     cr_assert(strstr(err.what, strerror(EISDIR)), "%s", err.what);
     cr_assert(count_files(dir) == 1, "the temporary file is gone");
+    temp_dir_remove(dir);
+}
+
+Test(file, closes_a_device_once) {
+    nl_error err = {0};
+    closes = 0;
+    no_close = true;
+    const int code = nl_file_write("/dev/null", "x", 1, &err);
+    no_close = false;
+    cr_expect(code == NL_EWRITE && strstr(err.what, strerror(EIO)), "%d %s", code, err.what);
+    cr_expect(closes == 1, "%d", closes);
+}
+
+/* --- the guard ------------------------------------------------------------------------------- */
+
+typedef struct watch {
+    const char *dir, *path;
+    int asked, answer;
+    bool in_time; /* the new file was written, the old one there */
+} watch;
+
+static int ask(void *context, nl_error *err) {
+    watch *w = context;
+    w->asked++;
+    w->in_time = holds(w->path, "old") && count_files(w->dir) == 2;
+    return w->answer ? nl_fail(err, w->answer, "guard", "no") : NL_OK;
+}
+
+static void *write_elsewhere(void *path) {
+    cr_expect(nl_file_write(path, "other", 5, NULL) == NL_OK);
+    return NULL;
+}
+
+Test(file, a_guard_decides_at_the_last_moment) {
+    char *dir = temp_dir_make(), path[512], other[512];
+    nl_error err = {0};
+    snprintf(path, sizeof path, "%s/f", dir);
+    cr_assert(nl_file_write(path, "old", 3, NULL) == NL_OK);
+    watch w = {.dir = dir, .path = path, .answer = NL_EUSAGE};
+    nl_file_guard(ask, &w);
+    cr_expect(nl_file_write(path, "new", 3, &err) == NL_EUSAGE && strcmp(err.where, "guard") == 0);
+    cr_expect(w.asked == 1 && w.in_time);
+    cr_expect(holds(path, "old") && count_files(dir) == 1, "the temporary file is gone");
+    cr_expect(nl_file_write("/dev/null", "x", 1, &err) == NL_EUSAGE, "a device is spared too");
+    w.answer = NL_OK;
+    cr_expect(nl_file_write(path, "new", 3, &err) == NL_OK && w.in_time && holds(path, "new"));
+    w = (watch){.dir = dir, .path = path, .answer = NL_EUSAGE};
+
+    pthread_t thread; /* it has no guard */
+    snprintf(other, sizeof other, "%s/other", dir);
+    cr_assert(pthread_create(&thread, NULL, write_elsewhere, other) == 0);
+    pthread_join(thread, NULL);
+    nl_file_guard(NULL, NULL);
+    cr_expect(nl_file_write(path, "newer", 5, &err) == NL_OK && holds(path, "newer"));
+    cr_expect(w.asked == 0, "neither in another thread nor when it is taken off");
     temp_dir_remove(dir);
 }

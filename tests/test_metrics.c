@@ -1,9 +1,10 @@
 /* metrics.jsonl: the lines of every event, numbers, cutting off, reading back. */
 #include <criterion/criterion.h>
-#include <math.h>   // NAN
-#include <stdio.h>  // fopen
-#include <string.h> // strlen
-#include <unistd.h> // truncate
+#include <math.h>     // NAN
+#include <stdio.h>    // fopen
+#include <string.h>   // strlen
+#include <sys/stat.h> // mkdir
+#include <unistd.h>   // truncate
 
 #include "train/metrics.h"
 #include "support/idx_set.h" // temp_dir_make
@@ -193,6 +194,33 @@ Test(metrics, opening_cuts_off_what_is_newer) {
     cr_assert(truncate(path, 5) == 0);
     cr_expect(nl_metrics_open(&metrics, path, bytes, &err) == NL_EDATA);
     cr_expect(strstr(err.what, "shorter"));
+}
+
+/* Who opened it before has lost the run: what it still writes is not in the file. */
+Test(metrics, an_heir_writes_another_file) {
+    int64_t bytes = 0;
+    cr_assert(write_step(0, 0, 1, 0) == NL_OK);
+    cr_assert(nl_metrics_sync(&metrics, &bytes, &err) == NL_OK);
+    nl_metrics owner = metrics;
+    cr_assert(nl_metrics_open(&metrics, path, bytes, &err) == NL_OK);
+    const nl_metrics_record late = {.event = NL_EVENT_STEP, .step = 7};
+    cr_expect(nl_metrics_write(&owner, &late, &err) == NL_OK);
+    cr_assert(write_step(0, 1, 3, 0) == NL_OK);
+    nl_metrics_close(&owner);
+    expect_content("{\"event\":\"step\",\"epoch\":0,\"step\":0,\"loss\":1,\"penalty\":0}\n"
+                   "{\"event\":\"step\",\"epoch\":0,\"step\":1,\"loss\":3,\"penalty\":0}\n");
+}
+
+Test(metrics, what_cannot_be_kept) {
+    nl_metrics_close(&metrics);
+    cr_expect(nl_metrics_open(&metrics, path, 1, &err) == NL_EDATA && strstr(err.what, "shorter"));
+    cr_assert(remove(path) == 0);
+    cr_expect(nl_metrics_open(&metrics, path, 1, &err) == NL_EDATA && strstr(err.what, "shorter"));
+    cr_assert(access(path, F_OK) != 0, "nothing is made in its place");
+    cr_assert(mkdir(path, 0777) == 0);
+    cr_expect(nl_metrics_open(&metrics, path, 1, &err) == NL_EDATA);
+    cr_expect(strstr(err.what, "not a regular file"), "%s", err.what);
+    cr_expect(nl_metrics_open(&metrics, path, 0, &err) == NL_EWRITE && !metrics.file);
 }
 
 Test(metrics, a_full_disk) {

@@ -83,21 +83,35 @@ Test(run_folder, lock_keeps_a_second_one_off) {
     temp_dir_remove(dir);
 }
 
-Test(run_folder, clear_removes_runs_and_leftovers_only) {
+Test(run_folder, clear_removes_runs_only) {
     nl_unit unit;
     nl_error err;
     char *dir = open_unit(&unit);
     cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK);
     touch(&unit, "run.json");
     touch(&unit, "last.safetensors");
-    touch(&unit, "last.safetensors.123.tmp");
     touch(&unit, "notes.txt");
-    cr_expect(nl_unit_clear(&unit, false, &err) == NL_OK);
-    cr_expect(there(&unit, "run.json") && there(&unit, "last.safetensors"));
-    cr_expect_not(there(&unit, "last.safetensors.123.tmp"));
-    cr_expect(nl_unit_clear(&unit, true, &err) == NL_OK);
+    cr_expect(nl_unit_clear(&unit, &err) == NL_OK);
     cr_expect_not(there(&unit, "run.json") || there(&unit, "last.safetensors"));
     cr_expect(there(&unit, "notes.txt"), "a user's own file stays");
+    nl_unit_leave(&unit);
+    temp_dir_remove(dir);
+}
+
+/* The renaming of a process that lost the unit has to fail before the heir reads anything. */
+Test(run_folder, entering_removes_what_was_not_renamed) {
+    nl_unit unit;
+    nl_error err;
+    char *dir = open_unit(&unit);
+    cr_assert(nl_unit_enter(&unit, false, NULL, &err) == NL_OK);
+    nl_unit_leave(&unit);
+    touch(&unit, "run.json");
+    touch(&unit, "last.safetensors.0123abcd.tmp");
+    cr_expect(nl_unit_enter(&unit, false, NULL, &err) == NL_EUSAGE);
+    cr_expect(there(&unit, "last.safetensors.0123abcd.tmp"), "not entered: nothing is touched");
+    cr_assert(nl_unit_enter(&unit, true, NULL, &err) == NL_OK);
+    cr_expect_not(there(&unit, "last.safetensors.0123abcd.tmp"));
+    cr_expect(there(&unit, "run.json"));
     nl_unit_leave(&unit);
     temp_dir_remove(dir);
 }

@@ -85,5 +85,10 @@ void nl_sha256_hex_both(char text[65], const void *head, size_t head_size, const
  * takes the bytes and stays what it is. */
 int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err);
 
+/* From here on nl_file_write of this thread asks, when all is on the disk and the old file still
+ * stands: an error leaves that, and is returned. NULL: no more. */
+typedef int nl_guard(void *context, nl_error *err);
+void nl_file_guard(nl_guard *ask, void *context);
+
 /* The path of folder and file; the caller frees. */
 char *nl_path(const char *folder, const char *file);

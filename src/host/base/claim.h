@@ -16,7 +16,9 @@
  *
  * The heir makes a claim of the next generation, named after the dead one's: .claim.<id>, which
  * just as surely only one can make. The owner who was given up, and lives, finds it and knows that
- * it has lost the folder: it asks before each write and between chunks of work (nl_claim_is_lost).
+ * it has lost the folder: it asks between chunks of work and at the end of each write, before the
+ * new file takes the old one's name (nl_claim_is_lost, nl_file_guard). What it had not renamed when
+ * it was given up the heir removes before it reads anything, so that no write gets through.
  * Who gives a folder back makes that file itself, so that no heir can at the same time. */
 #pragma once
 

@@ -1,20 +1,41 @@
 /* Writing a file so that a reader, or a machine that loses power, finds the old content or the new,
  * never a part: the bytes go to a temporary file in the same folder, down to the disk, and only
  * then under the real name; then the folder itself, which holds the name, goes to the disk. */
-#include <errno.h>    // errno
-#include <fcntl.h>    // open
-#include <libgen.h>   // dirname
-#include <stdbool.h>  // bool
-#include <stdio.h>    // snprintf, rename
-#include <stdlib.h>   // realpath, free
-#include <string.h>   // strerror
-#include <sys/stat.h> // stat
-#include <unistd.h>   // write, fsync, unlink
+#include <errno.h>      // errno
+#include <fcntl.h>      // open
+#include <inttypes.h>   // PRIx32
+#include <libgen.h>     // dirname
+#include <stdatomic.h>  // atomic_bool
+#include <stdbool.h>    // bool
+#include <stdio.h>      // snprintf, rename
+#include <stdlib.h>     // realpath, free
+#include <string.h>     // strerror
+#include <sys/random.h> // getrandom
+#include <sys/stat.h>   // stat
+#include <unistd.h>     // write, fsync, unlink
 
 #include "folder.h"             // nl_folder_sync
 #include "normlab/checkpoint.h" // nl_file_write
 
 enum { PATH_SIZE = 4096 };
+
+static _Thread_local struct {
+    nl_guard *ask;
+    void *context;
+} guard;
+
+void nl_file_guard(nl_guard *ask, void *context) {
+    guard.ask = ask;
+    guard.context = context;
+}
+
+static int ask_guard(nl_error *err) {
+    return guard.ask ? guard.ask(guard.context, err) : NL_OK;
+}
+
+static int cannot_write(const char *path, nl_error *err) {
+    return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+}
 
 static int write_all(int file, const char *bytes, size_t size) {
     while (size > 0) {
@@ -28,9 +49,9 @@ static int write_all(int file, const char *bytes, size_t size) {
 }
 
 /* 0, or -1 with errno of the first failure; the file is closed either way. */
-static int fill(int file, const void *bytes, size_t size) {
+static int fill(int file, const void *bytes, size_t size, bool to_disk) {
     int rc = write_all(file, bytes, size);
-    if (!rc) rc = fsync(file);
+    if (!rc && to_disk) rc = fsync(file);
     const int failure = errno;
     const int closed = close(file);
     if (rc) errno = failure;
@@ -39,15 +60,13 @@ static int fill(int file, const void *bytes, size_t size) {
 
 /* A file system without sync of folders is not the user's fault: said once, and gone on. */
 static bool knows_no_sync(const char *path, int failure) {
-    static bool warned;
+    static atomic_bool warned;
     const bool unknown = failure == EINVAL || failure == ENOSYS || failure == EOPNOTSUPP;
-    if (unknown && !warned) {
+    if (unknown && !atomic_exchange(&warned, true))
         nl_warn(path,
                 "this file system cannot sync a folder (%s): after a power failure an older "
                 "file may be there",
                 strerror(failure));
-        warned = true;
-    }
     return unknown;
 }
 
@@ -66,11 +85,11 @@ int nl_folder_sync(const char *path) {
 
 /* A device or a pipe is never replaced: it takes the bytes. */
 static int write_into(const char *path, const void *bytes, size_t size, nl_error *err) {
+    const int refused = ask_guard(err);
+    if (refused) return refused;
     const int file = open(path, O_WRONLY | O_CLOEXEC);
-    if (file >= 0 && write_all(file, bytes, size) == 0 && close(file) == 0) return NL_OK;
-    nl_fail(err, NL_EWRITE, path, "cannot write into it: %s", strerror(errno));
-    if (file >= 0) close(file);
-    return NL_EWRITE;
+    if (file >= 0 && fill(file, bytes, size, false) == 0) return NL_OK;
+    return nl_fail(err, NL_EWRITE, path, "cannot write into it: %s", strerror(errno));
 }
 
 /* target: where a file has to stand, behind all symbolic links. */
@@ -81,25 +100,34 @@ static bool resolve(char target[PATH_SIZE], const char *path) {
     return length >= 0 && length < PATH_SIZE;
 }
 
+/* Of a name that no other thread, process or machine uses for the same target. */
+static int open_temporary(char temporary[PATH_SIZE + 32], const char *target) {
+    uint32_t number;
+    NL_ASSERT(getrandom(&number, sizeof number, 0) == sizeof number);
+    snprintf(temporary, PATH_SIZE + 32, "%s.%08" PRIx32 ".tmp", target, number);
+    return open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
 int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *err) {
     char target[PATH_SIZE], temporary[PATH_SIZE + 32];
     struct stat info;
     const bool there = stat(path, &info) == 0;
     if (there && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
         return write_into(path, bytes, size, err);
-    if (!resolve(target, path))
-        return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(ENAMETOOLONG));
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", target, (long)getpid());
-    const int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
-    if (fill(file, bytes, size) || rename(temporary, target)) {
-        const int failure = errno;
+    if (!resolve(target, path)) {
+        errno = ENAMETOOLONG;
+        return cannot_write(path, err);
+    }
+    const int file = open_temporary(temporary, target);
+    if (file < 0) return cannot_write(path, err);
+    int code = fill(file, bytes, size, true) ? cannot_write(path, err) : ask_guard(err);
+    if (!code && rename(temporary, target)) code = cannot_write(path, err);
+    if (code) {
         unlink(temporary);
-        return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(failure));
+        return code;
     }
-    if (nl_folder_sync(target)) {
+    if (nl_folder_sync(target))
         return nl_fail(err, NL_EWRITE, path, "cannot sync its folder: %s", strerror(errno));
-    }
     return NL_OK;
 }
 

@@ -3,19 +3,18 @@
  */
 #include "metrics.h"
 
-#include <errno.h>     // errno
-#include <fcntl.h>     // open
-#include <inttypes.h>  // PRId64
-#include <jansson.h>   // json_object
-#include <math.h>      // isfinite, isnan
-#include <stddef.h>    // offsetof
-#include <stdlib.h>    // strtod, free
-#include <string.h>    // strerror
-#include <sys/types.h> // off_t
-#include <unistd.h>    // ftruncate, fsync
+#include <errno.h>    // errno
+#include <inttypes.h> // PRId64
+#include <jansson.h>  // json_object
+#include <math.h>     // isfinite, isnan
+#include <stddef.h>   // offsetof
+#include <stdlib.h>   // strtod, free
+#include <string.h>   // strerror
+#include <unistd.h>   // fsync
 
-#include "base/number.h"  // nl_json_number
-#include "base/regular.h" // nl_regular_open
+#include "base/number.h"        // nl_json_number
+#include "base/regular.h"       // nl_regular_open
+#include "normlab/checkpoint.h" // nl_file_write
 
 /* --- what stands in a record ----------------------------------------------------------------- */
 
@@ -83,21 +82,42 @@ static int cannot_write(const nl_metrics *metrics, nl_error *err) {
     return nl_fail(err, NL_EWRITE, metrics->path, "cannot write: %s", strerror(errno));
 }
 
-int nl_metrics_open(nl_metrics *metrics, const char *path, int64_t keep, nl_error *err) {
-    snprintf(metrics->path, sizeof metrics->path, "%s", path);
-    metrics->file = fopen(path, "ae");
-    if (!metrics->file) return nl_fail(err, NL_EWRITE, path, "cannot open: %s", strerror(errno));
+/* The first `keep` bytes; the caller frees them. */
+static int read_kept(char **bytes, const char *path, int64_t keep, nl_error *err) {
+    char reason[NL_REASON] = "";
+    FILE *file = nl_regular_open(path, reason);
+    if (!file && errno != ENOENT) return nl_fail(err, NL_EDATA, path, "cannot read: %s", reason);
+    const bool whole = file && fseeko(file, 0, SEEK_END) == 0 && ftello(file) >= keep;
     int code = NL_OK;
-    if (fseeko(metrics->file, 0, SEEK_END) != 0)
-        code = cannot_write(metrics, err);
-    else if (ftello(metrics->file) < keep)
+    if (!whole) {
         code = nl_fail(err, NL_EDATA, path,
                        "shorter than when the state was saved (%" PRId64
                        " bytes): the run cannot go on",
                        keep);
-    else if (ftruncate(fileno(metrics->file), (off_t)keep) != 0)
-        code = cannot_write(metrics, err);
-    if (code) nl_metrics_close(metrics);
+        nl_hint(err, "--overwrite starts the run anew");
+    } else {
+        rewind(file);
+        *bytes = nl_alloc((size_t)keep, 1, "records");
+        if (fread(*bytes, 1, (size_t)keep, file) != (size_t)keep)
+            code = nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
+    }
+    if (file) fclose(file);
+    return code;
+}
+
+int nl_metrics_open(nl_metrics *metrics, const char *path, int64_t keep, nl_error *err) {
+    char *bytes = NULL;
+    metrics->file = NULL;
+    snprintf(metrics->path, sizeof metrics->path, "%s", path);
+    int code = keep > 0 ? read_kept(&bytes, path, keep, err) : NL_OK;
+    if (!code) code = nl_file_write(path, keep > 0 ? bytes : "", (size_t)keep, err);
+    free(bytes);
+    if (code) return code;
+    metrics->file = fopen(path, "ae");
+    if (!metrics->file) return nl_fail(err, NL_EWRITE, path, "cannot open: %s", strerror(errno));
+    if (fseeko(metrics->file, 0, SEEK_END) == 0) return NL_OK;
+    code = cannot_write(metrics, err);
+    nl_metrics_close(metrics);
     return code;
 }
 

@@ -41,8 +41,9 @@ typedef struct nl_metrics {
     char path[NL_PATH_SIZE];
 } nl_metrics;
 
-/* Opens for appending behind the first `keep` bytes; what lies behind them is cut off. Errors:
- * NL_EDATA if the file is shorter, NL_EWRITE. */
+/* Opens for appending behind the first `keep` bytes, which become a new file: what was behind them
+ * is gone, and so is all that a process writes that had the old file open. Errors: NL_EDATA if the
+ * file is shorter or cannot be read, NL_EWRITE. */
 int nl_metrics_open(nl_metrics *metrics, const char *path, int64_t keep, nl_error *err);
 void nl_metrics_close(nl_metrics *metrics);
 

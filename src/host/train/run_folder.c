@@ -72,31 +72,13 @@ int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err) {
     return !code && there ? refuse_existing(unit, err) : code;
 }
 
-int nl_unit_enter(nl_unit *unit, bool may_exist, nl_claim_watch *watch, nl_error *err) {
-    int code = nl_folder_make(unit->folder, err);
-    if (code && !err->hint[0]) nl_hint(err, "--out DIR names a folder elsewhere");
-    if (!code) code = nl_claim_take(&unit->claim, unit->folder, watch, err);
-    if (code) return code;
-    bool there = false;
-    if (!may_exist) code = look(&there, unit, err);
-    if (!code && there) code = refuse_existing(unit, err);
-    if (code) nl_unit_leave(unit);
-    return code;
-}
-
-void nl_unit_leave(nl_unit *unit) {
-    nl_claim_release(&unit->claim, unit->folder);
-}
-
-/* --- replacing ------------------------------------------------------------------------------ */
-
 static int remove_file(const nl_unit *unit, const char *name, nl_error *err) {
     char path[NL_PATH_SIZE];
     if (unlink(nl_unit_file(unit, path, name)) == 0 || errno == ENOENT) return NL_OK;
     return nl_fail(err, NL_EWRITE, path, "cannot remove: %s", strerror(errno));
 }
 
-/* The temporary files of nl_file_write: whoever wrote them is gone, as the folder is claimed. */
+/* The temporary files of nl_file_write. */
 static int remove_temporaries(const nl_unit *unit, nl_error *err) {
     int code = NL_OK;
     DIR *dir = opendir(unit->folder);
@@ -110,13 +92,30 @@ static int remove_temporaries(const nl_unit *unit, nl_error *err) {
     return code;
 }
 
-int nl_unit_clear(const nl_unit *unit, bool all, nl_error *err) {
+int nl_unit_enter(nl_unit *unit, bool may_exist, nl_claim_watch *watch, nl_error *err) {
+    int code = nl_folder_make(unit->folder, err);
+    if (code && !err->hint[0]) nl_hint(err, "--out DIR names a folder elsewhere");
+    if (!code) code = nl_claim_take(&unit->claim, unit->folder, watch, err);
+    if (code) return code;
+    bool there = false;
+    if (!may_exist) code = look(&there, unit, err);
+    if (!code && there) code = refuse_existing(unit, err);
+    if (!code) code = remove_temporaries(unit, err);
+    if (code) nl_unit_leave(unit);
+    return code;
+}
+
+void nl_unit_leave(nl_unit *unit) {
+    nl_claim_release(&unit->claim, unit->folder);
+}
+
+int nl_unit_clear(const nl_unit *unit, nl_error *err) {
     /* NL_FILE_RUN first: without it the rest is no run. */
     static const char *const files[] = {NL_FILE_RUN,        NL_FILE_METRICS, NL_FILE_INIT,
                                         NL_FILE_LAST,       NL_FILE_BEST,    NL_FILE_STATE,
                                         NL_FILE_PREDICTIONS};
-    int code = remove_temporaries(unit, err);
-    for (size_t i = 0; all && !code && i < sizeof files / sizeof *files; i++)
+    int code = NL_OK;
+    for (size_t i = 0; !code && i < sizeof files / sizeof *files; i++)
         code = remove_file(unit, files[i], err);
     return code;
 }

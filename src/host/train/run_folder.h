@@ -29,10 +29,11 @@ const char *nl_unit_trace(const nl_unit *unit);
  * Nothing is created. */
 int nl_unit_check(const nl_unit *unit, bool may_exist, nl_error *err);
 
-/* Creates the folder and claims it (watch: as nl_claim_take), then checks as above. Errors: NL_EUSAGE, NL_EWRITE. */
+/* Creates the folder and claims it (watch: as nl_claim_take), checks as above, and removes what
+ * nl_file_write had not renamed yet: a process that was killed left it, or one that has lost the
+ * unit, whose renaming then fails. Errors: NL_EUSAGE, NL_EWRITE. */
 int nl_unit_enter(nl_unit *unit, bool may_exist, nl_claim_watch *watch, nl_error *err);
 void nl_unit_leave(nl_unit *unit);
 
-/* Removes what a killed process left half written and, if `all`, the files of an earlier run.
- * Errors: NL_EWRITE. */
-int nl_unit_clear(const nl_unit *unit, bool all, nl_error *err);
+/* Removes the files of an earlier run. Errors: NL_EWRITE. */
+int nl_unit_clear(const nl_unit *unit, nl_error *err);

@@ -20,9 +20,8 @@ int nl_run_save_predictions(nl_run *run, const nl_evaluation *test, nl_error *er
                 test->losses[i]);
     }
     nl_text_close(file);
-    int code = nl_run_holds(run, err);
-    if (!code)
-        code = nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
+    const int code =
+        nl_file_write(nl_unit_file(&run->unit, path, NL_FILE_PREDICTIONS), text, size, err);
     free(text);
     return code;
 }

@@ -87,8 +87,6 @@ static json_t *describe_failure(const nl_failure *f) {
 
 int nl_run_write_record(nl_run *run, const char *status, const char *error, nl_error *err) {
     char updated[32], path[NL_PATH_SIZE];
-    const int held = nl_run_holds(run, err);
-    if (held) return held;
     json_t *config = nl_config_to_json(run->config);
     const size_t precision = nl_json_precision(config);
     utc_now(updated);

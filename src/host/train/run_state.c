@@ -131,8 +131,7 @@ int nl_run_fetch_state(nl_run *run, nl_error *err) {
 
 int nl_run_save_state(nl_run *run, nl_error *err) {
     const nl_backend *backend = run->study->backend;
-    int code = nl_run_holds(run, err);
-    if (!code) code = nl_metrics_sync(&run->metrics, &run->at.metrics_bytes, err);
+    int code = nl_metrics_sync(&run->metrics, &run->at.metrics_bytes, err);
     if (code) return code;
 
     nl_arena arenas[NL_ARENAS];
@@ -256,8 +255,6 @@ static float *to_floats(const nl_run *run, const void *from, int64_t count) {
 
 int nl_run_save_weights(nl_run *run, const char *file, nl_error *err) {
     char path[NL_PATH_SIZE];
-    const int held = nl_run_holds(run, err);
-    if (held) return held;
     float *params = to_floats(run, run->state.params, run->model.params_size);
     float *buffers = to_floats(run, run->state.buffers, run->model.buffers_size);
     const int code = nl_checkpoint_write(nl_unit_file(&run->unit, path, file), run->config,

@@ -10,8 +10,9 @@
 #include <stdlib.h>   // free
 #include <unistd.h>   // access
 
-#include "base/signals.h"      // nl_signals_caught
-#include "normlab/run_files.h" // NL_FILE_STATE
+#include "base/signals.h"       // nl_signals_caught
+#include "normlab/checkpoint.h" // nl_file_guard
+#include "normlab/run_files.h"  // NL_FILE_STATE
 
 /* --- opening -------------------------------------------------------------------------------- */
 
@@ -83,7 +84,7 @@ static int record_layers(nl_run *run, int64_t epoch, nl_error *err) {
 static int write_first_files(nl_run *run, bool fresh, nl_error *err) {
     char path[NL_PATH_SIZE];
     int code = nl_run_holds(run, err);
-    if (!code) code = nl_unit_clear(&run->unit, run->study->options.overwrite, err);
+    if (!code && run->study->options.overwrite) code = nl_unit_clear(&run->unit, err);
     if (!code) code = nl_run_write_record(run, "running", NULL, err);
     if (!code)
         code = nl_metrics_open(&run->metrics, nl_unit_file(&run->unit, path, NL_FILE_METRICS),
@@ -246,6 +247,10 @@ static int train_here(nl_run *run, nl_study_run *item, nl_error *err) {
     return code;
 }
 
+static int ask_whether_held(void *run, nl_error *err) {
+    return nl_run_holds(run, err);
+}
+
 int nl_train_run(nl_crew *crew, int number, int threads, bool *trained, nl_error *err) {
     const nl_study *study = crew->study;
     const nl_train_options *options = &study->options;
@@ -272,7 +277,9 @@ int nl_train_run(nl_crew *crew, int number, int threads, bool *trained, nl_error
     if (options->join) nl_log_begin(crew, number);
     *trained = true;
     nl_progress_run(&crew->progress, 1, 0);
+    nl_file_guard(ask_whether_held, run);
     code = train_here(run, item, err);
+    nl_file_guard(NULL, NULL);
     nl_progress_run(&crew->progress, -1, item->status != NL_RUN_ELSEWHERE);
     close_run(run);
     return code;

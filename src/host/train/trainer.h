@@ -117,8 +117,9 @@ int nl_run_enter_shared(nl_run *run, nl_study_run *item, bool *ended, nl_error *
 
 /* --- shared_run.c ---------------------------------------------------------------------------- */
 
-/* Notes whether the run is another process's by now: an error then. To be asked before each write
- * and between chunks of steps; the second one asks if the last time is a while ago. */
+/* Notes whether the run is another process's by now: an error then. Asked before a record, before a
+ * file of the run is replaced (the guard of nl_file_write) and between chunks of steps; the second
+ * one asks if the last time is a while ago. */
 int nl_run_holds(nl_run *run, nl_error *err);
 int nl_run_holds_still(nl_run *run, nl_error *err);
 /* nl_metrics_write, if the run is this process's. */
