@@ -1,48 +1,28 @@
 /* normlab plan RUN_DIR...: seeds that settle each pair, and the hours they take. */
-#include <stdlib.h> // realloc
-
 #include "commands.h"
-#include "normlab/report.h" // nl_plan_print
-#include "options.h"
+#include "study_options.h"
 
-enum { OPT_MARGIN = 256, OPT_LOSS_MARGIN, OPT_POWER };
+enum { OPT_POWER = OPT_OWN };
 
 typedef struct plan_options {
-    const char **dirs;
-    int n_dirs;
+    study_options study;
     double power;
-    nl_margins margins;
-    nl_error err;
 } plan_options;
+
+static int read_power(double *power, const char *arg, nl_error *err) {
+    const int code = nl_option_positive(power, "--power", arg, err);
+    if (code || (*power >= 0.5 && *power < 1)) return code;
+    return nl_fail(err, NL_EUSAGE, "--power", "'%.80s': wants a number from 0.5 to below 1", arg);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     plan_options *o = state->input;
-    switch (key) {
-    case OPT_MARGIN:
-        return nl_option_positive(&o->margins.points, "--margin", arg, &o->err);
-    case OPT_LOSS_MARGIN:
-        return nl_option_positive(&o->margins.loss, "--loss-margin", arg, &o->err);
-    case OPT_POWER:
-        if (nl_option_positive(&o->power, "--power", arg, &o->err)) return o->err.code;
-        if (o->power >= 0.5 && o->power < 1) return 0;
-        return nl_fail(&o->err, NL_EUSAGE, "--power", "'%.80s': wants a number from 0.5 to below 1",
-                       arg);
-    case ARGP_KEY_ARG:
-        o->dirs = realloc(o->dirs, ((size_t)o->n_dirs + 1) * sizeof *o->dirs);
-        NL_NEED(o->dirs);
-        o->dirs[o->n_dirs++] = arg;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        return nl_fail(&o->err, NL_EUSAGE, "plan", "needs a run folder");
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (key == OPT_POWER) return read_power(&o->power, arg, &o->study.err);
+    return study_options_parse(&o->study, "plan", key, arg);
 }
 
 static const struct argp_option list[] = {
-    {"margin", OPT_MARGIN, "POINTS", 0,
-     "the difference of test accuracy that matters (default 0.05 points)", 0},
-    {"loss-margin", OPT_LOSS_MARGIN, "LOSS", 0, "the same of the test loss (default 0.001)", 0},
+    STUDY_OPTIONS,
     {"power", OPT_POWER, "P", 0, "the share of studies that are to settle it (default 0.8)", 0},
     {0}};
 
@@ -54,14 +34,12 @@ static const struct argp argp = {
            "three or more, so that the spread is known; and how long they train."};
 
 int nl_cmd_plan(int argc, char **argv) {
-    plan_options o = {.margins = NL_MARGINS, .power = 0.8};
-    int code = nl_options_parse(&argp, argc, argv, &o, &o.err);
-    if (!code)
-        code = nl_plan_print(
-            stdout,
-            &(nl_report_of){.folders = o.dirs, .n_folders = o.n_dirs, .margins = &o.margins},
-            o.power, &o.err);
-    if (code) nl_error_print(&o.err);
-    free(o.dirs);
+    plan_options o = {.study.margins = NL_MARGINS, .power = 0.8};
+    nl_error *err = &o.study.err;
+    int code = nl_options_parse(&argp, argc, argv, &o, err);
+    const nl_report_of of = study_options_of(&o.study);
+    if (!code) code = nl_plan_print(stdout, &of, o.power, err);
+    if (code) nl_error_print(err);
+    study_options_free(&o.study);
     return code;
 }
