@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
-# Sourced by tests that are scripts: a data set and a config that train in a moment.
+# Sourced by scripts: a data set and a config that train in a moment.
 
-# idx FILE COUNT IMAGES: a data file of so many items, all labels 7
+# idx FILE COUNT images|labels: a data file; noise is as good as any picture here
 idx() {
+  local i size
+  size=$(printf '\\0\\0\\%o\\%o' $(($2 / 256)) $(($2 % 256)))
   if [ "$3" = images ]; then
-    { printf "\\0\\0\\10\\3\\0\\0\\0\\$(printf %o "$2")\\0\\0\\0\\34\\0\\0\\0\\34"; head -c $(($2 * 784)) /dev/urandom; } >"$1"
+    printf '%b' "\0\0\10\3$size\0\0\0\34\0\0\0\34"
+    head -c $(($2 * 784)) /dev/urandom
   else
-    { printf "\\0\\0\\10\\1\\0\\0\\0\\$(printf %o "$2")"; head -c "$2" /dev/zero | tr '\0' '\7'; } >"$1"
-  fi
+    printf '%b' "\0\0\10\1$size"
+    for ((i = 0; i < $2; i++)); do printf '%b' "\0$((i * i % 7))"; done
+  fi >"$1"
 }
 
-# toy_data: data/ and toy.yaml in this folder
+# toy_data [TRAIN [TEST]]: data/, of so many images, and toy.yaml in this folder
 toy_data() {
-  local part
   mkdir data
-  for part in train t10k; do
-    idx data/$part-images-idx3-ubyte 40 images
-    idx data/$part-labels-idx1-ubyte 40 labels
-  done
+  idx data/train-images-idx3-ubyte "${1-40}" images
+  idx data/train-labels-idx1-ubyte "${1-40}" labels
+  idx data/t10k-images-idx3-ubyte "${2-40}" images
+  idx data/t10k-labels-idx1-ubyte "${2-40}" labels
   cat >toy.yaml <<'Y'
 data: {batch: 8}
 model:
