@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make.sh: writes the configs of both studies from those of the published variants, so that they
+# make.sh: writes the configs of the studies from those of the published variants, so that they
 # differ in what they study and in nothing else. Run it after a change of ../bn.yaml, ln or gn.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -11,7 +11,7 @@ derive() {
   sed -e "1s/.*/# $comment Written by configs\/study\/make.sh./" "$@" "../$norm.yaml" >"$file"
 }
 
-mkdir -p fair small_batch
+mkdir -p fair small_batch vary
 for norm in bn ln gn; do
   for l1 in 0 0.001; do
     for l2 in 0 0.0005; do
@@ -28,4 +28,10 @@ for norm in bn ln gn; do
     derive "$norm" "small_batch/batch${batch}_$norm.yaml" "Small batches: $batch images." \
       -e "s/^  batch: .*/  batch: $batch/" -e "s/^  lr: .*/  lr: $rate # 0.01 x $batch \/ 64/"
   done
+done
+for streams in "init, order, augment, dropout" init order augment dropout; do
+  name=$streams
+  [ "${streams%,*}" = "$streams" ] || name=all
+  derive bn "vary/vary_$name.yaml" "What makes the spread: the seed decides $streams." \
+    -e "s/^  seed: .*/&\n  vary: [$streams] # what follows the seed; the rest keeps seed 1/"
 done

@@ -23,7 +23,7 @@ typedef struct nl_engine_spec {
     const nl_config *config;
     const nl_model *model;
     const nl_dataset *data;
-    uint32_t seed;
+    uint32_t seed;    /* of the dropout: nl_config_seed */
     int threads;      /* CPU threads, 0: as many as cores */
     int device;       /* CUDA device */
     bool autotune;    /* time convolution plans instead of taking the first */

@@ -10,6 +10,7 @@
 
 #include "normlab/error.h"   // nl_error
 #include "normlab/picture.h" // nl_picture
+#include "normlab/rng.h"     // nl_stream
 
 struct json_t;
 
@@ -30,6 +31,9 @@ typedef enum nl_norm {
 } nl_norm;
 /* What a config calls them, by value; closed by NULL. */
 extern const char *const nl_norm_words[NL_NORMS + 1];
+
+/* The random streams that train.vary names, from NL_STREAM_INIT on; closed by NULL. */
+extern const char *const nl_stream_words[];
 
 typedef enum nl_schedule { NL_SCHEDULE_CONSTANT, NL_SCHEDULE_STEP, NL_SCHEDULE_COSINE } nl_schedule;
 typedef enum nl_math { NL_MATH_FP32, NL_MATH_TF32 } nl_math;
@@ -73,6 +77,7 @@ typedef struct nl_config {
         double lr, momentum, l1, weight_decay;
         bool nesterov;
         uint32_t seed;
+        unsigned vary;        /* bit s - 1: stream s follows the seed; see nl_config_seed */
         double norm_momentum; /* of batch norm's running values */
         nl_math math;
         struct {
@@ -113,6 +118,11 @@ int nl_config_differences(const char *keys[NL_MAX_KEYS + 1], const nl_config *a,
 
 /* One line a key: name, type, range, default, help; for --help. The caller frees. */
 char *nl_config_help(void);
+
+/* The seed of one stream of random numbers: the run's, or NL_FIXED_SEED for one that train.vary leaves
+ * out. Whatever draws numbers for a run asks here. */
+enum { NL_FIXED_SEED = 1 };
+uint32_t nl_config_seed(const nl_config *config, enum nl_stream stream);
 
 /* The learning rate of an epoch, from 0. */
 double nl_config_lr(const nl_config *config, int epoch);

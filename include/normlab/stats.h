@@ -6,7 +6,8 @@
  * (hits + 1) / (draws + 1) as in Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9:39 (2010);
  * Satterthwaite, Biometrics Bulletin 2 (1946); McNemar, Psychometrika 12 (1947), with the mid-p of
  * Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91 (2013); Holm, Scand. J. Statist. 6
- * (1979); Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), for two one-sided tests.
+ * (1979); Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), for two one-sided tests; Helmert,
+ * Astron. Nachr. 88 (1876), for the distribution of a deviation seen.
  */
 #pragma once
 
@@ -122,3 +123,9 @@ int nl_stats_seeds_equal(double margin, double sd, double level, double power);
 /* What the true deviation is at most, with that confidence, where n values showed sd:
  * sd sqrt((n - 1) / chi2(1 - level, n - 1)). A plan made of it is not a matter of luck. */
 double nl_stats_sd_limit(double sd, int n, double level);
+
+/* The 95 % interval of the true deviation, of n normally distributed values that showed sd:
+ * sd sqrt((n - 1) / chi2(0.975, n - 1)) to sd sqrt((n - 1) / chi2(0.025, n - 1)), as (n - 1) sd^2 /
+ * sigma^2 has the chi-square distribution with n - 1 degrees of freedom. NaN with n < 2 or without
+ * a spread. */
+nl_interval nl_stats_sd_interval(double sd, int n);

@@ -239,6 +239,12 @@ int nl_config_check(const nl_config *config, nl_error *err) {
     return NL_OK;
 }
 
+/* --- Seeds ----------------------------------------------------------------------------------- */
+
+uint32_t nl_config_seed(const nl_config *config, enum nl_stream stream) {
+    return config->train.vary >> (stream - 1) & 1u ? config->train.seed : NL_FIXED_SEED;
+}
+
 /* --- Learning rate --------------------------------------------------------------------------- */
 
 /* cosine: lr/2 (1 + cos(pi epoch / epochs)), from lr at epoch 0 towards 0 at the end: Loshchilov

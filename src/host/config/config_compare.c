@@ -24,6 +24,8 @@ static size_t size_of(nl_key_type type) {
         return sizeof(double[NL_MAX_CHANNELS]); /* not how many were given */
     case NL_KEY_NAMES:
         return NL_MAX_CLASSES * NL_CLASS_NAME;
+    case NL_KEY_SET:
+        return sizeof(unsigned);
     }
     nl_abort("type of a key", __FILE__, __LINE__);
 }

@@ -38,6 +38,13 @@ static json_t *names_to_json(const char *names) {
     return list;
 }
 
+static json_t *set_to_json(const nl_key *key, unsigned set) {
+    json_t *list = json_array();
+    for (int i = 0; key->words[i]; i++)
+        if (set >> i & 1u) NL_ASSERT(json_array_append_new(list, json_string(key->words[i])) == 0);
+    return list;
+}
+
 static json_t *value_to_json(const nl_key *key, const void *base) {
     const void *at = (const char *)base + key->offset;
     switch (key->type) {
@@ -61,6 +68,8 @@ static json_t *value_to_json(const nl_key *key, const void *base) {
         return reals_to_json(at);
     case NL_KEY_NAMES:
         return names_to_json(at);
+    case NL_KEY_SET:
+        return set_to_json(key, *(const unsigned *)at);
     }
     nl_abort("type of a key", __FILE__, __LINE__);
 }

@@ -18,8 +18,12 @@ const char *const nl_norm_words[] = {
 static const char *const schedule_words[] = {"constant", "step", "cosine", NULL};
 static const char *const math_words[] = {"fp32", "tf32", NULL};
 static const char *const pool_words[] = {"max", "average", NULL};
+const char *const nl_stream_words[] = {"init", "order", "augment", "dropout", NULL};
 static_assert(NL_SCHEDULE_COSINE == 2 && NL_MATH_TF32 == 1,
               "words are listed by the value of their enum");
+static_assert(NL_STREAM_INIT == 1 && NL_STREAM_ORDER == 2 && NL_STREAM_ROTATION == 3 &&
+                  NL_STREAM_DROPOUT == 4,
+              "streams are listed by their numbers, from 1");
 static_assert(sizeof(nl_norm) == sizeof(int), "an enum is written through an int");
 
 #define ANY                                                                                        \
@@ -83,7 +87,9 @@ const nl_key nl_config_keys[] = {
     {"train.schedule.factor", NL_KEY_REAL, AT(train.schedule.factor), ABOVE(0), NULL, "0.1",
      "of one step"},
     {"train.seed", NL_KEY_SEED, AT(train.seed), FROM_TO(0, UINT32_MAX), NULL, "1",
-     "of all random numbers"},
+     "of the random numbers"},
+    {"train.vary", NL_KEY_SET, AT(train.vary), ANY, nl_stream_words, "all",
+     "what of them follows the seed; the rest keeps seed 1"},
     {"train.math", NL_KEY_WORD, AT(train.math), ANY, math_words, "fp32",
      "of convolutions on a GPU"},
 };
@@ -160,6 +166,10 @@ void nl_key_range(char *text, size_t size, const nl_key *key) {
     case NL_KEY_NAMES:
         snprintf(text, size, "[a name a class], of at most %d bytes", NL_CLASS_NAME - 1);
         break;
+    case NL_KEY_SET:
+        words_text(part, sizeof part, key->words);
+        snprintf(text, size, "all, or [one or more of %s]", part);
+        break;
     case NL_KEY_REALS:
         numbers_text(part, sizeof part, key);
         snprintf(text, size, "%s, or [one a channel]", part);
@@ -170,7 +180,8 @@ void nl_key_range(char *text, size_t size, const nl_key *key) {
 }
 
 bool nl_key_takes_list(const nl_key *key) {
-    return key->type == NL_KEY_SHAPE || key->type == NL_KEY_REALS || key->type == NL_KEY_NAMES;
+    return key->type == NL_KEY_SHAPE || key->type == NL_KEY_REALS || key->type == NL_KEY_NAMES ||
+           key->type == NL_KEY_SET;
 }
 
 int nl_key_fail(nl_error *err, const nl_scalar *at, const char *path, const char *what, ...) {

@@ -18,7 +18,8 @@ typedef enum nl_key_type {
     NL_KEY_NAME,  /* char[NL_SET_NAME]: a folder's */
     NL_KEY_SHAPE, /* nl_image_shape: [channels, height, width] */
     NL_KEY_REALS, /* nl_by_channel: a number, or a list of one a channel */
-    NL_KEY_NAMES  /* char[NL_MAX_CLASSES][NL_CLASS_NAME]: a list */
+    NL_KEY_NAMES, /* char[NL_MAX_CLASSES][NL_CLASS_NAME]: a list */
+    NL_KEY_SET    /* unsigned: a list of words, or "all"; bit i for word i */
 } nl_key_type;
 
 /* Allowed numbers; INFINITY: no limit worth telling. */
@@ -32,7 +33,7 @@ typedef struct nl_key {
     nl_key_type type;
     size_t offset; /* of the value in its struct */
     nl_limits limits;
-    const char *const *words; /* NL_KEY_WORD, NL_KEY_NORM: by value of the enum, closed by NULL */
+    const char *const *words; /* of a word: by value of the enum; of a set; closed by NULL */
     const char *fallback;     /* the default, as text; NULL: none, or that of data.set */
     const char *help;
 } nl_key;

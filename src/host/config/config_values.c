@@ -178,6 +178,24 @@ static int parse_names(char at[NL_MAX_CLASSES][NL_CLASS_NAME], const nl_key *key
     return NL_OK;
 }
 
+/* Bit i for word i. */
+static int parse_set(unsigned *at, const nl_key *key, const char *path, const nl_scalar *value,
+                     nl_error *err) {
+    unsigned all = 0, found = 0;
+    for (int i = 0; key->words[i]; i++) all |= 1u << i;
+    if (!value->items && !strcmp(value->text, "all")) found = all;
+    if (!found && (!value->items || value->n_items < 1)) return wrong_list(err, key, path, value);
+    for (int i = 0; i < value->n_items; i++) {
+        const nl_scalar *item = &value->items[i];
+        const int word = find_word(key->words, item->text);
+        if (word < 0) return wrong(err, key, path, item, "not one of its values");
+        if (found >> word & 1u) return wrong(err, key, path, item, "there twice");
+        found |= 1u << word;
+    }
+    *at = found;
+    return NL_OK;
+}
+
 int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scalar *value,
                  nl_error *err) {
     void *at = (char *)base + key->offset;
@@ -199,6 +217,8 @@ int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scala
         return parse_reals(at, key, path, value, err);
     case NL_KEY_NAMES:
         return parse_names(at, key, path, value, err);
+    case NL_KEY_SET:
+        return parse_set(at, key, path, value, err);
     case NL_KEY_INT:
     case NL_KEY_SEED:
     case NL_KEY_REAL:

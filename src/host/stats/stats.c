@@ -155,6 +155,11 @@ double nl_stats_sd_limit(double sd, int n, double level) {
     return sd * sqrt((n - 1) / nl_stats_chi2_quantile(1 - level, n - 1));
 }
 
+nl_interval nl_stats_sd_interval(double sd, int n) {
+    if (!(sd > 0)) return (nl_interval){NAN, NAN};
+    return (nl_interval){nl_stats_sd_limit(sd, n, 0.025), nl_stats_sd_limit(sd, n, 0.975)};
+}
+
 /* The t quantiles at `reach` and at `power` together, in standard errors, have to stay within the
  * difference. Those of n - 1 degrees of freedom are larger than the normal distribution's, so n is
  * at least what that asks for, and seldom much more. */

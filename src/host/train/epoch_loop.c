@@ -26,10 +26,10 @@ uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batc
 static const nl_rotation *make_rotations(nl_run *run, uint32_t epoch) {
     const double degrees = run->config->data.rotate;
     if (degrees == 0) return NULL;
+    const uint32_t seed = nl_config_seed(run->config, NL_STREAM_ROTATION);
     for (uint32_t i = 0; i < run->study->data->train.count; i++)
-        run->rotations[i] =
-            nl_rotation_make(nl_rotation_degrees(run->config->train.seed, epoch, i, degrees),
-                             run->model.picture.shape);
+        run->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, epoch, i, degrees),
+                                             run->model.picture.shape);
     return run->rotations;
 }
 
@@ -38,8 +38,8 @@ static const nl_rotation *make_rotations(nl_run *run, uint32_t epoch) {
 static nl_epoch make_epoch(nl_run *run) {
     const nl_config *config = run->config;
     const uint32_t epoch = run->at.epoch;
-    nl_epoch_order(run->order, run->study->data->train.count, config->train.seed, epoch,
-                   config->data.shuffle);
+    nl_epoch_order(run->order, run->study->data->train.count,
+                   nl_config_seed(config, NL_STREAM_ORDER), epoch, config->data.shuffle);
     return (nl_epoch){.epoch = epoch,
                       .lr = nl_config_lr(config, (int)epoch),
                       .order = run->order,

@@ -229,7 +229,7 @@ int nl_run_init_state(nl_run *run, nl_error *err) {
     if (file[0])
         code = nl_init_read(sha256, file, model, params, buffers, NULL, err);
     else
-        nl_model_init(model, params, buffers, run->config->train.seed);
+        nl_model_init(model, params, buffers, nl_config_seed(run->config, NL_STREAM_INIT));
     if (!code && file[0] && strcmp(sha256, run->item->init_sha256) != 0)
         code = nl_fail(err, NL_EDATA, file, "it changed since the command began");
     take_floats(run, params, buffers);

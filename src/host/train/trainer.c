@@ -48,7 +48,7 @@ static int open_engine(nl_run *run, nl_error *err) {
     run->spec = (nl_engine_spec){.config = run->config,
                                  .model = &run->model,
                                  .data = study->data,
-                                 .seed = run->config->train.seed,
+                                 .seed = nl_config_seed(run->config, NL_STREAM_DROPOUT),
                                  .threads = run->threads,
                                  .device = study->device,
                                  .autotune = study->options.autotune,

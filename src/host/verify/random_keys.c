@@ -14,6 +14,7 @@ static const struct {
     {"data.class_names", {NULL}},
     {"data.mean", {NULL}},
     {"data.std", {NULL}},
+    {"train.vary", {NULL}},
     {"data.rotate", {"7", "0", "30", "180"}},
     {"data.shuffle", {"true", "false"}},
     {"data.batch", {NULL}},

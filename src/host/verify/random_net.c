@@ -40,6 +40,15 @@ static void draw_keys(nl_random_net *net, nl_dice *d) {
     if (!strcmp(value_of(net, "train.momentum"), "0")) set_value(net, "train.nesterov", "false");
 }
 
+/* From dice of its own, so that it moves no other draw. */
+static void draw_vary(nl_random_net *net) {
+    static const char *const values[] = {"all", "[init]", "[order, augment]", "[dropout]"};
+    nl_dice d = {net->seed, 900000};
+    if (!nl_chance(&d, 50)) return;
+    set_value(net, "train.vary", values[nl_roll(&d, sizeof values / sizeof *values)]);
+    net->by_set[nl_random_row("train.vary")] = nl_chance(&d, 30);
+}
+
 /* Batch, images and steps: a last batch that is full, of one image, or in between; at times one
  * batch that the data does not fill, or a last batch that is never trained on. */
 static void draw_sizes(nl_random_net *net, nl_dice *d, int most) {
@@ -176,6 +185,7 @@ void nl_random_net_draw(nl_random_net *net, uint32_t seed, int64_t macs) {
     *net = (nl_random_net){.seed = seed};
     nl_random_picture(net, &picture, macs);
     draw_keys(net, &d);
+    draw_vary(net);
     draw_sizes(net, &d, macs < CHEAP ? 12 : 33);
     if (nl_chance(&mix, 15)) set_value(net, "model.norm", "rms");
     draw_layers(net, &d, &mix, &picture, macs);

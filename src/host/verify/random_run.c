@@ -69,7 +69,7 @@ static void init_state(nl_random_bench *b) {
     const nl_model *model = &b->model;
     b->params = nl_alloc((size_t)model->params_size, sizeof(float), "weights");
     b->buffers = nl_alloc((size_t)model->buffers_size, sizeof(float), "running values");
-    nl_model_init(model, b->params, b->buffers, b->spec.seed);
+    nl_model_init(model, b->params, b->buffers, nl_config_seed(&b->config, NL_STREAM_INIT));
     for (int i = 0; i < model->n_layers; i++) {
         const nl_layer *l = &model->layers[i];
         if (l->gamma < 0) continue;
@@ -91,13 +91,15 @@ int nl_random_bench_open(nl_random_bench *b, const nl_random_net *net, nl_error 
     b->spec = (nl_engine_spec){.config = &b->config,
                                .model = &b->model,
                                .data = &b->data,
-                               .seed = b->config.train.seed,
+                               .seed = nl_config_seed(&b->config, NL_STREAM_DROPOUT),
                                .threads = net->threads};
     const double degrees = b->config.data.rotate;
+    const uint32_t turned = nl_config_seed(&b->config, NL_STREAM_ROTATION);
     for (uint32_t e = 0; e < NL_RANDOM_EPOCHS; e++) {
-        nl_epoch_order(b->order[e], net->images, b->spec.seed, e, b->config.data.shuffle);
+        nl_epoch_order(b->order[e], net->images, nl_config_seed(&b->config, NL_STREAM_ORDER), e,
+                       b->config.data.shuffle);
         for (uint32_t i = 0; i < net->images; i++)
-            b->rotations[e][i] = nl_rotation_make(nl_rotation_degrees(b->spec.seed, e, i, degrees),
+            b->rotations[e][i] = nl_rotation_make(nl_rotation_degrees(turned, e, i, degrees),
                                                   b->model.picture.shape);
         b->epochs[e] = (nl_epoch){.epoch = e,
                                   .lr = nl_config_lr(&b->config, (int)e),

@@ -178,6 +178,7 @@ static void write_page(const page *p) {
     chart(p, 3, "Final test accuracy, seed by seed");
     part(p, NL_TABLE_PAIRS);
     part(p, NL_TABLE_LOSS);
+    part(p, NL_TABLE_SPREAD);
     part(p, NL_TABLE_IMAGES);
     part(p, NL_TABLE_TIME);
     chart(p, 2, "Train against test loss by epoch");

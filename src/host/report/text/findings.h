@@ -10,6 +10,7 @@ typedef enum nl_findings_table {
     NL_TABLE_TIME,
     NL_TABLE_PAIRS, /* in accuracy */
     NL_TABLE_LOSS,  /* in loss */
+    NL_TABLE_SPREAD,
     NL_TABLE_IMAGES,
     NL_TABLE_PARITY,
     NL_TABLE_RUNS,
@@ -32,11 +33,12 @@ void nl_findings_make(nl_findings *findings, const nl_figures *figures);
 void nl_findings_free(nl_findings *findings);
 
 /* The parts, each in a file of its own: tables.c, words.c, words_runs.c,
- * words_pairs.c, parity.c. */
+ * words_pairs.c, parity.c, spread_table.c. */
 void nl_findings_tables(nl_findings *findings, const nl_figures *figures);
 void nl_findings_words(nl_lines *words, const nl_figures *figures);
 void nl_findings_runs(nl_lines *words, const nl_figures *figures);
 void nl_findings_pairs(nl_lines *words, const nl_figures *figures);
+void nl_findings_spread(nl_table *table, const nl_figures *figures);
 void nl_findings_parity(nl_table *table, const nl_figures *figures);
 extern const char *const nl_original_mistakes[];
 

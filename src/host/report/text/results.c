@@ -11,6 +11,7 @@
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/commit.h"     // nl_commit
 #include "report/runs/runs.h"
+#include "stats/spread.h" // nl_spread_rows
 
 static json_t *point_json(const nl_point *p) {
     return json_pack("{s:o, s:o, s:o, s:o}", "train_loss", nl_json_number(p->train_loss),
@@ -73,9 +74,36 @@ static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric m
         nl_json_number(c->a_better), "differ_in", keys_of(&p->differ));
 }
 
+/* ---- what makes the spread ---- */
+
+static json_t *one_spread(const nl_row *r, nl_metric metric) {
+    const nl_sample *s = metric == NL_METRIC_LOSS ? &r->loss : &r->accuracy;
+    const nl_interval range = nl_stats_sd_interval(s->sd, s->n);
+    json_t *streams = json_array();
+    for (int i = 0; nl_stream_words[i]; i++)
+        if (r->variant->config.train.vary >> i & 1u)
+            json_array_append_new(streams, json_string(nl_stream_words[i]));
+    return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:o}", "variant", r->variant->name, "vary",
+                     streams, "metric", metric == NL_METRIC_LOSS ? "loss" : "accuracy", "seeds",
+                     s->n, "sd", nl_json_number(s->sd), "low", nl_json_number(range.low), "high",
+                     nl_json_number(range.high));
+}
+
 static void write_line(FILE *out, json_t *value) {
     NL_ASSERT(value && json_dumpf(value, out, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0);
     json_decref(value);
+}
+
+/* Of a study that asks for it alone. */
+static void write_spread(FILE *out, const nl_figures *figures) {
+    int *rows = nl_alloc((size_t)figures->n_rows, sizeof *rows, "variants");
+    const int n = NL_METRICS * nl_spread_rows(rows, figures);
+    for (int i = 0; i < n; i++) {
+        fputs(i ? ",\n  " : "\"spread\": [\n  ", out);
+        write_line(out, one_spread(&figures->rows[rows[i / NL_METRICS]], i % NL_METRICS));
+    }
+    if (n > 0) fputs("\n],\n", out);
+    free(rows);
 }
 
 int nl_results_write(const nl_folder *folder, const nl_figures *figures, const char *path,
@@ -95,7 +123,9 @@ int nl_results_write(const nl_folder *folder, const nl_figures *figures, const c
         write_line(out, one_comparison(figures, &figures->pairs[i / NL_METRICS],
                                        (nl_metric)(i % NL_METRICS)));
     }
-    fprintf(out, "\n],\n\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);
+    fputs("\n],\n", out);
+    write_spread(out, figures);
+    fprintf(out, "\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);
     nl_text_close(out);
     const int code = nl_file_write(path, text, size, err);
     free(text);
