@@ -155,7 +155,7 @@ Test(vary, an_old_record_is_of_all_streams, .init = toy_cli_open, .fini = toy_cl
 Test(vary, the_help_tells_of_it) {
     program_result r = RUN_NORMLAB("train", "--help");
     cr_expect(strstr(r.out, "\n  train.vary             all     what of them follows the seed; the "
-                            "rest keeps seed 1 (all, or [one or more of init | order | "),
+                            "rest keeps seed 1 (all, or "),
               "%s", r.out);
     program_free(&r);
 }

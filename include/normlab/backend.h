@@ -67,15 +67,20 @@ typedef struct nl_step_record {
     uint32_t images;
 } nl_step_record;
 
-/* One evaluation pass in evaluation mode, in file order. */
+/* One evaluation pass in evaluation mode, in file order, or a part of it. */
 typedef struct nl_eval_pass {
     const nl_split *split;        /* train or test of the engine's data set */
     const nl_rotation *rotations; /* by image number, or NULL */
-    uint32_t images;              /* the first so many */
+    uint32_t first;               /* image; a multiple of the batch */
+    uint32_t images;              /* so many from there */
+    /* By image number, whatever the part. */
     float *probs;                 /* (images, classes) softmax, or NULL */
     uint8_t *predictions;         /* (images): first largest logit, or NULL */
     float *logits;                /* (images, classes), or NULL */
 } nl_eval_pass;
+
+/* A part that begins at image 0 sets it, any other goes on with its sums: a pass in parts, one
+ * behind the other, gives the bits of a whole one. */
 
 typedef struct nl_eval_result {
     double loss; /* sum over images of the cross-entropy */
@@ -131,6 +136,20 @@ extern const nl_backend nl_backend_cpu;
 extern const nl_backend
     nl_backend_plain; /* float, plain operations: the reference at the same precision */
 extern const nl_backend nl_backend_cpu64; /* double, plain operations: the oracle */
+
+/* Who evaluates, and what is asked before each part of a pass: a code other than 0 ends it. */
+typedef struct nl_evaluator {
+    const nl_backend *backend;
+    nl_engine *engine;
+    uint32_t batch;
+    int (*ask)(void *context, nl_error *err);
+    void *context;
+} nl_evaluator;
+
+/* A pass in parts of some tenths of a second, so that a signal need not wait for its end; on a slow
+ * engine of one batch. Errors: those of ask and of the backend. */
+int nl_evaluate(const nl_evaluator *by, const nl_eval_pass *pass, nl_eval_result *result,
+                nl_error *err);
 
 /* Only where the program is built with CUDA. The probe tells whether device and libraries can be
  * used: NL_EDEVICE with the reason in one line. */

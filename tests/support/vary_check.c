@@ -52,7 +52,7 @@ static void switch_off(toy *t, enum nl_stream stream, const char *init) {
 void vary_check_streams(const nl_backend *backend) {
     for (enum nl_stream s = NL_STREAM_INIT; s <= NL_STREAM_DROPOUT; s++) {
         const char *name = nl_stream_words[s - NL_STREAM_INIT];
-        char init[400], off[300];
+        char init[400];
         toy t;
         toy_open(&t);
         t.study.backend = backend;
@@ -62,8 +62,7 @@ void vary_check_streams(const nl_backend *backend) {
         cr_expect_not(same(&t, NL_FILE_LAST), "%s: the seed decides nothing", name);
         cr_expect_eq(same(&t, NL_FILE_INIT), s != NL_STREAM_INIT, "%s", name);
         snprintf(init, sizeof init, "%s/toy/" NL_SEED_FOLDER "/" NL_FILE_INIT, t.out, 6);
-        snprintf(off, sizeof off, "%.280s-off", t.out);
-        snprintf(t.out, sizeof t.out, "%s", off);
+        snprintf(t.out, sizeof t.out, "%s/off", t.dir);
         switch_off(&t, s, init);
         train(&t, 5);
         train(&t, 6);

@@ -1,5 +1,5 @@
-/* Stopping by signal. The handler only notes the exit code; the training loop looks at it between
- * two steps, where the state is whole. */
+/* Stopping by signal. The handler only notes the exit code; training looks at it between two
+ * steps, where the state is whole, and evaluation between two parts of a pass. */
 #include "signals.h"
 
 #include <signal.h>  // sigaction

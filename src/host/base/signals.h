@@ -1,6 +1,6 @@
-/* SIGINT, SIGTERM and SIGHUP (a terminal or ssh that is gone) during training: the first asks for
- * an orderly end, the second ends at once. One that was ignored when the program started, as nohup
- * and scripts have it, stays ignored. */
+/* SIGINT, SIGTERM and SIGHUP (a terminal or ssh that is gone) during training or evaluation: the
+ * first asks for an orderly end, the second ends at once. One that was ignored when the program
+ * started, as nohup and scripts have it, stays ignored. */
 #pragma once
 
 /* From here on the signals are noted. */

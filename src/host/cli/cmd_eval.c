@@ -6,7 +6,8 @@
 #include <string.h>   // strcmp
 #include <sys/stat.h> // stat
 
-#include "base/reals.h" // nl_reals_copy
+#include "base/reals.h"   // nl_reals_copy
+#include "base/signals.h" // nl_signals_catch
 #include "commands.h"
 #include "config_path.h" // nl_config_load_named
 #include "eval_logits.h"
@@ -109,6 +110,13 @@ static void *arena_of(const float *from, int64_t count, int real_size) {
     return to;
 }
 
+/* Before each part of the pass, and before the logits are written. */
+static int ask(void *context, nl_error *err) {
+    const evaluation *e = context;
+    const int signal = nl_signals_caught();
+    return signal ? nl_fail(err, signal, e->checkpoint, "interrupted: no result") : NL_OK;
+}
+
 static int run_engine(evaluation *e, const nl_backend *backend, const nl_engine_spec *spec,
                       const nl_state *state) {
     nl_engine *engine = NULL;
@@ -119,8 +127,10 @@ static int run_engine(evaluation *e, const nl_backend *backend, const nl_engine_
                                .logits = e->logits};
     int rc = backend->open(&engine, spec, &e->err);
     if (rc) return rc;
+    const nl_evaluator by = {backend, engine, (uint32_t)e->config.data.batch, ask, e};
+    nl_signals_catch();
     rc = backend->set_state(engine, state, &e->err);
-    if (!rc) rc = backend->evaluate(engine, &pass, &result, &e->err);
+    if (!rc) rc = nl_evaluate(&by, &pass, &result, &e->err);
     backend->close(engine);
     e->results.loss = result.loss / e->split->count;
     return rc;
@@ -198,6 +208,7 @@ static int evaluate(evaluation *e) {
         nl_dataset_default_dir(e->data_dir, sizeof e->data_dir, e->config.data.picture.set);
     rc = nl_backend_select(&backend, &device, e->device_name, &e->err);
     if (!rc) rc = load_and_run(e, backend, device);
+    if (!rc) rc = ask(e, &e->err);
     if (rc) return rc;
     e->results.train = e->train;
     e->results.images = e->split->count;
@@ -215,6 +226,7 @@ int nl_cmd_eval(int argc, char **argv) {
     e->device_name = "auto";
     int rc = nl_options_parse(&argp, argc, argv, e, &e->err);
     if (!rc) rc = evaluate(e);
+    nl_signals_release();
     if (rc) {
         nl_error_print(&e->err);
     } else if (e->json) {

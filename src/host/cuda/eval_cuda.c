@@ -1,5 +1,5 @@
 /* An evaluation pass on the device: graphs of many full batches and of one, then the rest at once.
- * What each image gave stays on the device until the pass is over.
+ * What each image gave stays on the device until the part that was asked for is over.
  */
 #include "engine_cuda.h"
 
@@ -56,37 +56,46 @@ static int fetch(nl_engine *e, void *to, const void *from, size_t size, nl_error
                          "evaluation", err);
 }
 
+/* The scores of the part, by image number. */
+static int fetch_scores(nl_engine *e, const nl_eval_pass *pass, float *to, const float *from,
+                        nl_error *err) {
+    const size_t classes = (size_t)e->net.model->picture.classes, at = pass->first * classes;
+    return fetch(e, to ? to + at : NULL, from + at, pass->images * classes * sizeof *from, err);
+}
+
 static int fetch_all(nl_engine *e, const nl_eval_pass *pass, nl_k_record *records, uint32_t steps,
                      nl_error *err) {
-    const size_t scores =
-        (size_t)pass->images * (size_t)e->net.model->picture.classes * sizeof(float);
-    int code = fetch(e, records, e->eval_records, steps * sizeof *records, err);
-    if (!code) code = fetch(e, pass->probs, e->outputs.probs, scores, err);
-    if (!code) code = fetch(e, pass->logits, e->outputs.logits, scores, err);
-    if (!code) code = fetch(e, pass->predictions, e->outputs.predictions, pass->images, err);
+    const nl_k_record *from = e->eval_records + pass->first / (uint32_t)e->net.batch;
+    uint8_t *predictions = pass->predictions ? pass->predictions + pass->first : NULL;
+    int code = fetch(e, records, from, steps * sizeof *records, err);
+    if (!code) code = fetch_scores(e, pass, pass->probs, e->outputs.probs, err);
+    if (!code) code = fetch_scores(e, pass, pass->logits, e->outputs.logits, err);
+    if (!code)
+        code = fetch(e, predictions, e->outputs.predictions + pass->first, pass->images, err);
     if (!code) code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "evaluation", err);
     return code;
 }
 
 static int begin(work *w, const nl_eval_pass *pass, nl_error *err) {
     nl_engine *e = w->engine;
-    cudaError_t status = cudaMemsetAsync(e->eval_state, 0, sizeof *e->eval_state, e->net.stream);
-    if (!status && w->rotated) {
-        status = cudaMemcpyAsync(w->split->rotations, pass->rotations,
-                                 pass->images * sizeof *pass->rotations, cudaMemcpyHostToDevice,
-                                 e->net.stream);
-    }
-    return nl_cuda_check(status, "evaluation", err);
+    const nl_k_state state = {.step = pass->first / (uint32_t)e->net.batch};
+    int code = nl_cuda_upload(e, e->eval_state, &state, sizeof state, "evaluation", err);
+    if (!code && w->rotated)
+        code = nl_cuda_upload(e, w->split->rotations + pass->first, pass->rotations + pass->first,
+                              pass->images * sizeof *pass->rotations, "evaluation", err);
+    return code;
 }
 
 int nl_cuda_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
                      nl_error *err) {
     nl_cuda_split *split = pass->split == e->train.host ? &e->train : &e->test;
-    NL_ASSERT(pass->split == split->host && pass->images <= split->host->count);
-    const uint32_t batch = (uint32_t)e->net.batch, full = pass->images / batch;
+    const uint32_t batch = (uint32_t)e->net.batch;
+    NL_ASSERT(pass->split == split->host && pass->first % batch == 0 &&
+              pass->first + pass->images <= split->host->count);
+    const uint32_t full = pass->images / batch;
     const uint32_t rest = pass->images % batch, steps = full + (rest > 0);
     work w = {.engine = e, .split = split, .rotated = pass->rotations != NULL};
-    *result = (nl_eval_result){0};
+    if (pass->first == 0) *result = (nl_eval_result){0};
     int code = begin(&w, pass, err);
     if (!code && full) code = run_full(&w, split, full, err);
     if (!code && rest) code = run_rest(&w, (int)rest, err);

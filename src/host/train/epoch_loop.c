@@ -217,6 +217,13 @@ static double sum_batch_means(const double *losses, uint32_t images, uint32_t ba
     return total;
 }
 
+/* Before each part of a pass. */
+static int ask(void *context, nl_error *err) {
+    nl_run *run = context;
+    const int code = nl_run_stopped(run, err);
+    return code ? code : nl_run_holds_still(run, err);
+}
+
 int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
     const int batch = run->config->data.batch, classes = run->model.picture.classes;
     e->images = nl_pass_images(&run->study->options, e->split->count, batch);
@@ -229,8 +236,9 @@ int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
                                .probs = e->probs,
                                .predictions = e->predictions,
                                .logits = logits};
+    const nl_evaluator by = {run->study->backend, run->engine, (uint32_t)batch, ask, run};
     nl_eval_result result;
-    const int code = run->study->backend->evaluate(run->engine, &pass, &result, err);
+    const int code = nl_evaluate(&by, &pass, &result, err);
     if (!code) {
         e->loss = result.loss / e->images;
         e->accuracy = 100.0 * result.hits / e->images;

@@ -37,7 +37,6 @@ int nl_run_measure_final(nl_run *run, nl_final *final, nl_error *err) {
                           sizeof *test.probs, "probs");
     test.losses = nl_alloc(data->test.count, sizeof *test.losses, "losses");
     int code = nl_run_evaluate(run, &train, err);
-    if (!code) code = nl_run_stopped(run, err);
     if (!code) code = nl_run_evaluate(run, &test, err);
     if (!code) code = nl_run_save_predictions(run, &test, err);
     *final = (nl_final){train.loss, train.accuracy, test.loss, test.accuracy};

@@ -163,12 +163,21 @@ static int record_epoch(nl_run *run, const nl_evaluation *test, nl_error *err) {
     return nl_run_write_metrics(run, &record, err);
 }
 
-/* After the last step of an epoch: test, records, checkpoints, state. */
+/* Saves the place within the epoch, be it behind its last step, and says why the run stops. */
+static int save_stopped(nl_run *run, nl_error *err) {
+    int code = nl_run_fetch_state(run, err);
+    if (!code) code = nl_run_save_state(run, err);
+    return code ? code : nl_run_stopped(run, err);
+}
+
+/* After the last step of an epoch: test, records, checkpoints, state. A test that is stopped is
+ * repeated by the resumed run. */
 static int end_epoch(nl_run *run, nl_error *err) {
     nl_position *at = &run->at;
     nl_evaluation test = {.split = &run->study->data->test, .epoch = -1};
     nl_log_train(run);
     int code = nl_run_evaluate(run, &test, err);
+    if (run->interrupted) return save_stopped(run, err);
     if (!code) code = record_epoch(run, &test, err);
     if (!code) code = check_finite(run, test.loss, err);
     if (!code) code = nl_run_fetch_state(run, err);
@@ -198,11 +207,7 @@ static int train_epochs(nl_run *run, nl_error *err) {
         if (run->at.step == 0) nl_log_epoch(run);
         code = nl_run_train_epoch(run, err);
         if (code) return code;
-        if (nl_crew_stopping(run->crew)) {
-            code = nl_run_fetch_state(run, err);
-            if (!code) code = nl_run_save_state(run, err);
-            return code ? code : nl_run_stopped(run, err);
-        }
+        if (nl_crew_stopping(run->crew)) return save_stopped(run, err);
         code = end_epoch(run, err);
         if (code) return code;
     }
@@ -222,6 +227,16 @@ static int work(nl_run *run, nl_study_run *item, nl_error *err) {
     return code ? code : nl_run_write_record(run, "finished", NULL, err);
 }
 
+/* Of a run that did not come to its end. Already failing: if this cannot be written either, the first
+ * error is the one to tell. Results of a finished run that were to be made again are as gone as they
+ * were. */
+static void record_end(nl_run *run, const char *why) {
+    if (run->interrupted && run->repair)
+        nl_run_write_record(run, "finished", NULL, NULL);
+    else
+        nl_run_write_record(run, run->interrupted ? "interrupted" : "failed", why, NULL);
+}
+
 static int train_here(nl_run *run, nl_study_run *item, nl_error *err) {
     const nl_config *config = run->config;
     allocate(run);
@@ -239,10 +254,7 @@ static int train_here(nl_run *run, nl_study_run *item, nl_error *err) {
         forget_work(
             run, (uint64_t)(config->train.epochs - (int)run->at.epoch) * run->steps - run->at.step,
             config->train.epochs - (int)run->at.epoch);
-    if (code && run->metrics.file) {
-        /* Already failing: if this cannot be written either, the first error is the one to tell. */
-        nl_run_write_record(run, run->interrupted ? "interrupted" : "failed", err->what, NULL);
-    }
+    if (code && run->metrics.file) record_end(run, err->what);
     item->status = !code ? NL_RUN_FINISHED : code == NL_ENONFINITE ? NL_RUN_FAILED : NL_RUN_PENDING;
     return code;
 }

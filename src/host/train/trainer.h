@@ -149,6 +149,7 @@ typedef struct nl_evaluation {
     double batch_means;    /* sum of the batches' mean losses */
     uint32_t images;
 } nl_evaluation;
+/* Errors: beside the backend's those of nl_run_stopped and nl_run_holds_still, before its end. */
 int nl_run_evaluate(nl_run *run, nl_evaluation *evaluation, nl_error *err);
 
 /* --- run_state.c ----------------------------------------------------------------------------- */

@@ -75,11 +75,11 @@ static void op_loss(const nl_pass *p, const nl_desk *d, int i) {
             for (int c = 0; c < classes; c++) g[q * cp + c] = gradient[c] / (float)(p->count * hw);
     } else {
         const nl_eval_pass *w = p->wanted;
-        const size_t at = (size_t)d->place * (size_t)classes,
+        const size_t at = (size_t)d->image * (size_t)classes,
                      size = sizeof *probs * (size_t)classes;
         if (w->probs) memcpy(w->probs + at, probs, size);
         if (w->logits) memcpy(w->logits + at, logits, size);
-        if (w->predictions) w->predictions[d->place] = prediction;
+        if (w->predictions) w->predictions[d->image] = prediction;
     }
 }
 

@@ -11,7 +11,8 @@ typedef struct nl_pass {
     int begin, end; /* the segment */
     bool reverse;   /* every other segment starts with the images that are still in the cache */
     bool training;
-    const uint32_t *images; /* (count): their numbers; NULL: as they stand in the file */
+    const uint32_t *images; /* (count): their numbers; NULL: from `first` on */
+    uint32_t first;
     const nl_split *split;
     const nl_rotation *rotations;
     int count;

@@ -24,7 +24,7 @@ static void run_chunk(void *context, int item, int worker) {
     for (int i = 0; i < NL_CHUNK && chunk * NL_CHUNK + i < p->count; i++) {
         const int place = chunk * NL_CHUNK + i, row = p->training ? place : worker;
         nl_desk d = {.place = place,
-                     .image = p->images ? p->images[place] : (uint32_t)place,
+                     .image = p->images ? p->images[place] : p->first + (uint32_t)place,
                      .row = row,
                      .kept = e->kept + row * e->kept_floats,
                      .own = e->desks + worker * e->desk_floats,
@@ -99,9 +99,8 @@ static void sum_gradients(nl_engine *e, int images) {
     }
 }
 
+/* Added to what is there. */
 static void sum_losses(const nl_engine *e, int count, double *loss, uint32_t *hits) {
-    *loss = 0;
-    *hits = 0;
     for (int i = 0; i < count; i++) {
         *loss += e->losses[i];
         *hits += e->hits[i];
@@ -122,6 +121,7 @@ void nl_step_fast_train(nl_engine *e, uint32_t first, int count, nl_step_record 
     poison(e->partials, (count + NL_CHUNK - 1) / NL_CHUNK * e->partial_floats);
     pack_weights(e);
     run_program(&p, e->n_train);
+    *record = (nl_step_record){0};
     sum_losses(e, count, &record->loss, &record->hits);
     record->loss /= count;
     record->images = (uint32_t)count;
@@ -142,11 +142,13 @@ void nl_step_fast_train(nl_engine *e, uint32_t first, int count, nl_step_record 
 /* ---- Evaluation ---- */
 
 void nl_step_fast_evaluate(nl_engine *e, const nl_eval_pass *wanted, nl_eval_result *result) {
-    NL_ASSERT(wanted->images <= wanted->split->count);
+    NL_ASSERT(wanted->first + wanted->images <= wanted->split->count);
+    if (wanted->first == 0) *result = (nl_eval_result){0};
     nl_pass p = {.e = e,
                  .program = e->forward,
                  .split = wanted->split,
                  .rotations = wanted->rotations,
+                 .first = wanted->first,
                  .count = (int)wanted->images,
                  .wanted = wanted};
     pack_weights(e);

@@ -188,11 +188,12 @@ static void evaluate_batch(nl_engine *e, const nl_eval_pass *pass, nl_eval_resul
 static int engine_evaluate(nl_engine *e, const nl_eval_pass *pass, nl_eval_result *result,
                            nl_error *err) {
     (void)err;
-    NL_ASSERT(pass->images <= pass->split->count);
-    *result = (nl_eval_result){0, 0};
+    const uint32_t end = pass->first + pass->images;
+    NL_ASSERT(end <= pass->split->count && pass->first % batch_size(e) == 0);
+    if (pass->first == 0) *result = (nl_eval_result){0, 0};
     const unsigned mode = nl_subnormals(REAL_SUBNORMALS);
-    for (uint32_t first = 0; first < pass->images; first += batch_size(e)) {
-        const uint32_t left = pass->images - first;
+    for (uint32_t first = pass->first; first < end; first += batch_size(e)) {
+        const uint32_t left = end - first;
         evaluate_batch(e, pass, result, first, (int)(left < batch_size(e) ? left : batch_size(e)));
     }
     nl_subnormals_restore(mode);
