@@ -150,6 +150,14 @@ Test(stats, any_figures) {
 }
 
 /* Fagerland and others (2013): 1 against 7 and 6 against 16 discordant pairs. */
+/* The ceramic strength data of NIST's e-Handbook: sd 0.006278 of 100 values. */
+Test(stats, deviations) {
+    const nl_interval r = nl_stats_sd_interval(0.006278, 100);
+    cr_expect(fabs(r.low - 0.0055121) < 5e-7 && fabs(r.high - 0.0072930) < 5e-7, "%.9g %.9g", r.low,
+              r.high);
+    cr_expect(isnan(nl_stats_sd_interval(0, 5).low) && isnan(nl_stats_sd_interval(1, 1).high));
+}
+
 Test(stats, mcnemar) {
     NEAR(nl_stats_mcnemar(1, 7).exact, 18.0 / 256, 1e-14);
     NEAR(nl_stats_mcnemar(1, 7).mid, 10.0 / 256, 1e-14);

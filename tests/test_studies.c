@@ -23,6 +23,7 @@ static void load(nl_config *config, const char *folder, const char *file) {
 }
 
 static const char *norm_of(const char *file) {
+    if (strncmp(file, "vary_", 5) == 0) return "bn.yaml";
     return strstr(file, "bn") ? "bn.yaml" : strstr(file, "ln") ? "ln.yaml" : "gn.yaml";
 }
 
@@ -42,6 +43,8 @@ static int check_folder(const char *folder) {
         memcpy(want->name, got->name, sizeof want->name);
         if (strstr(file, "_l1")) want->train.l1 = 0.001;
         if (strstr(file, "_l2")) want->train.weight_decay = 0.0005;
+        for (unsigned i = 0; i < 4 && strncmp(file, "vary_", 5) == 0; i++)
+            if (strstr(file + 5, nl_stream_words[i])) want->train.vary = 1u << i;
         if (strncmp(file, "batch", 5) == 0) {
             want->data.batch = atoi(file + 5);
             want->train.lr = 0.01 * want->data.batch / 64;
@@ -58,6 +61,10 @@ static int check_folder(const char *folder) {
 
 Test(studies, fair) {
     cr_expect_eq(check_folder("study/fair/"), 12);
+}
+
+Test(studies, vary) {
+    cr_expect_eq(check_folder("study/vary/"), 5);
 }
 
 Test(studies, small_batch) {

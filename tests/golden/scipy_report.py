@@ -1,6 +1,6 @@
 """scipy_report.py PROGRAM [--tap=FILE]: a study of four variants and ten seeds, whose report is
 recomputed here by numpy and scipy: every figure of results.json's pairs, and of findings.md's
-tables of variants and pairs."""
+tables of variants and pairs; and a study of what makes the spread."""
 import itertools
 import json
 import math
@@ -145,8 +145,8 @@ def results_json():
     assert {"equal", "open"} < verdicts and verdicts & {"a", "b"}, verdicts
 
 
-def table(title):
-    text = open(os.path.join(out, "report/findings.md"), encoding="utf-8").read()
+def table(title, folder=out):
+    text = open(os.path.join(folder, "report/findings.md"), encoding="utf-8").read()
     lines = text.split(f"## {title}\n\n")[1].split("\n\n")[0].splitlines()
     return [[c.strip().replace("\\", "") for c in line.strip("|").split("|")] for line in lines[2:]]
 
@@ -209,8 +209,70 @@ def plan():
         most, done.stdout)
 
 
+STREAMS = ["init", "order", "augment", "dropout"]
+LAYERS = [{"conv": 10, "kernel": 3, "norm": True}, {"pool": "average"}]
+# Runs of two norms where these streams follow the seed, not in the order of the report: the spread
+# of each, and how many seeds; one without a spread, one of a single seed, one whose record is of
+# before there was the key, and a variant that has no other to stand beside.
+SPREADS = {"a_order": ("batch", ["order"], 0.02, 10), "b_all": ("batch", STREAMS, 0.03, 10),
+           "c_init": ("batch", ["init"], 0, 4), "d_dropout": ("batch", ["dropout"], 0.01, 1),
+           "e_pair": ("instance", ["order", "augment"], 0.05, 3), "f_old": ("instance", None, 0.04, 7),
+           "g_alone": ("layer", ["init"], 0.02, 5)}
+
+
+def spread():
+    """Deviation and chi-square interval of what each stream brings."""
+    folder, want = tempfile.mkdtemp(), []
+    for name, (norm, streams, sd, seeds) in SPREADS.items():
+        accuracy = 99 + sd * draw.normal(size=seeds)
+        figures = {"accuracy": accuracy, "loss": (100 - accuracy) / 30 + 0.01 * sd * draw.normal(size=seeds)}
+        for metric, x in figures.items():
+            row = {"variant": name, "vary": streams or STREAMS, "metric": metric, "seeds": seeds,
+                   "sd": None, "low": None, "high": None}
+            if seeds > 1:
+                row["sd"] = x.std(ddof=1) if sd else 0
+            if seeds > 1 and sd:
+                row["low"], row["high"] = np.sqrt(
+                    (seeds - 1) * row["sd"] ** 2 / stats.chi2.ppf([0.975, 0.025], seeds - 1))
+            want.append(row)
+        for seed in range(seeds):
+            unit = os.path.join(folder, name, f"seed-{seed + 1}")
+            os.makedirs(unit)
+            train = {"seed": seed + 1} | ({"vary": streams} if streams else {})
+            with open(os.path.join(unit, "run.json"), "w") as file:
+                json.dump({"name": name, "seed": seed + 1, "status": "finished", "config": {
+                    "name": name, "model": {"norm": norm, "layers": LAYERS}, "train": train}}, file)
+            with open(os.path.join(unit, "metrics.jsonl"), "w") as file:
+                file.write(json.dumps({"event": "final", "train_loss": 0.1, "train_accuracy": 98,
+                                       "test_loss": figures["loss"][seed],
+                                       "test_accuracy": accuracy[seed]}) + "\n")
+    done = subprocess.run([program, "report", folder], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    with open(os.path.join(folder, "report/results.json"), encoding="utf-8") as file:
+        got = json.load(file)["spread"]
+    order = ["b_all", "a_order", "c_init", "d_dropout", "f_old", "e_pair"]  # all streams first
+    want.sort(key=lambda row: order.index(row["variant"]) if row["variant"] in order else 99)
+    rows = table("What makes the spread", folder)
+    assert len(got) == 2 * len(order) and len(rows) == len(order), (got, rows)
+    for i, (one, row) in enumerate(zip(got, want)):
+        assert set(one) == set(row), (one, row)
+        for key, value in one.items():
+            if isinstance(value, float) and row[key]:
+                assert math.isclose(value, row[key], rel_tol=1e-9), (key, one, row)
+            else:
+                assert value == row[key], (key, one, row)
+        cells, digits = rows[i // 2], 5 if i % 2 else 3
+        seen = "–" if row["sd"] is None else f"{row['sd']:.{digits}f}"
+        limits = f"{row['low']:.{digits}f} to {row['high']:.{digits}f}" if row["low"] else "–"
+        assert cells[:3] == [row["variant"], ", ".join(row["vary"]), str(row["seeds"])], (cells, row)
+        assert cells[3 + i % 2 * 2:5 + i % 2 * 2] == [seen, limits], (cells, row)
+    page = open(os.path.join(folder, "report/index.html"), encoding="utf-8").read()
+    assert "no shares of a whole: training is chaotic, and any one stream can bring nearly all" in page
+    shutil.rmtree(folder)
+
+
 tap = Tap("statistics", sys.argv)
-for test in (report, results_json, findings_variants, findings_pairs, plan):
+for test in (report, results_json, findings_variants, findings_pairs, plan, spread):
     tap.test(test)
 shutil.rmtree(out)
 tap.end()
