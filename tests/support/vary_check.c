@@ -56,6 +56,7 @@ void vary_check_streams(const nl_backend *backend) {
         toy t;
         toy_open(&t);
         t.study.backend = backend;
+        t.config.train.epochs = 1;
         t.config.train.vary = 1u << (s - NL_STREAM_INIT);
         train(&t, 5);
         train(&t, 6);
@@ -96,7 +97,7 @@ static int losses(double *loss, const nl_backend *backend, unsigned vary) {
 
 void vary_check_losses(const nl_backend *backend) {
     enum { STEPS = TOY_STEPS * TOY_EPOCHS, ALL = 15 };
-    static const unsigned cases[][2] = {{1, 14}, {2, 13}, {4, 11}, {8, 7}, {ALL, 1}}; /* or else */
+    static const unsigned cases[][2] = {{8, 7}, {6, 9}, {ALL, 1}}; /* or else */
     double got[STEPS], want[STEPS], none[STEPS];
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const unsigned vary = cases[c][0];
