@@ -74,9 +74,9 @@ typedef struct nl_eval_pass {
     uint32_t first;               /* image; a multiple of the batch */
     uint32_t images;              /* so many from there */
     /* By image number, whatever the part. */
-    float *probs;                 /* (images, classes) softmax, or NULL */
-    uint8_t *predictions;         /* (images): first largest logit, or NULL */
-    float *logits;                /* (images, classes), or NULL */
+    float *probs;         /* (images, classes) softmax, or NULL */
+    uint8_t *predictions; /* (images): first largest logit, or NULL */
+    float *logits;        /* (images, classes), or NULL */
 } nl_eval_pass;
 
 /* A part that begins at image 0 sets it, any other goes on with its sums: a pass in parts, one
