@@ -9,7 +9,6 @@
 #include <unistd.h>              // getpid
 
 #include "../src/host/verify/step_truth.h" // nl_truth_check
-#include "base/reals.h"                    // nl_reals_copy
 #include "cpu/fast/isa.h"                  // nl_isa_choose
 #include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
@@ -63,30 +62,18 @@ typedef struct result {
     float probs[IMAGES * IDX_CLASSES];
 } result;
 
-static void *widen(void *values, int64_t count, int real_size) {
-    double *wide = nl_alloc((size_t)count, sizeof *wide, "wide");
-    nl_reals_copy(wide, sizeof *wide, values, real_size, count);
-    free(values);
-    return wide;
-}
-
-static void *narrow_or_copy(const float *values, int64_t count, int real_size) {
-    void *out = nl_alloc((size_t)count, (size_t)real_size, "state");
-    nl_reals_copy(out, real_size, values, sizeof *values, count);
-    return out;
-}
-
 /* The weights and running values that a run begins with. */
-static void make_state(const run *r, float **params, float **buffers) {
-    *params = nl_alloc((size_t)r->model.params_size, 4, "params");
-    *buffers = nl_alloc((size_t)r->model.buffers_size, 4, "buffers");
-    nl_model_init(&r->model, *params, *buffers, 3);
+static nl_state first_state(const run *r) {
+    const nl_state first = nl_state_alloc(&r->model, sizeof(float));
+    float *params = first.params;
+    nl_model_init(&r->model, params, first.buffers, 3);
     for (int i = 0; i < r->model.n_tensors; i++) { /* gamma and beta of no special values */
         const nl_tensor *t = &r->model.tensors[i];
         if (strncmp(t->name, "norm", 4) != 0 || t->buffer) continue;
         for (int64_t k = 0; k < t->count; k++)
-            (*params)[t->offset + k] += 0.3F * (float)sin((double)(k + i));
+            params[t->offset + k] += 0.3F * (float)sin((double)(k + i));
     }
+    return first;
 }
 
 static void run_on(result *out, run *r, const nl_backend *backend, int threads, int steps) {
@@ -94,12 +81,9 @@ static void run_on(result *out, run *r, const nl_backend *backend, int threads, 
     nl_engine *engine;
     const nl_engine_spec spec = {
         .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = threads};
-    const int64_t size = r->model.params_size, running = r->model.buffers_size;
-    float *params, *buffers, *zero = nl_alloc((size_t)size, 4, "zero");
-    make_state(r, &params, &buffers);
-    const int real = backend->real_size;
-    const nl_state state = {narrow_or_copy(params, size, real), narrow_or_copy(zero, size, real),
-                            narrow_or_copy(buffers, running, real)};
+    const int size = backend->real_size;
+    nl_state first = first_state(r), state = nl_state_alloc(&r->model, size);
+    nl_state_convert(&state, size, &first, sizeof(float), &r->model);
     cr_assert_eq(backend->open(&engine, &spec, &err), 0);
     cr_assert_eq(backend->set_state(engine, &state, &err), 0);
     const nl_epoch epoch = {0, r->config.train.lr, r->order, r->rotations};
@@ -113,12 +97,13 @@ static void run_on(result *out, run *r, const nl_backend *backend, int threads, 
     out->eval_loss = eval.loss;
     out->eval_hits = eval.hits;
     backend->close(engine);
-    out->params = widen(state.params, size, real);
-    out->momentum = widen(state.momentum, size, real);
-    out->buffers = widen(state.buffers, running, real);
-    free(params);
-    free(zero);
-    free(buffers);
+    const nl_state wide = nl_state_alloc(&r->model, sizeof(double));
+    nl_state_convert(&wide, sizeof(double), &state, size, &r->model);
+    out->params = wide.params;
+    out->momentum = wide.momentum;
+    out->buffers = wide.buffers;
+    nl_state_free(&first);
+    nl_state_free(&state);
 }
 
 static void release_result(result *r) {
@@ -135,16 +120,14 @@ static void compare(const run *r, const result *fast) {
     const nl_engine_spec spec = {
         .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3};
     const nl_epoch epoch = {0, r->config.train.lr, r->order, r->rotations};
-    float *params, *buffers;
-    make_state(r, &params, &buffers);
+    nl_state first = first_state(r);
     double *left = nl_alloc((size_t)(size + running), sizeof *left, "left");
     memcpy(left, fast->momentum, sizeof *left * (size_t)size);
     if (running) memcpy(left + size, fast->buffers, sizeof *left * (size_t)running);
-    const nl_step_verdict v = nl_truth_check(&spec, params, buffers, &epoch, left);
+    const nl_step_verdict v = nl_truth_check(&spec, first.params, first.buffers, &epoch, left);
     cr_assert(v.share <= 1, "%s: error %.3g, allowed %.3g, plain float's %.3g", v.tensor,
               v.share * v.bound, v.bound, v.plain);
-    free(params);
-    free(buffers);
+    nl_state_free(&first);
     free(left);
 }
 
@@ -437,12 +420,9 @@ static void evaluation_of_an_image_does_not_depend_on_its_neighbours(void) {
     const nl_engine_spec spec = {
         .config = &r.config, .model = &r.model, .data = &r.data, .seed = 3, .threads = 1};
     cr_assert_eq(nl_backend_cpu.open(&engine, &spec, NULL), 0);
-    float *params = nl_alloc((size_t)r.model.params_size, 4, "params");
-    float *momentum = nl_alloc((size_t)r.model.params_size, 4, "momentum");
-    float *buffers = nl_alloc((size_t)r.model.buffers_size, 4, "buffers");
-    for (int64_t i = 0; i < r.model.params_size; i++) params[i] = (float)all.params[i];
-    for (int64_t i = 0; i < r.model.buffers_size; i++) buffers[i] = (float)all.buffers[i];
-    const nl_state state = {params, momentum, buffers};
+    const nl_state wide = {all.params, all.momentum, all.buffers};
+    nl_state state = nl_state_alloc(&r.model, sizeof(float));
+    nl_state_convert(&state, sizeof(float), &wide, sizeof(double), &r.model);
     cr_assert_eq(nl_backend_cpu.set_state(engine, &state, NULL), 0);
     float probs[IDX_CLASSES];
     const nl_eval_pass pass = {.split = &one, .images = 1, .probs = probs};
@@ -450,9 +430,7 @@ static void evaluation_of_an_image_does_not_depend_on_its_neighbours(void) {
     cr_assert_eq(nl_backend_cpu.evaluate(engine, &pass, &eval, NULL), 0);
     cr_assert_eq(memcmp(probs, all.probs + 9 * IDX_CLASSES, sizeof probs), 0);
     nl_backend_cpu.close(engine);
-    free(params);
-    free(momentum);
-    free(buffers);
+    nl_state_free(&state);
     release_result(&all);
     release(&r);
 }

@@ -57,24 +57,13 @@ static int load(bench_run *r, const bench_options *o, const char *path, nl_error
     return code ? code : nl_model_build(&r->model, &r->config, r->config.data.batch, err);
 }
 
-/* Floats to doubles in place; the memory has room for them. */
-static void to_double(void *values, int64_t count) {
-    for (int64_t i = count - 1; i >= 0; i--) {
-        const double wide = (double)((const float *)values)[i];
-        memcpy((double *)values + i, &wide, sizeof wide);
-    }
-}
-
 static void make_state(bench_run *r) {
-    const nl_model *m = &r->model;
-    float *params = nl_alloc((size_t)m->params_size, 8, "parameters");
-    float *buffers = nl_alloc((size_t)m->buffers_size, 8, "running values");
-    r->state = (nl_state){params, nl_alloc((size_t)m->params_size, 8, "momentum"), buffers};
-    nl_model_init(m, params, buffers, r->config.train.seed);
-    if (r->backend->real_size == 8) {
-        to_double(params, m->params_size);
-        to_double(buffers, m->buffers_size);
-    }
+    const int size = r->backend->real_size;
+    nl_state first = nl_state_alloc(&r->model, sizeof(float));
+    nl_model_init(&r->model, first.params, first.buffers, r->config.train.seed);
+    r->state = nl_state_alloc(&r->model, size);
+    nl_state_convert(&r->state, size, &first, sizeof(float), &r->model);
+    nl_state_free(&first);
 }
 
 static void make_epoch(bench_run *r, uint32_t images) {
@@ -115,8 +104,8 @@ int bench_run_open(bench_run *r, const bench_options *o, const char *config, con
 
 void bench_run_close(bench_run *r) {
     if (r->engine) r->backend->close(r->engine);
-    void *all[] = {r->state.params, r->state.momentum, r->state.buffers,
-                   r->order,        r->rotations,      r->records};
+    nl_state_free(&r->state);
+    void *all[] = {r->order, r->rotations, r->records};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

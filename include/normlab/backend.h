@@ -50,6 +50,9 @@ void nl_state_arenas(nl_arena arenas[NL_ARENAS], const nl_state *state, const nl
 nl_state nl_state_alloc(const nl_model *model, int real_size);
 void nl_state_free(nl_state *state);
 void nl_state_copy(const nl_state *to, const nl_state *from, const nl_model *model, int real_size);
+/* The same where the elements of one are float and those of the other double. */
+void nl_state_convert(const nl_state *to, int to_size, const nl_state *from, int from_size,
+                      const nl_model *model);
 
 /* One epoch of training as seen by a device. order and rotations: copied by the engine. */
 typedef struct nl_epoch {

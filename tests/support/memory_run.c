@@ -6,7 +6,6 @@
 #include <stdio.h>               // snprintf
 #include <stdlib.h>              // free
 
-#include "base/reals.h"  // nl_reals_copy
 #include "normlab/rng.h" // nl_epoch_order
 #include "support/idx_set.h"
 
@@ -60,28 +59,17 @@ void memory_run_close(memory_run *r) {
 
 // --- the engine ---------------------------------------------------------------------------------
 
-/* A state arena of the backend's type. */
-static void *arena_of(const double *from, int64_t count, int real_size) {
-    void *to = nl_alloc((size_t)count, sizeof(double), "state");
-    nl_reals_copy(to, real_size, from, sizeof *from, count);
-    return to;
-}
-
 static void transfer(memory_engine *e, bool set) {
     const nl_model *model = &e->run->model;
     const int size = e->backend->real_size;
+    const nl_state copy = {e->params, e->momentum, e->buffers};
     nl_error err = {0};
-    nl_state state = {arena_of(e->params, model->params_size, size),
-                      arena_of(e->momentum, model->params_size, size),
-                      arena_of(e->buffers, model->buffers_size, size)};
+    nl_state state = nl_state_alloc(model, size);
+    nl_state_convert(&state, size, &copy, sizeof(double), model);
     cr_assert_eq((set ? e->backend->set_state : e->backend->get_state)(e->engine, &state, &err), 0,
                  "%s", err.what);
-    nl_reals_copy(e->params, sizeof(double), state.params, size, model->params_size);
-    nl_reals_copy(e->momentum, sizeof(double), state.momentum, size, model->params_size);
-    nl_reals_copy(e->buffers, sizeof(double), state.buffers, size, model->buffers_size);
-    free(state.params);
-    free(state.momentum);
-    free(state.buffers);
+    nl_state_convert(&copy, sizeof(double), &state, size, model);
+    nl_state_free(&state);
 }
 
 void memory_engine_get(memory_engine *e) {
@@ -94,13 +82,11 @@ void memory_engine_set(memory_engine *e) {
 
 static void set_initial(memory_engine *e) {
     const nl_model *model = &e->run->model;
-    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
-    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
-    nl_model_init(model, params, buffers, e->spec.seed);
-    nl_reals_copy(e->params, sizeof(double), params, sizeof(float), model->params_size);
-    nl_reals_copy(e->buffers, sizeof(double), buffers, sizeof(float), model->buffers_size);
-    free(params);
-    free(buffers);
+    const nl_state copy = {e->params, e->momentum, e->buffers};
+    nl_state first = nl_state_alloc(model, sizeof(float));
+    nl_model_init(model, first.params, first.buffers, e->spec.seed);
+    nl_state_convert(&copy, sizeof(double), &first, sizeof(float), model);
+    nl_state_free(&first);
     memory_engine_set(e);
 }
 
@@ -113,9 +99,10 @@ memory_engine memory_engine_open(memory_run *r, const nl_backend *backend) {
                               .seed = r->config.train.seed,
                               .threads = r->threads ? r->threads : 1};
     cr_assert_eq(backend->open(&e.engine, &e.spec, &err), 0, "%s", err.what);
-    e.params = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");
-    e.momentum = nl_alloc((size_t)r->model.params_size, sizeof(double), "state");
-    e.buffers = nl_alloc((size_t)r->model.buffers_size, sizeof(double), "state");
+    const nl_state copy = nl_state_alloc(&r->model, sizeof(double));
+    e.params = copy.params;
+    e.momentum = copy.momentum;
+    e.buffers = copy.buffers;
     set_initial(&e);
     memory_engine_epoch(&e, 0);
     return e;

@@ -6,7 +6,6 @@
 #include <string.h>   // strcmp
 #include <sys/stat.h> // stat
 
-#include "base/reals.h"   // nl_reals_copy
 #include "base/signals.h" // nl_signals_catch
 #include "commands.h"
 #include "config_path.h" // nl_config_load_named
@@ -103,13 +102,6 @@ static const struct argp argp = {
 
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
-/* The arenas in the backend's precision. */
-static void *arena_of(const float *from, int64_t count, int real_size) {
-    void *to = nl_alloc((size_t)count, (size_t)real_size, "weights");
-    nl_reals_copy(to, real_size, from, sizeof *from, count);
-    return to;
-}
-
 /* Before each part of the pass, and before the logits are written. */
 static int ask(void *context, nl_error *err) {
     const evaluation *e = context;
@@ -151,10 +143,9 @@ static int check_logits(evaluation *e) {
 
 static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
     const nl_model *model = &e->model;
-    float *params = nl_alloc((size_t)model->params_size, sizeof *params, "weights");
-    float *buffers = nl_alloc((size_t)model->buffers_size, sizeof *buffers, "running values");
+    nl_state read = nl_state_alloc(model, sizeof(float));
     bool sealed = false;
-    int rc = nl_checkpoint_read(e->checkpoint, model, params, buffers, &sealed, &e->err);
+    int rc = nl_checkpoint_read(e->checkpoint, model, read.params, read.buffers, &sealed, &e->err);
     if (!rc && !sealed) nl_checkpoint_warn(e->checkpoint);
     if (!rc)
         rc = nl_dataset_load_part(&e->data, e->data_dir, &model->picture, e->train, !e->train,
@@ -167,18 +158,15 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
         e->predictions = nl_alloc(e->split->count, 1, "predictions");
         const size_t n_logits = (size_t)e->split->count * (size_t)model->picture.classes;
         if (e->logits_path) e->logits = nl_alloc(n_logits, sizeof(float), "logits");
-        const int size = backend->real_size;
-        const nl_state state = {.params = arena_of(params, model->params_size, size),
-                                .momentum =
-                                    nl_alloc((size_t)model->params_size, (size_t)size, "momentum"),
-                                .buffers = arena_of(buffers, model->buffers_size, size)};
+        nl_state state = nl_state_alloc(model, backend->real_size);
+        nl_state_convert(&state, backend->real_size, &read, sizeof(float), model);
         const nl_engine_spec spec = {
             .config = &e->config, .model = model, .data = &both, .device = device};
         rc = run_engine(e, backend, &spec, &state);
-        free(state.params), free(state.momentum), free(state.buffers);
+        nl_state_free(&state);
         e->split = e->train ? &e->data.train : &e->data.test;
     }
-    free(params), free(buffers);
+    nl_state_free(&read);
     return rc;
 }
 

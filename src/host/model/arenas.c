@@ -2,6 +2,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "base/reals.h"      // nl_reals_copy
 #include "normlab/backend.h" // nl_state
 
 void nl_state_arenas(nl_arena arenas[NL_ARENAS], const nl_state *state, const nl_model *model) {
@@ -25,10 +26,15 @@ void nl_state_free(nl_state *state) {
     *state = (nl_state){0};
 }
 
-void nl_state_copy(const nl_state *to, const nl_state *from, const nl_model *model, int real_size) {
+void nl_state_convert(const nl_state *to, int to_size, const nl_state *from, int from_size,
+                      const nl_model *model) {
     nl_arena out[NL_ARENAS], in[NL_ARENAS];
     nl_state_arenas(out, to, model);
     nl_state_arenas(in, from, model);
     for (int i = 0; i < NL_ARENAS; i++)
-        memcpy(out[i].data, in[i].data, (size_t)in[i].size * (size_t)real_size);
+        nl_reals_copy(out[i].data, to_size, in[i].data, from_size, in[i].size);
+}
+
+void nl_state_copy(const nl_state *to, const nl_state *from, const nl_model *model, int real_size) {
+    nl_state_convert(to, real_size, from, real_size, model);
 }

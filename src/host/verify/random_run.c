@@ -5,6 +5,7 @@
 #include <stdlib.h> // free
 #include <string.h> // memcpy
 
+#include "base/reals.h"  // nl_reals_copy
 #include "normlab/rng.h" // nl_epoch_order
 
 #define TRY(call)                                                                                  \
@@ -20,44 +21,28 @@ static double *numbers(int64_t count) {
     return nl_alloc((size_t)count, sizeof(double), "state of a network");
 }
 
-static void *narrow(const double *from, int64_t count, int real_size) {
-    double *to = numbers(count);
-    if (real_size == 8)
-        memcpy(to, from, (size_t)count * sizeof *to);
-    else
-        for (int64_t i = 0; i < count; i++) ((float *)to)[i] = (float)from[i];
-    return to;
-}
-
-static void widen(double *to, const void *from, int64_t count, int real_size) {
-    for (int64_t i = 0; i < count; i++)
-        to[i] = real_size == 8 ? ((const double *)from)[i] : (double)((const float *)from)[i];
-}
-
 static int set(nl_engine *engine, const nl_random_bench *b, const nl_backend *backend,
                const double *params, const double *buffers, nl_error *err) {
-    const int64_t size = b->model.params_size;
-    double *zero = numbers(size);
-    const nl_state state = {narrow(params, size, backend->real_size), zero,
-                            narrow(buffers, b->model.buffers_size, backend->real_size)};
+    const int size = backend->real_size;
+    nl_state state = nl_state_alloc(&b->model, size);
+    nl_reals_copy(state.params, size, params, sizeof *params, b->model.params_size);
+    nl_reals_copy(state.buffers, size, buffers, sizeof *buffers, b->model.buffers_size);
     const int code = backend->set_state(engine, &state, err);
-    free(state.params);
-    free(state.buffers);
-    free(zero);
+    nl_state_free(&state);
     return code;
 }
 
 static int get(nl_engine *engine, const nl_random_bench *b, const nl_backend *backend,
                double *params, double *momentum, double *buffers, nl_error *err) {
-    const int64_t size = b->model.params_size, running = b->model.buffers_size;
-    const nl_state state = {numbers(size), numbers(size), numbers(running)};
+    const int size = backend->real_size;
+    double *const to[NL_ARENAS] = {params, momentum, buffers};
+    nl_state state = nl_state_alloc(&b->model, size);
+    nl_arena arenas[NL_ARENAS];
+    nl_state_arenas(arenas, &state, &b->model);
     const int code = backend->get_state(engine, &state, err);
-    if (!code && params) widen(params, state.params, size, backend->real_size);
-    if (!code && momentum) widen(momentum, state.momentum, size, backend->real_size);
-    if (!code) widen(buffers, state.buffers, running, backend->real_size);
-    free(state.params);
-    free(state.momentum);
-    free(state.buffers);
+    for (int i = 0; i < NL_ARENAS && !code; i++)
+        if (to[i]) nl_reals_copy(to[i], sizeof *to[i], arenas[i].data, size, arenas[i].size);
+    nl_state_free(&state);
     return code;
 }
 
@@ -122,8 +107,8 @@ void nl_random_bench_close(nl_random_bench *b) {
 static int train(nl_random_trail *t, nl_engine *engine, const nl_random_bench *b, nl_error *err) {
     const nl_backend *backend = t->backend;
     double *params = numbers(b->model.params_size), *buffers = numbers(b->model.buffers_size);
-    widen(params, b->params, b->model.params_size, sizeof(float));
-    widen(buffers, b->buffers, b->model.buffers_size, sizeof(float));
+    nl_reals_copy(params, sizeof *params, b->params, sizeof *b->params, b->model.params_size);
+    nl_reals_copy(buffers, sizeof *buffers, b->buffers, sizeof *b->buffers, b->model.buffers_size);
     int code = set(engine, b, backend, params, buffers, err);
     free(params);
     free(buffers);
