@@ -26,6 +26,15 @@ Test(inference, chi_square) {
     NEAR(nl_stats_chi2_cdf(INFINITY, 5), 1, 0);
 }
 
+Test(inference, fisher) {
+    NEAR(nl_stats_f_above(4, 2, 6), pow(1 + 4.0 / 3, -3), 1e-14); /* closed form for df1 2 */
+    const double t = 2.262157; /* t squared is F with 1 and the same df */
+    NEAR(nl_stats_f_above(t * t, 1, 9), 2 * nl_stats_t_cdf(-t, 9), 1e-14);
+    NEAR(nl_stats_f_above(3.325835, 5, 10), 0.05, 1e-7);
+    NEAR(nl_stats_f_above(0, 3, 5), 1, 0);
+    cr_assert(isnan(nl_stats_f_above(NAN, 3, 5)));
+}
+
 Test(inference, sign_flip_by_hand) {
     const double all_up[] = {1, 2, 3, 4, 5, 6}, one_down[] = {1, 2, 3, -0.5};
     NEAR(nl_stats_sign_flip(all_up, 6), 2.0 / 64, 0);
@@ -34,6 +43,13 @@ Test(inference, sign_flip_by_hand) {
     NEAR(nl_stats_sign_flip(tie, 4), 1, 0);
     const double equal[] = {0, 0, 0};
     NEAR(nl_stats_sign_flip(equal, 3), 1, 0);
+    /* One image of 10,000 each: -1, 0, 1, 1, -1, -1 in hundredths of a point, whose rounding is not
+     * small beside them. All 64 ways are as far from 0 as -1, or farther. */
+    const double a[] = {99.08, 99.16, 99.16, 99.3, 99.33, 99.12};
+    const double b[] = {99.09, 99.16, 99.15, 99.29, 99.34, 99.13};
+    double hundredths[6];
+    for (int i = 0; i < 6; i++) hundredths[i] = a[i] - b[i];
+    NEAR(nl_stats_sign_flip(hundredths, 6), 1, 0);
     cr_assert(isnan(nl_stats_sign_flip(tie + 3, 1)));
 }
 

@@ -60,6 +60,9 @@ double nl_stats_beta(double x, double a, double b);
 double nl_stats_t_cdf(double t, double df);
 double nl_stats_t_quantile(double p, double df);
 
+/* Fisher's F distribution: P(F >= f); NaN for f that is NaN. */
+double nl_stats_f_above(double f, double df1, double df2);
+
 /* The chi-square distribution: P(X <= x), and the x with P(X <= x) = p for 0 < p < 1. */
 double nl_stats_chi2_cdf(double x, double df);
 double nl_stats_chi2_quantile(double p, double df);
@@ -85,8 +88,11 @@ double nl_stats_equivalence(const nl_paired *r, double margin);
 /* Exact test of n differences whose signs are a matter of chance if the two are equal: the share of
  * all 2^n ways to set the signs whose sum is as far from 0 as the one seen, or farther. From more
  * than NL_FLIPS_ALL differences it is (hits + 1) / (draws + 1) of NL_FLIPS drawn ways (Philox, a
- * fixed key). Sums closer than 1e-12 of the sum of sizes are equal. NaN without a difference. */
+ * fixed key). Sums closer than NL_TIE, or than that share of the sum of sizes, are equal: an
+ * accuracy in per cent is rounded by 1e-14, whatever small differences come of it. NaN without a
+ * difference. */
 enum { NL_FLIPS_ALL = 20, NL_FLIPS = 99999 };
+#define NL_TIE 1e-12
 double nl_stats_sign_flip(const double *difference, int n);
 
 /* Holm's step-down adjustment of n p values, in place; NaN stays and is not counted. */

@@ -1,7 +1,8 @@
-/* Student's and the chi-square distribution; sources in normlab/stats.h.
+/* Student's, Fisher's and the chi-square distribution; sources in normlab/stats.h.
  *
  * All of Student's distribution comes from one function, the regularised incomplete beta:
- * P(T <= -|t|) = I_x(df/2, 1/2) / 2 with x = df / (df + t^2). The beta is the continued fraction
+ * P(T <= -|t|) = I_x(df/2, 1/2) / 2 with x = df / (df + t^2); Fisher's F likewise, P(F >= f) =
+ * I_x(df2/2, df1/2) with x = df2 / (df2 + df1 f). The beta is the continued fraction
  * DLMF 8.17.22. Chi-square is the regularised incomplete gamma: the series DLMF 8.7.1 below the
  * mean, the continued fraction DLMF 8.9.2 above it. Fractions are evaluated by Lentz's method from
  * the front; quantiles by halving.
@@ -51,6 +52,11 @@ double nl_stats_t_cdf(double t, double df) {
     if (isinf(t)) return t < 0 ? 0 : 1;
     const double tail = 0.5 * nl_stats_beta(df / (df + t * t), 0.5 * df, 0.5);
     return t < 0 ? tail : 1 - tail;
+}
+
+double nl_stats_f_above(double f, double df1, double df2) {
+    if (isnan(f)) return NAN;
+    return f <= 0 ? 1 : nl_stats_beta(df2 / (df2 + df1 * f), 0.5 * df2, 0.5 * df1);
 }
 
 static double t_density(double t, double df) {

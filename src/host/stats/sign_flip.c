@@ -57,7 +57,7 @@ double nl_stats_sign_flip(const double *difference, int n) {
         sum += difference[i];
         size += fabs(difference[i]);
     }
-    const double reach = fabs(sum) - 1e-12 * size;
+    const double reach = fabs(sum) - NL_TIE * fmax(size, 1);
     const double p = count == 0              ? NAN
                      : count <= NL_FLIPS_ALL ? share_of_all(x, count, reach)
                                              : share_of_draws(x, count, reach);
