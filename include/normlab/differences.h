@@ -7,6 +7,7 @@ struct json_t;
 
 #define NL_DIFFER_DATA "data"             /* the files' checksums */
 #define NL_DIFFER_LIMIT "--limit-batches" /* the part of them that was used */
+#define NL_DIFFER_INIT "init"             /* the weights that a run began with */
 
 /* What two runs differ in, by name. */
 typedef struct nl_differences {
@@ -16,7 +17,7 @@ typedef struct nl_differences {
 } nl_differences;
 
 /* Keys of the config but train.seed (nl_config_differences), NL_DIFFER_DATA, NL_DIFFER_LIMIT; then,
- * only worth a note, "init", "device" (its kind) and "version". What is NULL, or what a run.json
+ * only worth a note, NL_DIFFER_INIT, "device" (its kind) and "version". What is NULL, or what a run.json
  * does not tell, is no difference. */
 void nl_runs_differ(nl_differences *differences, const nl_config *a, const nl_config *b,
                     const struct json_t *record_a, const struct json_t *record_b);

@@ -24,6 +24,9 @@
 #define NL_REPORT_FINDINGS "findings.md"
 #define NL_REPORT_RESULTS "results.json"
 #define NL_REPORT_WORKBOOK "Normalization_Calculations.xlsx"
+#define NL_REPORT_VERDICTS "verdicts" /* charts */
+#define NL_REPORT_EFFECTS "effects"
+#define NL_REPORT_BATCHES "error_by_batch"
 #define NL_REPORT_GRID "misclassified_" /* and the variant's name */
 #define NL_REPORT_PLOTS "plots"         /* a folder: data and scripts of the charts */
 

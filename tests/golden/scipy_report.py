@@ -16,6 +16,7 @@ from scipy import stats
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from tap import Tap  # noqa: E402
+import scipy_factors  # noqa: E402
 
 program, out = sys.argv[1], tempfile.mkdtemp()
 SEEDS, IMAGES, MARGIN = 10, 400, {"accuracy": 0.05, "loss": 0.001}
@@ -161,7 +162,8 @@ def findings_variants():
         chance = 100 * math.sqrt(SEEDS / (SEEDS - 1) * np.sum(p * (1 - p))) / IMAGES
         assert row[1:6] == [str(SEEDS), f"{x.mean():.2f}", f"{x.std(ddof=1):.3f}", f"{chance:.3f}",
                             f"{low:.2f} to {min(high, 100):.2f}"], (row, x, chance)
-
+        binomial = 100 * math.sqrt(x.mean() / 100 * (1 - x.mean() / 100) / IMAGES)
+        assert row[7] == f"{binomial:.3f}", (row, binomial)
 
 
 def findings_pairs():
@@ -272,7 +274,8 @@ def spread():
 
 
 tap = Tap("statistics", sys.argv)
-for test in (report, results_json, findings_variants, findings_pairs, plan, spread):
+for test in (report, results_json, findings_variants, findings_pairs, plan, spread,
+             *scipy_factors.tests(program)):
     tap.test(test)
 shutil.rmtree(out)
 tap.end()

@@ -30,7 +30,7 @@ void nl_runs_differ(nl_differences *d, const nl_config *a, const nl_config *b,
     add(d, differ(record_a, record_b, "data", "sha256"), NL_DIFFER_DATA);
     add(d, differ(record_a, record_b, "options", "limit_batches"), NL_DIFFER_LIMIT);
     d->n_apart = d->n;
-    add(d, differ(record_a, record_b, "options", "init"), "init");
+    add(d, differ(record_a, record_b, "options", "init"), NL_DIFFER_INIT);
     add(d, differ(record_a, record_b, "device", "backend"), "device");
     add(d, differ(record_a, record_b, "versions", "normlab"), "version");
 }

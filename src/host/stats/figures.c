@@ -81,17 +81,20 @@ static void times(nl_row *row) {
     free(x);
 }
 
-/* The number of test images: MNIST's, unless the predictions say otherwise. */
-static nl_interval wilson(const nl_variant *variant) {
-    for (int i = 0; i < variant->n_runs; i++) {
-        const nl_seed_run *run = &variant->runs[i];
-        const double a = value(run, ACCURACY);
+/* What other test images would change. Their number: MNIST's, unless the predictions tell it. */
+static void other_images(nl_row *row) {
+    row->images = (nl_interval){NAN, NAN};
+    row->binomial = NAN;
+    for (int i = 0; i < row->variant->n_runs; i++) {
+        const nl_seed_run *run = &row->variant->runs[i];
+        const double a = value(run, ACCURACY), mean = row->accuracy.mean;
         if (!isfinite(a)) continue;
         const uint32_t n = run->n_guesses ? run->n_guesses : 10000;
         const nl_interval w = nl_stats_wilson(round(a / 100 * n), n);
-        return (nl_interval){100 * w.low, 100 * w.high};
+        row->images = (nl_interval){100 * w.low, 100 * w.high};
+        row->binomial = sqrt(mean * (100 - mean) / n);
+        return;
     }
-    return (nl_interval){NAN, NAN};
 }
 
 /* From the predictions of all finished seeds, which are of the same images. */
@@ -121,7 +124,7 @@ static void make_row(nl_row *row, const nl_variant *variant) {
     row->train_loss = over_seeds(variant, TRAIN_LOSS);
     row->first = over_seeds(variant, FIRST);
     best_and_worst(row);
-    row->images = wilson(variant);
+    other_images(row);
     row->chance = chance_spread(variant);
     times(row);
     if (!variant->has_config) return;
@@ -141,10 +144,12 @@ void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margi
     figures->rows = nl_alloc((size_t)n, sizeof *figures->rows, "figures");
     for (int i = 0; i < n; i++) make_row(&figures->rows[i], &study->variants[i]);
     nl_pairs_make(figures);
+    nl_factors_make(figures);
 }
 
 void nl_figures_free(nl_figures *figures) {
     free(figures->rows);
     free(figures->pairs);
+    nl_factors_free(&figures->factors);
     *figures = (nl_figures){0};
 }

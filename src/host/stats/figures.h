@@ -6,6 +6,7 @@
 #include "normlab/stats.h"       // nl_sample
 #include "normlab/differences.h" // nl_differences
 
+#include "factors.h"  // nl_factors
 #include "variants.h" // nl_folder
 
 /* One variant over its seeds. */
@@ -14,10 +15,11 @@ typedef struct nl_row {
     nl_sample accuracy, loss, train_accuracy, train_loss; /* at the end, evaluation mode */
     nl_sample first;                                      /* test accuracy after the first epoch */
     uint32_t best, worst;                                 /* seeds, by test accuracy */
-    nl_interval images;             /* Wilson interval of the first seed's accuracy, per cent */
-    double chance;                  /* nl_stats_chance_spread; NaN: predictions are missing */
-    int reached;                    /* seeds that came to NL_GOAL at all */
-    nl_sample epochs, seconds;      /* until then, over those seeds */
+    nl_interval images;        /* Wilson interval of the first seed's accuracy, per cent */
+    double binomial;           /* deviation of the mean accuracy over draws of as many images */
+    double chance;             /* nl_stats_chance_spread; NaN: predictions are missing */
+    int reached;               /* seeds that came to NL_GOAL at all */
+    nl_sample epochs, seconds; /* until then, over those seeds */
     nl_sample epoch_seconds, speed; /* of an epoch; images a second */
     int64_t params;                 /* 0: the config is not known */
 } nl_row;
@@ -58,7 +60,8 @@ typedef struct nl_figures {
     nl_pair *pairs;
     int n_pairs;
     nl_margins margins;
-    int family; /* comparisons of two seeds or more: what the level is shared among */
+    nl_factors factors; /* of a study that is a grid */
+    int family;         /* comparisons of two seeds or more: what the level is shared among */
 } nl_figures;
 
 #define NL_GOAL 99.0  /* per cent */

@@ -142,10 +142,7 @@ static const char no_band[] = "0 0 NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN N
 static const char no_stretch[] = "0 NaN NaN\n";
 
 static void column(FILE *out, double value, bool accuracy) {
-    if (isfinite(value))
-        fprintf(out, " %.6g", nl_curve_value(accuracy, value));
-    else
-        fputs(" NaN", out);
+    nl_script_value(out, isfinite(value) ? nl_curve_value(accuracy, value) : NAN);
 }
 
 static void columns(FILE *out, const nl_sample *s, bool accuracy) {

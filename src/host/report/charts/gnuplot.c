@@ -6,6 +6,7 @@
 #include "gnuplot.h"
 
 #include <errno.h>     // ENOENT
+#include <math.h>      // isfinite
 #include <signal.h>    // SIGTERM
 #include <stdint.h>    // uintptr_t
 #include <stdlib.h>    // free
@@ -40,6 +41,13 @@ bool nl_script_save(nl_script *script, const char *dir, const char *name, const 
     free(path);
     free(script->text);
     return done;
+}
+
+void nl_script_value(FILE *out, double value) {
+    if (isfinite(value))
+        fprintf(out, " %.6g", value);
+    else
+        fputs(" NaN", out);
 }
 
 /* ---- text ---- */

@@ -19,6 +19,9 @@ void nl_script_open(nl_script *script);
 /* Writes it to dir/plots/<name><suffix>; a failure is a warning and false. Always closes. */
 bool nl_script_save(nl_script *script, const char *dir, const char *name, const char *suffix);
 
+/* A number of a data file, behind a space; NaN for what is none. */
+void nl_script_value(FILE *out, double value);
+
 /* A string in single quotes: nothing in it has a meaning to gnuplot. */
 void nl_gnuplot_quote(FILE *out, const char *text);
 

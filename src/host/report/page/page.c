@@ -46,10 +46,10 @@ static void cards(const page *p) {
 /* Of a study of many variants, larger charts stand beside the page. */
 enum { MOST_INLINE = 256 * 1024 };
 
-static void chart(const page *p, int number, const char *label) {
+static void chart(const page *p, nl_chart number, const char *label) {
     char *path = NULL, prefix[16];
     NL_NEED(asprintf(&path, "%s/%s.svg", p->dir, nl_chart_names[number]) >= 0);
-    snprintf(prefix, sizeof prefix, "g%d-", number);
+    snprintf(prefix, sizeof prefix, "g%d-", (int)number);
     struct stat info;
     const bool few = p->figures->n_shown == p->figures->n_rows; /* or all were asked for */
     fputs("<figure class=\"chart\">", p->out);
@@ -172,16 +172,24 @@ static void write_page(const page *p) {
     head(p);
     words(p);
     fputs("<h2 id=\"curves\">Curves</h2>\n", p->out);
-    chart(p, 1, "Validation accuracy by epoch");
-    chart(p, 0, "Validation loss by epoch");
+    chart(p, NL_CHART_ACCURACY, "Validation accuracy by epoch");
+    chart(p, NL_CHART_LOSS, "Validation loss by epoch");
     part(p, NL_TABLE_RESULTS);
-    chart(p, 3, "Final test accuracy, seed by seed");
+    chart(p, NL_CHART_SEEDS, "Final test accuracy, seed by seed");
+    chart(p, NL_CHART_SEEDS_LOSS, "Final test loss, seed by seed");
+    if (nl_has_verdicts(p->figures))
+        chart(p, NL_CHART_VERDICTS, "Every pair and what it came to, in accuracy and in loss");
     part(p, NL_TABLE_PAIRS);
     part(p, NL_TABLE_LOSS);
     part(p, NL_TABLE_SPREAD);
+    part(p, NL_TABLE_FACTORS);
+    if (nl_has_batches(p->figures)) chart(p, NL_CHART_BATCHES, "Test error against the batch");
+    part(p, NL_TABLE_EFFECTS);
+    if (nl_has_effects(p->figures))
+        chart(p, NL_CHART_EFFECTS, "Effects of the factors, with their intervals");
     part(p, NL_TABLE_IMAGES);
     part(p, NL_TABLE_TIME);
-    chart(p, 2, "Train against test loss by epoch");
+    chart(p, NL_CHART_TRAIN, "Train against test loss by epoch");
     layers(p);
     grids(p);
     part(p, NL_TABLE_PARITY);

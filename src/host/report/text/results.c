@@ -58,19 +58,22 @@ static json_t *keys_of(const nl_differences *d) {
     return keys;
 }
 
+static const char *metric_name(int metric) {
+    return metric == NL_METRIC_LOSS ? "loss" : "accuracy";
+}
+
 static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric metric) {
     static const char *const verdicts[] = {"open", "a", "b", "equal"};
     const nl_comparison *c = &p->by[metric];
     return json_pack(
         "{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:o, s:o, s:o}",
         "a", s->rows[p->a].variant->name, "b", s->rows[p->b].variant->name, "metric",
-        metric == NL_METRIC_LOSS ? "loss" : "accuracy", "seeds", c->paired.n, "difference",
-        nl_json_number(c->paired.mean), "sd", nl_json_number(c->paired.sd), "low",
-        nl_json_number(c->paired.low), "high", nl_json_number(c->paired.high), "p",
-        nl_json_number(c->paired.p), "p_sign_flip", nl_json_number(c->sign_flip), "p_holm",
-        nl_json_number(c->holm), "p_equivalent", nl_json_number(c->equivalent), "margin", c->margin,
-        "verdict", verdicts[c->verdict], "seeds_needed",
-        c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better",
+        metric_name(metric), "seeds", c->paired.n, "difference", nl_json_number(c->paired.mean),
+        "sd", nl_json_number(c->paired.sd), "low", nl_json_number(c->paired.low), "high",
+        nl_json_number(c->paired.high), "p", nl_json_number(c->paired.p), "p_sign_flip",
+        nl_json_number(c->sign_flip), "p_holm", nl_json_number(c->holm), "p_equivalent",
+        nl_json_number(c->equivalent), "margin", c->margin, "verdict", verdicts[c->verdict],
+        "seeds_needed", c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better",
         nl_json_number(c->a_better), "differ_in", keys_of(&p->differ));
 }
 
@@ -84,10 +87,73 @@ static json_t *one_spread(const nl_row *r, nl_metric metric) {
         if (r->variant->config.train.vary >> i & 1u)
             json_array_append_new(streams, json_string(nl_stream_words[i]));
     return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:o}", "variant", r->variant->name, "vary",
-                     streams, "metric", metric == NL_METRIC_LOSS ? "loss" : "accuracy", "seeds",
-                     s->n, "sd", nl_json_number(s->sd), "low", nl_json_number(range.low), "high",
+                     streams, "metric", metric_name(metric), "seeds", s->n, "sd",
+                     nl_json_number(s->sd), "low", nl_json_number(range.low), "high",
                      nl_json_number(range.high));
 }
+
+/* ---- factors ---- */
+
+/* What of(factors, factor, level) tells of each factor of a term. */
+static json_t *of_term(const nl_factors *f, const nl_term *t, const int level[2],
+                       json_t *of(const nl_factors *, int, int)) {
+    json_t *list = json_array();
+    json_array_append_new(list, of(f, t->first, level[0]));
+    if (t->second >= 0) json_array_append_new(list, of(f, t->second, level[1]));
+    return list;
+}
+
+static json_t *key_of(const nl_factors *f, int factor, int level) {
+    (void)level;
+    return json_string(f->list[factor].key);
+}
+
+static json_t *level_of(const nl_factors *f, int factor, int level) {
+    return json_string(f->list[factor].names[level]);
+}
+
+static const int first_levels[2] = {0, 0};
+
+static json_t *one_factor(const nl_factors *f, int i) {
+    json_t *levels = json_array();
+    for (int k = 0; k < f->list[i].levels; k++) json_array_append_new(levels, level_of(f, i, k));
+    return json_pack("{s:s, s:s, s:o}", "key", f->list[i].key, "with", f->list[i].with, "levels",
+                     levels);
+}
+
+static json_t *one_term(const nl_factors *f, const nl_term *t, int metric) {
+    return json_pack("{s:o, s:s, s:o, s:i, s:i, s:o, s:o}", "keys",
+                     of_term(f, t, first_levels, key_of), "metric", metric_name(metric), "f",
+                     nl_json_number(t->f[metric]), "df", t->df, "df_rest", t->df_rest, "p",
+                     nl_json_number(t->p[metric]), "p_holm", nl_json_number(t->holm[metric]));
+}
+
+static json_t *one_effect(const nl_factors *f, const nl_effect *e, int metric) {
+    const nl_term *t = &f->terms[e->term];
+    const nl_paired *r = &e->by[metric];
+    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "keys",
+                     of_term(f, t, first_levels, key_of), "levels",
+                     of_term(f, t, e->level, level_of), "base",
+                     of_term(f, t, first_levels, level_of), "metric", metric_name(metric),
+                     "difference", nl_json_number(r->mean), "sd", nl_json_number(r->sd), "low",
+                     nl_json_number(r->low), "high", nl_json_number(r->high), "p",
+                     nl_json_number(r->p), "p_holm", nl_json_number(e->holm[metric]));
+}
+
+static json_t *all_factors(const nl_factors *f) {
+    json_t *factors = json_array(), *seeds = json_array();
+    json_t *terms = json_array(), *effects = json_array();
+    for (int i = 0; i < f->n; i++) json_array_append_new(factors, one_factor(f, i));
+    for (int i = 0; i < f->n_seeds; i++) json_array_append_new(seeds, json_integer(f->seeds[i]));
+    for (int i = 0; i < NL_METRICS * f->n_terms; i++)
+        json_array_append_new(terms, one_term(f, &f->terms[i / NL_METRICS], i % NL_METRICS));
+    for (int i = 0; i < NL_METRICS * f->n_effects; i++)
+        json_array_append_new(effects, one_effect(f, &f->effects[i / NL_METRICS], i % NL_METRICS));
+    return json_pack("{s:o, s:o, s:o, s:o}", "factors", factors, "seeds", seeds, "terms", terms,
+                     "effects", effects);
+}
+
+/* ---- the file ---- */
 
 static void write_line(FILE *out, json_t *value) {
     NL_ASSERT(value && json_dumpf(value, out, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0);
@@ -104,6 +170,13 @@ static void write_spread(FILE *out, const nl_figures *figures) {
     }
     if (n > 0) fputs("\n],\n", out);
     free(rows);
+}
+
+static void write_factors(FILE *out, const nl_factors *factors) {
+    if (factors->n == 0) return;
+    fputs("\"factors\": ", out);
+    write_line(out, all_factors(factors));
+    fputs(",\n", out);
 }
 
 int nl_results_write(const nl_folder *folder, const nl_figures *figures, const char *path,
@@ -125,6 +198,7 @@ int nl_results_write(const nl_folder *folder, const nl_figures *figures, const c
     }
     fputs("\n],\n", out);
     write_spread(out, figures);
+    write_factors(out, &figures->factors);
     fprintf(out, "\"commit\": \"%s\", \"version\": \"%s\"}\n", nl_commit(), NL_VERSION);
     nl_text_close(out);
     const int code = nl_file_write(path, text, size, err);

@@ -79,6 +79,7 @@ void nl_findings_words(nl_lines *words, const nl_figures *figures) {
     overview(words, figures);
     nl_findings_runs(words, figures);
     nl_findings_pairs(words, figures);
+    nl_findings_factors(words, figures);
     goal(words, figures);
     parameters(words, figures);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h> // free
 
 #include "normlab/differences.h" // nl_differences
+#include "normlab/run_files.h"   // NL_REPORT_RESULTS
 #include "findings.h"
 
 enum { most_pairs = 15 }; /* of more, only what is settled gets a sentence each, and not of all */
@@ -223,7 +224,7 @@ void nl_findings_pairs(nl_lines *words, const nl_figures *s) {
     if (s->n_pairs > most_pairs) {
         nl_lines_add(words,
                      "What the other comparisons of %d pairs came to stands in the tables "
-                     "and in results.json.",
+                     "and in " NL_REPORT_RESULTS ".",
                      s->n_pairs);
     } else {
         for (int i = 0; i < s->n_pairs; i++)
@@ -233,6 +234,9 @@ void nl_findings_pairs(nl_lines *words, const nl_figures *s) {
             if (isnan(s->pairs[i].by[0].holm)) open_pair(words, s, &s->pairs[i]);
     }
     settled(words, s, NL_METRIC_LOSS);
+    if (s->family > 0)
+        nl_lines_add(words, "The verdicts%s in one picture: " NL_REPORT_VERDICTS ".png.",
+                     s->n_rows > NL_MOST_SHOWN ? " of the first 12 variants" : "");
     if (loss.verdicts[NL_OPEN] > 0)
         nl_lines_add(words, "In test loss %d of %d comparisons are open.", loss.verdicts[NL_OPEN],
                      loss.tested);
