@@ -286,6 +286,14 @@ def no_grids(program):
     results, findings = report(program, out)
     assert "factors" not in results, "a part of the data is no level of a factor"
     shutil.rmtree(out)
+    out = tempfile.mkdtemp()
+    for k, (norm, l1) in enumerate(full):
+        keys = config(norm)
+        keys["train"]["vary"] = ["init"] if l1 else ["order"]
+        write(out, f"v{k}", 1, keys, 99 + k * 0.1, 0.03)
+    results, findings = report(program, out)
+    assert "factors" not in results and "spread" in results, "what follows the seed is no factor"
+    shutil.rmtree(out)
 
 
 def tests(program):
