@@ -90,10 +90,11 @@ static void print_hours(FILE *out, const nl_figures *f, int seeds) {
         fputc('\n', out);
         return;
     }
-    fprintf(out,
-            " One after the other they train for\n%.1f h at the pace of the finished ones; with N "
-            "at a time at that pace, on this machine (--jobs)\nor over several (--shard, --join):\n",
-            seconds / 3600);
+    fprintf(
+        out,
+        " One after the other they train for\n%.1f h at the pace of the finished ones; with N "
+        "at a time at that pace, on this machine (--jobs)\nor over several (--shard, --join):\n",
+        seconds / 3600);
     for (int n = 2; n <= 64; n *= 2) fprintf(out, "  %d: %.1f h", n, seconds / 3600 / n);
     fputc('\n', out);
 }
