@@ -134,6 +134,8 @@ Test(cli, names_of_configs_that_are_nearly_right) {
     expect(RUN_NORMLAB("summary", "gx.yaml"), 2, "", "did you mean configs/gn.yaml?");
     expect(RUN_NORMLAB("summary", "mine.yaml"), 2, "", "looked here and in");
     expect(RUN_NORMLAB("summary", "elsewhere.yaml"), 2, "", "looked here and in");
+    expect(RUN_NORMLAB("summary", "no/such.yaml"), 2, "", "is named without a folder: bn_l1");
+    expect(RUN_NORMLAB("summary", "configs"), 2, "", "its configs are configs/*.yaml");
 }
 
 Test(cli, a_workbook_ends_in_xlsx) {
@@ -143,6 +145,7 @@ Test(cli, a_workbook_ends_in_xlsx) {
            "normlab: worksheet: 'w.xls' does not end in .xlsx");
     expect(RUN_NORMLAB("worksheet", ".xlsx"), 2, "", "does not end in .xlsx");
     cr_expect(access("w.xls", F_OK) != 0);
+    expect(RUN_NORMLAB("worksheet", "none/w.xlsx"), 6, "", "its folder is not there");
     temp_dir_remove(dir);
 }
 

@@ -157,7 +157,8 @@ Test(config_yaml, more_than_64_layers) {
 
 Test(config_yaml, wrong_yaml) {
     static const wrong_file cases[] = {
-        {"", "x.yaml", "the config is empty", NULL},
+        {"", "x.yaml", "the config is empty", "model.layers"},
+        {"\177ELF\2\1\1", "x.yaml", "not a text file", "NAME.yaml"},
         {"# nothing\n", "x.yaml", "the config is empty", NULL},
         {"data: {batch: 64]\n" SMALL_NET, ":1", "not valid YAML", "brackets"},
         {"data:\n  batch: '64\n", ":2", "not valid YAML", "is not closed"},

@@ -314,7 +314,7 @@ Test(eval, refuses_bad_checkpoints_and_data) {
     fixture f;
     set_up(&f, "gn");
     EXPECT_ERROR(3, "no.safetensors: cannot open", "no.safetensors", "--data", f.dir);
-    EXPECT_ERROR(3, "is not a regular file", f.dir, "--data", f.dir);
+    EXPECT_ERROR(3, "is a folder", f.dir, "--data", f.dir);
     EXPECT_ERROR(3, "no such folder", f.checkpoint, "--data", "/nonexistent");
     EXPECT_ERROR(3, "scripts/fetch-data.sh mnist", f.checkpoint, "--data", "/");
     const char *readme = NL_SOURCE_DIR "/LICENSE";

@@ -177,10 +177,11 @@ Test(file, names_a_folder_that_is_missing_and_a_name_that_is_a_folder) {
     snprintf(path, sizeof path, "%s/none/f", dir);
     cr_assert(nl_file_write(path, "x", 1, &err) == NL_EWRITE);
     cr_assert(strstr(err.what, strerror(ENOENT)) && strcmp(err.where, path) == 0);
+    cr_assert(strstr(err.hint, "its folder is not there"), "%s", err.hint);
     snprintf(path, sizeof path, "%s/folder", dir);
     cr_assert(mkdir(path, 0777) == 0);
     cr_assert(nl_file_write(path, "x", 1, &err) == NL_EWRITE);
-    cr_assert(strstr(err.what, strerror(EISDIR)), "%s", err.what);
+    cr_assert(strstr(err.what, strerror(EISDIR)) && !err.hint[0], "%s", err.what);
     cr_assert(count_files(dir) == 1, "the temporary file is gone");
     temp_dir_remove(dir);
 }

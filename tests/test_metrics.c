@@ -219,7 +219,7 @@ Test(metrics, what_cannot_be_kept) {
     cr_assert(access(path, F_OK) != 0, "nothing is made in its place");
     cr_assert(mkdir(path, 0777) == 0);
     cr_expect(nl_metrics_open(&metrics, path, 1, &err) == NL_EDATA);
-    cr_expect(strstr(err.what, "not a regular file"), "%s", err.what);
+    cr_expect(strstr(err.what, "is a folder"), "%s", err.what);
     cr_expect(nl_metrics_open(&metrics, path, 0, &err) == NL_EWRITE && !metrics.file);
 }
 

@@ -2,6 +2,7 @@
  * with names that mean something to HTML, gnuplot and Markdown, on a machine without gnuplot. */
 #include <criterion/criterion.h>
 
+#include <jansson.h>  // json_loads
 #include <math.h>     // isnan
 #include <stdio.h>    // fopen
 #include <stdlib.h>   // setenv
@@ -288,9 +289,9 @@ Test(report, gzipped_predictions_are_read) {
 
 Test(report, predictions_whole_or_not_at_all) {
     static const char head[] = "image,label,prediction,probability\n";
-    static const char *const bad[] = {"0,1,2\n",      "0,1,10,0.5\n", "0,1,2,1.5\n",
-                                      "0,1,2,nan\n",  "0,1,2,0.5x\n", "1,1,2,0.5\n0,1,2,0.5\n",
-                                      "0,1,2,0.5\n\n"};
+    static const char *const bad[] = {
+        "0,1,2\n",      "0,1,10,0.5\n",           "0,1,2,1.5\n",   "0,1,2,nan\n",
+        "0,1,2,0.5x\n", "1,1,2,0.5\n0,1,2,0.5\n", "0,1,2,0.5\n\n", "0,1,2,0.5\n1,1,2,0."};
     char *dir = temp_dir_make(), path[500];
     snprintf(path, sizeof path, "%s/predictions.csv", dir);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -306,5 +307,28 @@ Test(report, predictions_whole_or_not_at_all) {
     cr_expect(run.guesses[1].image == 7 && run.guesses[1].label == 3);
     cr_expect(run.guesses[0].prediction == 2 && run.guesses[0].probability == 0.5);
     free(run.guesses);
+    temp_dir_remove(dir);
+}
+
+/* A file that is cut between two lines is told by the run's record. */
+Test(report, predictions_of_all_images_or_none) {
+    static const struct {
+        const char *record;
+        uint32_t taken;
+    } cases[] = {{"{\"data\": {\"test\": 2}}", 2},
+                 {"{\"data\": {\"test\": 3}}", 0},
+                 {"{\"data\": {\"test\": 3}, \"options\": {\"limit_batches\": 1}}", 2},
+                 {"{}", 2}};
+    char *dir = temp_dir_make(), path[500];
+    snprintf(path, sizeof path, "%s/predictions.csv", dir);
+    write_text(dir, "predictions.csv", "image,label,prediction,probability\n0,1,2,0.5\n7,3,3,1\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        nl_seed_run run = {.config.data.picture.classes = 10,
+                           .info = json_loads(cases[i].record, 0, NULL)};
+        cr_assert(run.info);
+        nl_seed_run_read_guesses(&run, path);
+        cr_expect_eq(run.n_guesses, cases[i].taken, "%s: %u", cases[i].record, run.n_guesses);
+        nl_seed_run_free(&run);
+    }
     temp_dir_remove(dir);
 }

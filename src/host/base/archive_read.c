@@ -153,7 +153,8 @@ static int check_cover(entry *entries, size_t n, uint64_t data_size, const char 
         at = entries[i].end;
     }
     if (at == data_size) return NL_OK;
-    return nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes behind the last tensor", data_size - at);
+    nl_fail(err, NL_EDATA, path, "%" PRIu64 " bytes behind the last tensor", data_size - at);
+    return nl_hint(err, "a damaged copy: get the file again");
 }
 
 /* Fills entries (room for every key of header); *n counts them. *metadata: a reference. */
@@ -209,13 +210,8 @@ static int hint_place(nl_error *err) {
 static int read_header(json_t **header, uint64_t *data_size, FILE *file, const char *path,
                        nl_error *err) {
     struct stat info;
-    if (fstat(fileno(file), &info)) {
+    if (fstat(fileno(file), &info))
         return nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        nl_fail(err, NL_EDATA, path, "is not a regular file");
-        return hint_place(err);
-    }
     const uint64_t size = (uint64_t)info.st_size;
     uint64_t length = 0;
     if (size < sizeof length || size > MAX_FILE) {

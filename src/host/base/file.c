@@ -33,8 +33,10 @@ static int ask_guard(nl_error *err) {
     return guard.ask ? guard.ask(guard.context, err) : NL_OK;
 }
 
-static int cannot_write(const char *path, nl_error *err) {
-    return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+int nl_cannot_write(const char *path, nl_error *err) {
+    const bool no_folder = errno == ENOENT;
+    nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+    return no_folder ? nl_hint(err, "its folder is not there: make it first") : NL_EWRITE;
 }
 
 static int write_all(int file, const char *bytes, size_t size) {
@@ -116,12 +118,12 @@ int nl_file_write(const char *path, const void *bytes, size_t size, nl_error *er
         return write_into(path, bytes, size, err);
     if (!resolve(target, path)) {
         errno = ENAMETOOLONG;
-        return cannot_write(path, err);
+        return nl_cannot_write(path, err);
     }
     const int file = open_temporary(temporary, target);
-    if (file < 0) return cannot_write(path, err);
-    int code = fill(file, bytes, size, true) ? cannot_write(path, err) : ask_guard(err);
-    if (!code && rename(temporary, target)) code = cannot_write(path, err);
+    if (file < 0) return nl_cannot_write(path, err);
+    int code = fill(file, bytes, size, true) ? nl_cannot_write(path, err) : ask_guard(err);
+    if (!code && rename(temporary, target)) code = nl_cannot_write(path, err);
     if (code) {
         unlink(temporary);
         return code;

@@ -19,6 +19,7 @@ static FILE *open_up_to(off_t most, const char *path, char reason[NL_REASON]) {
     /* without waiting for a pipe's writer; regular files know no such mode */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0 || fstat(file, &info) != 0) return refuse(file, errno, strerror(errno), reason);
+    if (S_ISDIR(info.st_mode)) return refuse(file, EISDIR, "is a folder", reason);
     if (!S_ISREG(info.st_mode)) return refuse(file, EINVAL, "is not a regular file", reason);
     if (info.st_size > most) return refuse(file, EFBIG, "is larger than 4 GiB", reason);
     FILE *stream = fdopen(file, "rb");

@@ -70,7 +70,6 @@ static bool find_near(char path[PATH_SIZE], const char *folder, const char *name
 static int hint_at_near(const char *name, nl_error *err) {
     char path[PATH_SIZE], folder[PATH_SIZE];
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
-    if (access(name, F_OK) == 0) return err->code;
     snprintf(folder, sizeof folder, "%.*s", (int)(base - name), name);
     if (find_near(path, folder, base) || (!slash && find_near(path, "configs/", base)))
         return nl_hint(err, "did you mean %s?", path);
@@ -80,13 +79,13 @@ static int hint_at_near(const char *name, nl_error *err) {
 int nl_config_load_named(nl_config *config, const char *name, nl_error *err) {
     char path[PATH_SIZE], folder[PATH_SIZE];
     if (!strchr(name, '/') && find_in(path, "", name)) return nl_config_load(config, path, err);
-    if (strchr(name, '/')) {
-        const int code = nl_config_load(config, name, err);
-        return code ? hint_at_near(name, err) : code;
-    }
-    const bool has_folder = installed_folder(folder);
+    const bool has_folder = !strchr(name, '/') && installed_folder(folder);
     if (has_folder && find_in(path, folder, name)) return nl_config_load(config, path, err);
     const int code = nl_config_load(config, name, err);
-    if (has_folder && code) nl_hint(err, "looked here and in %s", folder);
-    return code ? hint_at_near(name, err) : code;
+    if (!code || access(name, F_OK) == 0) return code;
+    if (has_folder)
+        nl_hint(err, "looked here and in %s", folder);
+    else
+        nl_hint(err, "one that comes with normlab is named without a folder: bn_l1");
+    return hint_at_near(name, err);
 }

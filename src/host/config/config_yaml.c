@@ -54,9 +54,11 @@ static int syntax_error(reader *r) {
     const char *hint = syntax_hint(p, &at_start);
     const yaml_mark_t *mark = at_start ? &p->context_mark : &p->problem_mark;
     snprintf(where, sizeof where, "%.490s:%zu", r->path, mark->line + 1);
-    if (p->error == YAML_READER_ERROR)
-        return nl_fail(r->err, NL_EUSAGE, r->path, "not a text file: %s at byte %zu",
-                       p->problem ? p->problem : "unreadable", p->problem_offset);
+    if (p->error == YAML_READER_ERROR) {
+        nl_fail(r->err, NL_EUSAGE, r->path, "not a text file: %s at byte %zu",
+                p->problem ? p->problem : "unreadable", p->problem_offset);
+        return nl_hint(r->err, "a config is a text file, NAME.yaml");
+    }
     nl_fail(r->err, NL_EUSAGE, where, "not valid YAML: %s%s%s",
             p->problem ? p->problem : "out of memory", p->context ? " " : "",
             p->context ? p->context : "");
@@ -242,8 +244,10 @@ static int read_section(reader *r, const char *prefix) {
 static int read_document(reader *r) {
     int code = next(r); /* the stream starts */
     if (code || (code = next(r))) return code;
-    if (r->event.type == YAML_STREAM_END_EVENT)
-        return nl_fail(r->err, NL_EUSAGE, r->path, "the config is empty");
+    if (r->event.type == YAML_STREAM_END_EVENT) {
+        nl_fail(r->err, NL_EUSAGE, r->path, "the config is empty");
+        return nl_hint(r->err, "it needs model.layers; normlab train --help lists all keys");
+    }
     if ((code = next(r))) return code;
     if (r->event.type != YAML_MAPPING_START_EVENT) {
         const nl_scalar at = here(r);

@@ -12,6 +12,7 @@
 #include <string.h>   // strerror
 #include <unistd.h>   // fsync
 
+#include "base/folder.h"        // nl_cannot_write
 #include "base/number.h"        // nl_json_number
 #include "base/regular.h"       // nl_regular_open
 #include "normlab/checkpoint.h" // nl_file_write
@@ -78,10 +79,6 @@ static const struct {
 
 /* --- the file ------------------------------------------------------------------------------- */
 
-static int cannot_write(const nl_metrics *metrics, nl_error *err) {
-    return nl_fail(err, NL_EWRITE, metrics->path, "cannot write: %s", strerror(errno));
-}
-
 /* The first `keep` bytes; the caller frees them. */
 static int read_kept(char **bytes, const char *path, int64_t keep, nl_error *err) {
     char reason[NL_REASON] = "";
@@ -116,7 +113,7 @@ int nl_metrics_open(nl_metrics *metrics, const char *path, int64_t keep, nl_erro
     metrics->file = fopen(path, "ae");
     if (!metrics->file) return nl_fail(err, NL_EWRITE, path, "cannot open: %s", strerror(errno));
     if (fseeko(metrics->file, 0, SEEK_END) == 0) return NL_OK;
-    code = cannot_write(metrics, err);
+    code = nl_cannot_write(metrics->path, err);
     nl_metrics_close(metrics);
     return code;
 }
@@ -128,7 +125,7 @@ void nl_metrics_close(nl_metrics *metrics) {
 
 int nl_metrics_sync(nl_metrics *metrics, int64_t *bytes, nl_error *err) {
     *bytes = ftello(metrics->file);
-    if (*bytes < 0 || fsync(fileno(metrics->file)) != 0) return cannot_write(metrics, err);
+    if (*bytes < 0 || fsync(fileno(metrics->file)) != 0) return nl_cannot_write(metrics->path, err);
     return NL_OK;
 }
 
@@ -168,7 +165,7 @@ int nl_metrics_write(nl_metrics *metrics, const nl_metrics_record *record, nl_er
         json_decref(value);
     }
     if (!good || fputs("}\n", metrics->file) < 0 || fflush(metrics->file) != 0)
-        return cannot_write(metrics, err);
+        return nl_cannot_write(metrics->path, err);
     return NL_OK;
 }
 

@@ -2,10 +2,11 @@
  * image,label,prediction,probability and, but in older files, loss. The file is taken whole or, with
  * a warning, not at all: half a test set would make wrong comparisons.
  */
-#include <errno.h>  // errno
-#include <math.h>   // NAN
-#include <stdlib.h> // realloc, strtod
-#include <string.h> // strncmp, strspn, memchr
+#include <errno.h>   // errno
+#include <jansson.h> // json_integer_value
+#include <math.h>    // NAN
+#include <stdlib.h>  // realloc, strtod
+#include <string.h>  // strncmp, strspn, memchr
 
 #include "runs.h"
 #include "data/data_file.h" // nl_data_file_open
@@ -73,10 +74,10 @@ static char *read_content(const char *path, size_t *size, nl_error *err) {
     return NULL;
 }
 
-/* Ends the line at `at`; where the next one begins. */
+/* Ends the line at `at`; where the next one begins, or NULL where it has no end. */
 static char *end_of_line(char *at, char *end) {
     char *newline = memchr(at, '\n', (size_t)(end - at));
-    if (!newline) return end;
+    if (!newline) return NULL;
     *newline = '\0';
     return newline + 1;
 }
@@ -87,11 +88,12 @@ static int read_lines(nl_seed_run *run, char *at, char *end) {
     size_t capacity = 0;
     int number = 1;
     char *next = end_of_line(at, end);
-    if (strncmp(at, header, sizeof header - 1) != 0) return number;
+    if (!next || strncmp(at, header, sizeof header - 1) != 0) return number;
     while (next < end) {
         at = next;
         next = end_of_line(at, end);
         number++;
+        if (!next) return number;
         if (run->n_guesses == capacity) {
             capacity = capacity ? 2 * capacity : 16384;
             run->guesses = realloc(run->guesses, capacity * sizeof *run->guesses);
@@ -104,6 +106,14 @@ static int read_lines(nl_seed_run *run, char *at, char *end) {
     return 0;
 }
 
+/* How many images the run was tested on, where its record tells that; else 0. */
+static json_int_t tested(const nl_seed_run *run) {
+    const json_t *options = json_object_get(run->info, "options");
+    const json_t *data = json_object_get(run->info, "data");
+    if (json_integer_value(json_object_get(options, "limit_batches")) > 0) return 0;
+    return json_integer_value(json_object_get(data, "test"));
+}
+
 void nl_seed_run_read_guesses(nl_seed_run *run, const char *path) {
     nl_error err = {0};
     size_t size;
@@ -114,9 +124,17 @@ void nl_seed_run_read_guesses(nl_seed_run *run, const char *path) {
         return;
     }
     const int bad = read_lines(run, text, text + size);
+    const json_int_t images = tested(run);
     free(text);
-    if (!bad) return;
-    nl_warn(path, "line %d is no prediction; the run's images are left out", bad);
+    if (bad)
+        nl_warn(path, "line %d is no prediction; the run's images are left out", bad);
+    else if (images && (json_int_t)run->n_guesses != images)
+        nl_warn(path,
+                "%zu predictions, but %" JSON_INTEGER_FORMAT
+                " test images; the run's images are left out",
+                (size_t)run->n_guesses, images);
+    else
+        return;
     free(run->guesses);
     run->guesses = NULL;
     run->n_guesses = 0;

@@ -30,7 +30,10 @@ static void read_info(nl_seed_run *run, const char *path) {
     run->info = json_loadf(file, 0, &error);
     fclose(file);
     if (!json_is_object(run->info)) {
-        nl_warn(path, "%s", run->info ? "not the record of a run" : error.text);
+        if (run->info)
+            nl_warn(path, "not the record of a run: no JSON object");
+        else
+            nl_warn(path, "not the record of a run: line %d: %s", error.line, error.text);
         json_decref(run->info);
         run->info = NULL;
         return;

@@ -9,6 +9,7 @@
 #include <sys/stat.h> // stat
 #include <unistd.h>   // unlink
 
+#include "base/folder.h"        // nl_cannot_write
 #include "base/regular.h"       // nl_regular_open
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/report.h"     // nl_worksheet
@@ -156,7 +157,7 @@ int nl_worksheet(const char *path, nl_error *err) {
     const int file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) {
         free(temporary);
-        return nl_fail(err, NL_EWRITE, path, "cannot write: %s", strerror(errno));
+        return nl_cannot_write(path, err);
     }
     close(file);
     nl_book book = {.book = workbook_new(temporary)};
