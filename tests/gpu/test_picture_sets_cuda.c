@@ -1,18 +1,9 @@
 /* Other pictures than MNIST's: the CUDA engine trains each as double precision does. Runs on a GPU
  * where there is one, and on the CPU in the build that runs the kernels there. */
 #include <criterion/criterion.h>
-#include <stdio.h> // printf
 
+#include "support/need_device.h"
 #include "support/picture_check.h"
-
-#define NEED_DEVICE()                                                                              \
-    do {                                                                                           \
-        nl_error err;                                                                              \
-        if (nl_cuda_probe(0, &err) == NL_OK) break;                                                \
-        printf("gpu: skipped: %s\n", err.what);                                                    \
-        fflush(stdout);                                                                            \
-        cr_skip_test("no GPU");                                                                    \
-    } while (0)
 
 Test(picture_sets_cuda, fashion_mnist) {
     NEED_DEVICE();

@@ -1,18 +1,9 @@
 /* train.vary on the CUDA engine. Runs on a GPU where there is one, and on the CPU in the build that
  * runs the kernels there. */
 #include <criterion/criterion.h>
-#include <stdio.h> // printf
 
+#include "support/need_device.h"
 #include "support/vary_check.h"
-
-#define NEED_DEVICE()                                                                              \
-    do {                                                                                           \
-        nl_error err;                                                                              \
-        if (nl_cuda_probe(0, &err) == NL_OK) break;                                                \
-        printf("gpu: skipped: %s\n", err.what);                                                    \
-        fflush(stdout);                                                                            \
-        cr_skip_test("no GPU");                                                                    \
-    } while (0)
 
 Test(vary_cuda, each_stream_alone_follows_the_seed) {
     NEED_DEVICE();

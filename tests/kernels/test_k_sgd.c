@@ -103,18 +103,6 @@ static void run(float *w, float *v, float *buffers, nl_k_record *records, nl_k_s
     drop(&a);
 }
 
-static void check_close(const char *name, const char *what, const float *got, const double *want,
-                        const double *plain, int64_t count) {
-    char text[COMPARE_TEXT];
-    double error = 0, largest = 0;
-    for (int64_t i = 0; i < count; i++) {
-        error = fmax(error, fabs(plain[i] - want[i]));
-        largest = fmax(largest, fabs(want[i]));
-    }
-    cr_assert(compare_f32(text, got, want, count, 4 * error + 4 * 0x1p-23 * largest, 0),
-              "%s: %s: %s", name, what, text);
-}
-
 static void check(const rule_case *c) {
     char name[128];
     snprintf(name, sizeof name, "%d + %d momentum %g decay %g l1 %g nesterov %d stop %d",
@@ -128,9 +116,9 @@ static void check(const rule_case *c) {
     nl_k_record records[RECORDS];
     nl_k_state state;
     for (unsigned s = 0; s < schedules(); s++) run(w, v, b, records, &state, c, s, name);
-    check_close(name, "w", w, want.w, plain.w, c->params);
-    check_close(name, "v", v, want.v, plain.v, c->params);
-    check_close(name, "running", b, want.buffers, plain.buffers, c->buffers);
+    check_as_plain(name, "w", w, want.w, plain.w, c->params);
+    check_as_plain(name, "v", v, want.v, plain.v, c->params);
+    check_as_plain(name, "running", b, want.buffers, plain.buffers, c->buffers);
     for (int64_t i = 0; i < c->params; i += 10)
         cr_assert(w[i] == 0 && v[i] == 0, "%s: padding", name);
     for (int i = 0; i <= STEPS; i++) {

@@ -132,18 +132,6 @@ static void run(given *g, const head *h, const double *z, const double *bias, co
     guarded_free(z32), guarded_free(bias32);
 }
 
-static void check_close(const char *name, const char *what, const float *got, const double *want,
-                        const double *plain, int64_t count) {
-    char text[COMPARE_TEXT];
-    double error = 0, largest = 0;
-    for (int64_t i = 0; i < count; i++) {
-        error = fmax(error, fabs(plain[i] - want[i]));
-        largest = fmax(largest, fabs(want[i]));
-    }
-    const double bound = 4 * error + 4 * 0x1p-23 * largest;
-    cr_assert(compare_f32(text, got, want, count, bound, 0), "%s: %s: %s", name, what, text);
-}
-
 static void check_record(const given *g, const head *h, const answer *want, const answer *plain,
                          bool training, const char *name) {
     const nl_k_record *r = &g->records[STEP];
@@ -174,13 +162,13 @@ static void check_head(const head *h) {
     plain_f32(&plain, h, z, bias, labels);
     for (unsigned s = 0; s < schedules(); s++) run(&g, h, z, bias, labels, true, s, name);
     check_record(&g, h, &want, &plain, true, name);
-    check_close(name, "dz", g.dz, want.dz, plain.dz, rows * h->hw);
-    if (!h->bare) check_close(name, "dbias", g.dbias, want.dbias, plain.dbias, h->classes);
+    check_as_plain(name, "dz", g.dz, want.dz, plain.dz, rows * h->hw);
+    if (!h->bare) check_as_plain(name, "dbias", g.dbias, want.dbias, plain.dbias, h->classes);
     for (unsigned s = 0; s < schedules(); s++) run(&g, h, z, bias, labels, false, s, name);
     check_record(&g, h, &want, &plain, false, name);
     const int64_t at = STEP * h->batch;
-    check_close(name, "logits", g.logits + at * h->classes, want.logits, plain.logits, rows);
-    check_close(name, "probs", g.probs + at * h->classes, want.probs, plain.probs, rows);
+    check_as_plain(name, "logits", g.logits + at * h->classes, want.logits, plain.logits, rows);
+    check_as_plain(name, "probs", g.probs + at * h->classes, want.probs, plain.probs, rows);
     for (int i = 0; i < h->n; i++)
         cr_assert(g.predictions[at + i] == want.predictions[i], "%s", name);
     for (int64_t i = 0; i < at * h->classes; i++) cr_assert(isnan(g.logits[i]), "%s: before", name);

@@ -34,6 +34,18 @@ uint64_t ulp_f32(float a, float b) {
     return isnan(a) || isnan(b) ? UINT64_MAX : distance(ordered_f32(a), ordered_f32(b));
 }
 
+void check_as_plain(const char *name, const char *what, const float *got, const double *want,
+                    const double *plain, int64_t count) {
+    char text[COMPARE_TEXT];
+    double error = 0, largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        error = fmax(error, fabs(plain[i] - want[i]));
+        largest = fmax(largest, fabs(want[i]));
+    }
+    const double bound = 4 * error + 4 * 0x1p-23 * largest;
+    cr_assert(compare_f32(text, got, want, count, bound, 0), "%s: %s: %s", name, what, text);
+}
+
 // --- comparisons --------------------------------------------------------------------------------
 
 typedef struct findings {

@@ -27,6 +27,11 @@ bool compare_f32(char text[COMPARE_TEXT], const float *got, const double *want, 
 bool compare_bounds_f32(char text[COMPARE_TEXT], const float *got, const double *want,
                         const double *bounds, int64_t count);
 
+/* Fails the test where a float operation is off by more than 4 times what the plain one in float is,
+ * and 4 roundings of the largest. name: the case; what: of its results. */
+void check_as_plain(const char *name, const char *what, const float *got, const double *want,
+                    const double *plain, int64_t count);
+
 /* Number of representable numbers from a to b; UINT64_MAX if one is NaN. */
 uint64_t ulp_f64(double a, double b);
 uint64_t ulp_f32(float a, float b);

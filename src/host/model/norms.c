@@ -1,5 +1,7 @@
 /* The table of norms. A norm is added here, as a value of nl_norm (config.h) and as its name in a
- * config (config_keys.c); what its columns do not say is no norm of this program. */
+ * config (config_keys.c); what its columns do not say is no norm of this program. Nor is all that
+ * they can say: over the batch only what centres is computed (the kernels assert it), and as a config
+ * names a row, no user can ask for another. */
 #include <assert.h> // static_assert
 
 #include "normlab/model.h"
