@@ -81,10 +81,7 @@ static const struct argp_option option_list[] = {
     {"config", KEY_CONFIG, "CONFIG", 0,
      "the network of the weights, for a checkpoint that does not name it (default: what it names)",
      0},
-    {"data", KEY_DATA, "DIR", 0,
-     "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
-     "$XDG_CACHE_HOME/normlab/SET, else ~/.cache/normlab/SET, of the config's data.set)",
-     0},
+    {"data", KEY_DATA, "DIR", 0, NL_DATA_TEXT, 0},
     {"split", KEY_SPLIT, "test|train", 0, "the images to evaluate (default: test)", 0},
     {"device", KEY_DEVICE, "D", 0, "auto, cpu, cpu64, cuda or cuda:N (default: auto)", 0},
     {"json", KEY_JSON, NULL, 0, "print one JSON object", 0},

@@ -29,6 +29,11 @@
  * parser put there before it returned non-zero). --help, or -h, prints and exits 0. */
 int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input, nl_error *err);
 
+/* What --data is, wherever there is one. */
+#define NL_DATA_TEXT                                                                               \
+    "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "                    \
+    "$XDG_CACHE_HOME/normlab/SET, else ~/.cache/normlab/SET, of the config's data.set)"
+
 /* A whole number from min to max. `option` is its name in errors. */
 int nl_option_int(int *value, const char *option, const char *text, int min, int max,
                   nl_error *err);

@@ -39,10 +39,7 @@ enum {
 };
 
 static const struct argp_option option_list[] = {
-    {"data", KEY_DATA, "DIR", 0,
-     "folder with the four IDX files, raw or .gz (default: $NORMLAB_DATA, else "
-     "$XDG_CACHE_HOME/normlab/SET, else ~/.cache/normlab/SET, of the config's data.set)",
-     0},
+    {"data", KEY_DATA, "DIR", 0, NL_DATA_TEXT, 0},
     {"device", KEY_DEVICE, "DEVICE", 0,
      "auto, cpu, cpu64, cuda or cuda:N (default: auto; cpu64 trains in double precision: slow, for "
      "checks)",
