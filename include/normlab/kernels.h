@@ -106,7 +106,7 @@ typedef struct nl_k_input {
     const uint8_t *images, *labels; /* (count, c, h, w), (count) */
     nl_image_shape shape;
     const uint32_t *order;        /* (places): image number; NULL: the place itself */
-    const nl_rotation *rotations; /* (count), by image number; NULL: none */
+    const nl_rotation *rotations; /* (count), 16 bytes aligned, by image number; NULL: none */
     const nl_pixel_table *table;
     const nl_k_state *state;
     int n, batch;

@@ -9,38 +9,40 @@ namespace {
 
 constexpr int kMostThreads = 256;
 
-/* The shape, known to the compiler where it is the one of most sets: a division by a constant is a
- * multiplication. */
-template <bool Mnist> __device__ inline nl_image_shape shape_of(const nl_k_input &g) {
-    if (!Mnist) return g.shape;
-    return {1, 28, 28};
-}
+struct Gather : nl_k_input {
+    int size; /* of an image */
+    nl_divisor by_pixels, by_width;
+};
 
 /* Element `at` of an image: row by row, channel behind channel. */
-__device__ inline float element(const nl_k_input &g, nl_image_shape s, const uint8_t *bytes,
-                                const nl_rotation *rotation, int at) {
-    const int pixels = s.height * s.width, c = s.channels == 1 ? 0 : at / pixels;
-    const int p = at - c * pixels, first = c * pixels;
-    const int from =
-        !rotation ? p : nl_rotation_source(*rotation, p % s.width, p / s.width, s.height, s.width);
-    return g.table->of[c][from < 0 ? 0 : bytes[first + from]];
+__device__ inline float element(const Gather &g, const uint8_t *bytes, const nl_rotation *rotation,
+                                int at) {
+    const int height = g.shape.height, width = g.shape.width, pixels = height * width;
+    const int c = nl_divide(at, g.by_pixels), p = at - c * pixels, first = c * pixels;
+    const int y = nl_divide(p, g.by_width), x = p - y * width;
+    const int from = !rotation ? p : nl_rotation_source(*rotation, x, y, height, width);
+    return __ldg(&g.table->of[c][from < 0 ? 0 : __ldg(bytes + first + from)]);
+}
+
+__device__ inline nl_rotation load_rotation(const nl_rotation *p) {
+    const int4 r = __ldg(reinterpret_cast<const int4 *>(p));
+    return {r.x, r.y, r.z, r.w};
 }
 
 /* V: floats of one write; the image's end is a multiple of it. */
-template <int V, bool Mnist>
-__global__ __launch_bounds__(kMostThreads) void gather(const nl_k_input g) {
-    const nl_image_shape s = shape_of<Mnist>(g);
-    const int size = s.channels * s.height * s.width;
+template <int V> __global__ __launch_bounds__(kMostThreads) void gather(const Gather g) {
     const unsigned slot = blockIdx.x, place = g.state->step * static_cast<unsigned>(g.batch) + slot;
     const unsigned image = g.order ? g.order[place] : place;
-    const uint8_t *bytes = g.images + static_cast<size_t>(image) * static_cast<unsigned>(size);
-    const nl_rotation *rotation = g.rotations ? g.rotations + image : nullptr;
-    float *out = g.x + static_cast<size_t>(slot) * static_cast<unsigned>(size);
+    const uint8_t *bytes = g.images + static_cast<size_t>(image) * static_cast<unsigned>(g.size);
+    nl_rotation turned = {};
+    if (g.rotations) turned = load_rotation(g.rotations + image);
+    const nl_rotation *rotation = g.rotations ? &turned : nullptr;
+    float *out = g.x + static_cast<size_t>(slot) * static_cast<unsigned>(g.size);
     const int step = static_cast<int>(blockDim.x) * 4;
-    for (int first = static_cast<int>(threadIdx.x) * 4; first < size; first += step) {
-        for (int i = first; i < first + 4 && i < size; i += V) {
+    for (int first = static_cast<int>(threadIdx.x) * 4; first < g.size; first += step) {
+        for (int i = first; i < first + 4 && i < g.size; i += V) {
             Pack<V> x;
-            for (int j = 0; j < V; j++) x.v[j] = element(g, s, bytes, rotation, i + j);
+            for (int j = 0; j < V; j++) x.v[j] = element(g, bytes, rotation, i + j);
             store(out + i, x);
         }
     }
@@ -58,16 +60,18 @@ int nl_k_gather(const nl_k_input *in, void *stream) {
     NL_ASSERT(in->state && in->n > 0 && in->n <= in->batch);
     NL_ASSERT(shape.channels > 0 && shape.channels <= NL_MAX_CHANNELS && shape.height > 0 &&
               shape.height <= NL_MAX_SIDE && shape.width > 0 && shape.width <= NL_MAX_SIDE);
-    const int size = nl_image_bytes(shape), quads = ceil_div(size, 4);
-    const int threads = quads < kMostThreads ? quads : kMostThreads;
-    const bool mnist = shape.channels == 1 && shape.height == 28 && shape.width == 28;
+    NL_ASSERT(reinterpret_cast<uintptr_t>(in->rotations) % 16 == 0);
+    Gather g = {};
+    static_cast<nl_k_input &>(g) = *in;
+    g.size = nl_image_bytes(shape);
+    g.by_pixels = nl_divisor_make(nl_image_pixels(shape));
+    g.by_width = nl_divisor_make(shape.width);
+    const int quads = ceil_div(g.size, 4), threads = quads < kMostThreads ? quads : kMostThreads;
     const unsigned blocks = static_cast<unsigned>(in->n);
-    if (size % 4 || reinterpret_cast<uintptr_t>(in->x) % 16) {
-        NL_LAUNCH((gather<1, false>), blocks, threads, 0, stream, *in);
-    } else if (mnist) {
-        NL_LAUNCH((gather<4, true>), blocks, threads, 0, stream, *in);
+    if (g.size % 4 || reinterpret_cast<uintptr_t>(in->x) % 16) {
+        NL_LAUNCH((gather<1>), blocks, threads, 0, stream, g);
     } else {
-        NL_LAUNCH((gather<4, false>), blocks, threads, 0, stream, *in);
+        NL_LAUNCH((gather<4>), blocks, threads, 0, stream, g);
     }
     return launched();
 }

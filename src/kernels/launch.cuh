@@ -41,14 +41,30 @@ inline int parts_for(int units, int each) {
     return wanted < kMaxParts ? wanted : kMaxParts;
 }
 
+/* A set's units, cut in parts. The grid has the sets in x and the parts in y. */
+struct Split {
+    int units, parts, share;
+};
+inline Split split(int units, int parts) {
+    return {units, parts, ceil_div(units, parts)};
+}
+inline dim3 grid_of(int sets, Split s) {
+    return dim3(static_cast<unsigned>(sets), static_cast<unsigned>(s.parts));
+}
+__device__ inline int this_set() {
+    return static_cast<int>(blockIdx.x);
+}
+__device__ inline int this_part() {
+    return static_cast<int>(blockIdx.y);
+}
+
 /* The units [begin, end) of one part; the last parts may be shorter, or empty. */
 struct Range {
     int begin, end;
 };
-__host__ __device__ inline Range part_of(int units, int parts, int part) {
-    const int share = ceil_div(units, parts), begin = share * part;
-    const int end = begin + share < units ? begin + share : units;
-    return {begin < units ? begin : units, end};
+__device__ inline Range part_of(Split s, int part) {
+    const int begin = min(s.share * part, s.units);
+    return {begin, min(begin + s.share, s.units)};
 }
 
 inline int launched() {

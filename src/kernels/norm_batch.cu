@@ -22,53 +22,47 @@ namespace {
 
 struct Backward {
     Sums<float, 2> *sums; /* sum_parts of each set; not looked at where sum_parts is 0 */
-    int sum_parts, parts; /* blocks a set, of the launch before and here */
+    int sum_parts;        /* blocks a set, of the launch before */
+    Parts parts;          /* of a set, here */
+    float count;          /* values of a set */
 };
 
-/* Sums of g and g d over one part of a channel, for every thread of the block. */
-template <int K, int V>
-__device__ Sums<float, 2> channel_sums(const Stage &t, int set, int parts, int part) {
-    const Affine a = affine_of(t, t.saved[set], set);
-    const Range r = part_of(t.planes * t.units, parts, part);
+/* Sums of g and g d over units of this block's channel, for every thread of the block. */
+template <int K, int V> __device__ Sums<float, 2> channel_sums(const Stage &t, Range r) {
+    const int set = this_set();
     Sums<float, 2> s;
-    for (int i = r.begin + static_cast<int>(threadIdx.x); i < r.end;
-         i += static_cast<int>(blockDim.x)) {
-        const int row = i / t.units;
-        unit_sums<K, V>(s, t, a, plane_of(t, set, row), i - row * t.units);
-    }
+    range_sums<K, V>(s, t, t.saved[set], first_plane<Sets::channels>(t, set), r,
+                     static_cast<int>(threadIdx.x), static_cast<int>(blockDim.x));
     block_sum(s);
     return s;
 }
 
 template <int K, int V>
 __global__ __launch_bounds__(kThreads, 1) void norm_batch_sums(const Backward b, const Stage t) {
-    const int set = static_cast<int>(blockIdx.x) / b.sum_parts;
-    const int part = static_cast<int>(blockIdx.x) % b.sum_parts;
-    const Sums<float, 2> s = channel_sums<K, V>(t, set, b.sum_parts, part);
-    if (threadIdx.x == 0) b.sums[blockIdx.x] = s;
+    const Sums<float, 2> s = channel_sums<K, V>(t, part_of(b.parts.units, this_part()));
+    if (threadIdx.x == 0) b.sums[this_set() * b.sum_parts + this_part()] = s;
 }
 
 template <int K, int V>
 __global__ __launch_bounds__(kMaxThreads, 1) void norm_batch_dz(const Backward b, const Stage t) {
-    const int set = static_cast<int>(blockIdx.x) / b.parts,
-              part = static_cast<int>(blockIdx.x) % b.parts;
+    const int set = this_set();
     Sums<float, 2> s;
     if (b.sum_parts == 0) {
-        s = channel_sums<K, V>(t, set, 1, 0);
+        s = channel_sums<K, V>(t, {0, b.parts.units.units});
     } else {
         if (lane_id() < b.sum_parts) s = b.sums[set * b.sum_parts + lane_id()];
         warp_sum(s);
     }
     const nl_k_moments m = t.saved[set];
-    const float gamma = t.gamma[set], count = static_cast<float>(t.planes * t.hw);
+    const float gamma = t.gamma[set];
     const float dbeta = s.v[0], dgamma = s.v[1] * m.rstd;
-    if (part == 0 && threadIdx.x == 0) {
+    if (this_part() == 0 && threadIdx.x == 0) {
         t.dbeta[set] = dbeta;
         t.dgamma[set] = dgamma;
         t.dbias[set] = dgamma * 0.0f; // 0, unless the channel is poisoned
     }
-    part_dz<K, V, true>(t, m, gamma * (dbeta / count), gamma * (dgamma / count), set, b.parts,
-                        part);
+    part_dz<Sets::channels, K, V, true>(t, m, gamma * (dbeta / b.count), gamma * (dgamma / b.count),
+                                        b.parts);
 }
 
 struct LaunchBackward {
@@ -76,16 +70,17 @@ struct LaunchBackward {
     void *stream;
 
     template <int K, int V> int run() const {
-        Backward b = {static_cast<Sums<float, 2> *>(t.scratch), 0, 1};
-        const int each = K == 0 ? 4 : 1;
-        if (owns_set(t)) {
-            NL_LAUNCH((norm_batch_dz<K, V>), t.sets, threads_for(t.planes * (t.hw / V)), 0, stream,
-                      b, t);
-            return launched();
+        const int parts = owns_set(t) ? 1 : parts_for(t.planes * t.units, K == 0 ? 4 : 1);
+        Backward b = {static_cast<Sums<float, 2> *>(t.scratch), 0, parts_of(t, parts),
+                      static_cast<float>(t.planes * t.hw)};
+        const dim3 grid = grid_of(t.sets, b.parts.units);
+        int threads = threads_for(t.planes * (t.hw / V));
+        if (!owns_set(t)) {
+            threads = kThreads;
+            b.sum_parts = parts;
+            NL_LAUNCH((norm_batch_sums<K, V>), grid, threads, 0, stream, b, t);
         }
-        b.sum_parts = b.parts = parts_for(t.planes * t.units, each);
-        NL_LAUNCH((norm_batch_sums<K, V>), t.sets * b.sum_parts, kThreads, 0, stream, b, t);
-        NL_LAUNCH((norm_batch_dz<K, V>), t.sets * b.parts, kThreads, 0, stream, b, t);
+        NL_LAUNCH((norm_batch_dz<K, V>), grid, threads, 0, stream, b, t);
         return launched();
     }
 };
@@ -99,7 +94,7 @@ int nl_k_norm_batch_forward(const nl_k_stage *s, void *stream) {
     if (too_large(&s->shape)) return cudaErrorInvalidValue;
     const int v = forward_width(s);
     const Stage t = make_stage(s, Sets::channels, v);
-    return by_shape(s, v, LaunchForward{t, Source::parts, stream});
+    return by_shape(s, v, LaunchForward<Sets::channels>{t, Source::parts, stream});
 }
 
 int nl_k_norm_batch_eval(const nl_k_stage *s, void *stream) {
@@ -109,7 +104,7 @@ int nl_k_norm_batch_eval(const nl_k_stage *s, void *stream) {
     const int v = forward_width(s);
     Stage t = make_stage(s, Sets::channels, v);
     t.drop.slots = nullptr;
-    return by_shape(s, v, LaunchForward{t, Source::running, stream});
+    return by_shape(s, v, LaunchForward<Sets::channels>{t, Source::running, stream});
 }
 
 int nl_k_norm_batch_backward(const nl_k_stage *s, void *stream) {

@@ -35,91 +35,88 @@ struct PlaneSums {
 
 struct Backward {
     PlaneSums *sums; /* (n, c) */
-    int parts;       /* blocks a set */
+    Parts parts;     /* of a set */
     bool owns;       /* one block a set, which takes the planes' sums itself */
+    float count;     /* values of a set */
 };
 
 /* One warp takes the sums of one plane. */
-template <int K, int V> __device__ void plane_sums(const Backward &b, const Stage &t, int plane) {
-    const nl_k_moments m = t.saved[plane / t.planes];
-    const Affine a = affine_of(t, m, plane % t.shape.c);
+template <int K, int V>
+__device__ void plane_sums(const Backward &b, const Stage &t, nl_k_moments m, Plane plane) {
     Sums<float, 3> s;
-    for (int i = lane_id(); i < t.units; i += kWarp) unit_sums<K, V>(s, t, a, plane, i);
+    range_sums<K, V>(s, t, m, plane, {0, t.units}, lane_id(), kWarp);
     if constexpr (K != 0) {
-        for (int i = lane_id(); i < t.edge; i += kWarp) {
-            s.v[2] += centred(a, t.z[plane * t.hw + edge_at(t, i)]);
-        }
+        const Affine a = affine_of(t, m, plane.channel);
+        for (int i = lane_id(); i < t.edge; i += kWarp)
+            s.v[2] += centred(a, __ldg(t.z + plane.at * t.hw + edge_at(t, i)));
     }
     warp_sum(s);
     if (lane_id() != 0) return;
-    b.sums[plane].g = s.v[0];
-    b.sums[plane].gx = s.v[1] * m.rstd;
-    b.sums[plane].x = s.v[2] * m.rstd;
+    b.sums[plane.at].g = s.v[0];
+    b.sums[plane.at].gx = s.v[1] * m.rstd;
+    b.sums[plane.at].x = s.v[2] * m.rstd;
 }
 
 template <int K, int V>
 __global__ __launch_bounds__(kThreads, 1) void norm_group_sums(const Backward b, const Stage t) {
     const int plane = static_cast<int>(blockIdx.x) * warps() + warp_id();
-    if (plane < t.sets * t.planes) plane_sums<K, V>(b, t, plane);
+    if (plane >= t.sets * t.planes) return;
+    const int set = nl_divide(plane, t.by_planes);
+    const Plane first = first_plane<Sets::groups>(t, set);
+    plane_sums<K, V>(b, t, t.saved[set], plane_of<Sets::groups>(t, first, plane - set * t.planes));
 }
 
 /* A and B of a set, for every thread: each warp adds up the planes. */
-__device__ inline Sums<float, 2> set_means(const Backward &b, const Stage &t, int set) {
+__device__ inline Sums<float, 2> set_means(const Backward &b, const Stage &t, Plane first) {
     Sums<float, 2> s;
     for (int i = lane_id(); i < t.planes; i += kWarp) {
-        const int plane = set * t.planes + i;
-        const float gamma = t.gamma[plane % t.shape.c];
-        s.v[0] += gamma * b.sums[plane].g;
-        s.v[1] += gamma * b.sums[plane].gx;
+        const float gamma = __ldg(t.gamma + first.channel + i);
+        s.v[0] += gamma * b.sums[first.at + i].g;
+        s.v[1] += gamma * b.sums[first.at + i].gx;
     }
     warp_sum(s);
-    const float count = static_cast<float>(t.planes * t.hw);
-    s.v[0] /= count;
-    s.v[1] /= count;
+    s.v[0] /= b.count;
+    s.v[1] /= b.count;
     return s;
 }
 
 /* The last block of a group: a warp a channel, its lanes over the images. */
-__device__ inline void finish_group(const Backward &b, const Stage &t, int group) {
-    for (int i = warp_id(); i < t.planes; i += warps()) {
-        const int channel = group * t.planes + i;
-        Sums<double, 3> s;
+__device__ inline void finish_group(const Stage &t, const PlaneSums *sums, int channel) {
+    for (int i = channel + warp_id(); i < channel + t.planes; i += warps()) {
+        Sums<Twofold, 3> s;
         for (int n = lane_id(); n < t.shape.n; n += kWarp) {
-            const PlaneSums *p = b.sums + n * t.shape.c + channel;
+            const PlaneSums *p = sums + n * t.shape.c + i;
             s.v[0] += __ldcg(&p->g);
             s.v[1] += __ldcg(&p->gx);
             s.v[2] += __ldcg(&p->dbias);
         }
         warp_sum(s);
         if (lane_id() != 0) continue;
-        t.dbeta[channel] = static_cast<float>(s.v[0]);
-        t.dgamma[channel] = static_cast<float>(s.v[1]);
-        t.dbias[channel] = static_cast<float>(s.v[2]);
+        t.dbeta[i] = s.v[0].rounded();
+        t.dgamma[i] = s.v[1].rounded();
+        t.dbias[i] = s.v[2].rounded();
     }
 }
 
 template <int K, int V>
 __global__ __launch_bounds__(kMaxThreads, 1) void norm_group_dz(const Backward b, const Stage t) {
-    const int set = static_cast<int>(blockIdx.x) / b.parts,
-              part = static_cast<int>(blockIdx.x) % b.parts;
-    const int group = set % t.shape.groups;
+    const Plane first = first_plane<Sets::groups>(t, this_set());
+    const nl_k_moments m = t.saved[this_set()];
     if (b.owns) {
         for (int i = warp_id(); i < t.planes; i += warps())
-            plane_sums<K, V>(b, t, set * t.planes + i);
+            plane_sums<K, V>(b, t, m, plane_of<Sets::groups>(t, first, i));
         __syncthreads();
     }
-    const nl_k_moments m = t.saved[set];
-    const Sums<float, 2> s = set_means(b, t, set);
+    const Sums<float, 2> s = set_means(b, t, first);
     const float A = t.centres ? s.v[0] : 0.0f, B = s.v[1];
-    part_dz<K, V, true>(t, m, A, B, set, b.parts, part);
-    if (part != 0) return;
+    part_dz<Sets::groups, K, V, true>(t, m, A, B, b.parts);
+    if (this_part() != 0) return;
     for (int i = static_cast<int>(threadIdx.x); i < t.planes; i += static_cast<int>(blockDim.x)) {
-        const int plane = set * t.planes + i;
-        PlaneSums *p = b.sums + plane;
-        const float gamma = t.gamma[plane % t.shape.c], hw = static_cast<float>(t.hw);
+        PlaneSums *p = b.sums + first.at + i;
+        const float gamma = t.gamma[first.channel + i], hw = static_cast<float>(t.hw);
         p->dbias = m.rstd * (gamma * p->g - hw * A - p->x * B);
     }
-    if (last_to_come(t.counters + group, t.shape.n)) finish_group(b, t, group);
+    if (last_to_come(t.counters + first.channel, t.shape.n)) finish_group(t, b.sums, first.channel);
 }
 
 struct LaunchBackward {
@@ -127,15 +124,16 @@ struct LaunchBackward {
     void *stream;
 
     template <int K, int V> int run() const {
-        Backward b = {static_cast<PlaneSums *>(t.scratch), 1, owns_set(t)};
-        int threads = threads_for(t.planes * (t.hw / V));
-        if (!b.owns) {
-            threads = kThreads;
-            b.parts = parts_for(t.planes * t.units, K == 0 ? 4 : 1);
+        const bool owns = owns_set(t);
+        const int parts = owns ? 1 : parts_for(t.planes * t.units, K == 0 ? 4 : 1);
+        const Backward b = {static_cast<PlaneSums *>(t.scratch), parts_of(t, parts), owns,
+                            static_cast<float>(t.planes * t.hw)};
+        if (!owns) {
             const int blocks = ceil_div(t.sets * t.planes, kThreads / kWarp);
             NL_LAUNCH((norm_group_sums<K, V>), blocks, kThreads, 0, stream, b, t);
         }
-        NL_LAUNCH((norm_group_dz<K, V>), t.sets * b.parts, threads, 0, stream, b, t);
+        NL_LAUNCH((norm_group_dz<K, V>), grid_of(t.sets, b.parts.units),
+                  owns ? threads_for(t.planes * (t.hw / V)) : kThreads, 0, stream, b, t);
         return launched();
     }
 };
@@ -162,7 +160,7 @@ int nl_k_norm_group_forward(const nl_k_stage *s, void *stream) {
     Stage t = make_stage(s, Sets::groups, v);
     NL_ASSERT(!t.centres || t.planes * t.hw > 1);
     t.fresh_mean = t.fresh_var = nullptr; // of channels, and these sets are none
-    return by_shape(s, v, LaunchForward{t, Source::parts, stream});
+    return by_shape(s, v, LaunchForward<Sets::groups>{t, Source::parts, stream});
 }
 
 int nl_k_norm_group_backward(const nl_k_stage *s, void *stream) {

@@ -24,6 +24,41 @@ __device__ inline int warps() {
     return static_cast<int>(blockDim.x) / kWarp;
 }
 
+/* A sum of floats with about twice their digits, hi + lo: lo gathers what each addition to hi lost
+ * (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B). Many devices are slow at double. */
+struct Twofold {
+    float hi, lo;
+
+    __device__ Twofold &operator+=(const Twofold &o) {
+        const float sum = hi + o.hi, added = sum - hi;
+        lo = (lo + o.lo) + ((hi - (sum - added)) + (o.hi - added));
+        hi = sum;
+        return *this;
+    }
+    __device__ Twofold &operator+=(float v) {
+        return *this += Twofold{v, 0};
+    }
+    /* Past all floats hi alone tells: infinite, or NaN. */
+    __device__ float rounded() const {
+        return lo == lo ? hi + lo : hi;
+    }
+    __device__ double wide() const {
+        return lo == lo ? static_cast<double>(hi) + static_cast<double>(lo) : hi;
+    }
+};
+
+/* What another block of this launch left. */
+__device__ inline Twofold left_by(const Twofold *p) {
+    return {__ldcg(&p->hi), __ldcg(&p->lo)};
+}
+
+template <typename T> __device__ T from_lane(T v, int bits) {
+    return __shfl_xor_sync(kAllLanes, v, bits);
+}
+__device__ inline Twofold from_lane(Twofold v, int bits) {
+    return {__shfl_xor_sync(kAllLanes, v.hi, bits), __shfl_xor_sync(kAllLanes, v.lo, bits)};
+}
+
 /* N sums that are taken together. */
 template <typename T, int N> struct Sums {
     T v[N] = {};
@@ -31,7 +66,7 @@ template <typename T, int N> struct Sums {
 
 template <typename T, int N> __device__ void warp_sum(Sums<T, N> &s) {
     for (int bit = kWarp / 2; bit > 0; bit /= 2) {
-        for (int i = 0; i < N; i++) s.v[i] += __shfl_xor_sync(kAllLanes, s.v[i], bit);
+        for (int i = 0; i < N; i++) s.v[i] += from_lane(s.v[i], bit);
     }
 }
 
@@ -43,7 +78,7 @@ template <typename T, int N> __device__ void block_sum(Sums<T, N> &s) {
         for (int i = 0; i < N; i++) slots[warp_id() * N + i] = s.v[i];
     }
     __syncthreads();
-    for (int i = 0; i < N; i++) s.v[i] = lane_id() < warps() ? slots[lane_id() * N + i] : T(0);
+    for (int i = 0; i < N; i++) s.v[i] = lane_id() < warps() ? slots[lane_id() * N + i] : T{};
     warp_sum(s);
     __syncthreads(); // slots are free again
 }

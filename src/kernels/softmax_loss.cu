@@ -8,7 +8,7 @@
  * NaN passes: an exp of it makes the sum NaN. The prediction is the first largest logit.
  *
  * A warp takes an image, a lane up to K classes: class k * 32 + lane is its k-th. Each block leaves
- * the sums of its images, in double; the last block to come adds them up in the order of the
+ * the sums of its images, in twice a float's digits; the last block to come adds them up in the order of the
  * blocks, writes the step's record and raises the flag.
  */
 #include "reduce.cuh" // last_to_come
@@ -22,12 +22,13 @@ static_assert(NL_MAX_CLASSES <= kImages * kWarp, "a thread for the bias of each 
 
 /* What a block leaves, beside its dbias. */
 struct HeadPart {
-    double loss, hits;
+    Twofold loss;
+    int hits;
 };
 
 struct Head : nl_k_head {
-    HeadPart *parts;     // (blocks), in scratch
-    double *dbias_parts; // (blocks, classes), behind them
+    HeadPart *parts;      // (blocks), in scratch
+    Twofold *dbias_parts; // (blocks, classes), behind them
 };
 
 /* A class's logit; what is no class has none. A running float sum over a large map would lose
@@ -35,9 +36,9 @@ struct Head : nl_k_head {
 __device__ inline float logit_of(const Head &h, int image, int c) {
     if (c >= h.classes) return 0;
     const float *z = h.z + (image * h.classes + c) * h.hw, bias = h.bias ? h.bias[c] : 0.0f;
-    double sum = 0;
-    for (int i = 0; i < h.hw; i++) sum += z[i] + bias;
-    return static_cast<float>(sum / h.hw);
+    Twofold sum = {0, 0};
+    for (int i = 0; i < h.hw; i++) sum += __ldg(z + i) + bias;
+    return sum.rounded() / static_cast<float>(h.hw);
 }
 
 /* The value of a class, as every lane's: its lane has it at its place k. */
@@ -69,13 +70,14 @@ __device__ inline void write_class(const Head &h, int image, size_t place, int c
     if (!h.dz) return;
     slope[c] = (p - (right ? 1.0f : 0.0f)) / static_cast<float>(h.n);
     float *dz = h.dz + (image * h.classes + c) * h.hw;
-    for (int i = 0; i < h.hw; i++) dz[i] = slope[c] / static_cast<float>(h.hw);
+    const float each = slope[c] / static_cast<float>(h.hw);
+    for (int i = 0; i < h.hw; i++) dz[i] = each;
 }
 
 /* One image by one warp: its outputs, and its part of the block's sums in the warp's row of each.
  */
 template <int K>
-__device__ inline void head_image(const Head &h, int image, double *loss, int *hit, float *slope) {
+__device__ inline void head_image(const Head &h, int image, float *loss, int *hit, float *slope) {
     const int lane = lane_id(), label = h.labels[image];
     float logits[K], e[K], largest;
     for (int k = 0; k < K; k++) logits[k] = logit_of(h, image, k * kWarp + lane);
@@ -106,16 +108,18 @@ __device__ inline void head_image(const Head &h, int image, double *loss, int *h
 __device__ inline void finish(const Head &h) {
     const int blocks = static_cast<int>(gridDim.x), c = static_cast<int>(threadIdx.x);
     if (h.dbias && c < h.classes) {
-        double sum = 0;
-        for (int b = 0; b < blocks; b++) sum += __ldcg(&h.dbias_parts[b * h.classes + c]);
-        h.dbias[c] = static_cast<float>(sum);
+        Twofold sum = {0, 0};
+        for (int b = 0; b < blocks; b++) sum += left_by(h.dbias_parts + b * h.classes + c);
+        h.dbias[c] = sum.rounded();
     }
     if (c != kWarp) return;
-    double loss = 0, hits = 0;
+    Twofold sum = {0, 0};
+    int hits = 0;
     for (int b = 0; b < blocks; b++) {
-        loss += __ldcg(&h.parts[b].loss);
+        sum += left_by(&h.parts[b].loss);
         hits += __ldcg(&h.parts[b].hits);
     }
+    const double loss = sum.wide();
     nl_k_record *r = h.records + h.state->step;
     r->loss = loss;
     r->hits = static_cast<uint32_t>(hits);
@@ -128,7 +132,7 @@ __device__ inline void finish(const Head &h) {
 
 template <int K> __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(const Head h) {
     NL_SHARED(float, slopes, kImages *kWarp *K);
-    NL_SHARED(double, losses, kImages);
+    NL_SHARED(float, losses, kImages);
     NL_SHARED(int, hits, kImages);
     const int first = static_cast<int>(blockIdx.x) * kImages, w = warp_id();
     const int images = h.n - first < kImages ? h.n - first : kImages;
@@ -137,16 +141,17 @@ template <int K> __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(
     HeadPart *part = h.parts + blockIdx.x;
     const int c = static_cast<int>(threadIdx.x);
     if (h.dz && c < h.classes) {
-        double sum = 0;
+        Twofold sum = {0, 0};
         for (int i = 0; i < images; i++) sum += slopes[i * kWarp * K + c];
         h.dbias_parts[static_cast<int>(blockIdx.x) * h.classes + c] = sum;
     }
     if (c == kWarp) {
-        part->loss = part->hits = 0;
+        HeadPart sum = {{0, 0}, 0};
         for (int i = 0; i < images; i++) {
-            part->loss += losses[i];
-            part->hits += hits[i];
+            sum.loss += losses[i];
+            sum.hits += hits[i];
         }
+        *part = sum;
     }
     if (last_to_come(h.counters, static_cast<int>(gridDim.x))) finish(h);
 }
@@ -154,7 +159,7 @@ template <int K> __global__ __launch_bounds__(kImages *kWarp) void softmax_loss(
 } // namespace
 
 size_t nl_k_softmax_loss_scratch(int n, int classes) {
-    const size_t part = sizeof(HeadPart) + static_cast<unsigned>(classes) * sizeof(double);
+    const size_t part = sizeof(HeadPart) + static_cast<unsigned>(classes) * sizeof(Twofold);
     return static_cast<size_t>(ceil_div(n, kImages)) * part;
 }
 
@@ -168,7 +173,7 @@ int nl_k_softmax_loss(const nl_k_head *head, void *stream) {
     if (too_large(h.n, h.classes, h.hw)) return cudaErrorInvalidValue;
     const unsigned blocks = static_cast<unsigned>(ceil_div(h.n, kImages));
     h.parts = static_cast<HeadPart *>(h.scratch);
-    h.dbias_parts = reinterpret_cast<double *>(h.parts + blocks);
+    h.dbias_parts = reinterpret_cast<Twofold *>(h.parts + blocks);
     if (h.classes <= kWarp) {
         NL_LAUNCH((softmax_loss<1>), blocks, kImages * kWarp, 0, stream, h);
     } else {

@@ -39,6 +39,9 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
     float x, y, z, w;
 };
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
 inline float2 make_float2(float x, float y) {
     return {x, y};
 }
@@ -151,6 +154,9 @@ inline unsigned __ballot_sync(unsigned mask, bool vote, SIMT_HERE) {
 inline void __threadfence() {
 }
 template <typename T> T __ldcg(const T *p) {
+    return *p;
+}
+template <typename T> T __ldg(const T *p) {
     return *p;
 }
 inline unsigned atomicInc(unsigned *p, unsigned limit) {
