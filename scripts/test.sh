@@ -38,6 +38,7 @@ heavy_tools() {
       local fetch cuda_major
       plan_cuda always # sets both
       [ ${#fetch[@]} -eq 0 ] || fetch_cuda "$cuda_major" "${fetch[@]}" || say "going on without CUDA"
+      fetch_cuda 13 sass || say "going on without nvdisasm"
     fi
   fi
   for tool in soffice chromium; do

@@ -20,9 +20,9 @@ __device__ inline Quad quad_of(const Stage &t, Plane plane, int unit) {
     const int quad = static_cast<int>(begin / 4) + unit;
     Quad q = {quad * 4 - static_cast<int>(begin), {1, 1, 1, 1}};
     if (!t.drop.slots) return q;
-    const nl_philox words =
-        nl_dropout_words(t.drop.state->seed, t.drop.state->epoch, __ldg(t.drop.slots + plane.image),
-                         t.drop.layer, static_cast<uint32_t>(quad));
+    const nl_philox words = nl_dropout_words(
+        __ldg(&t.drop.state->seed), __ldg(&t.drop.state->epoch), __ldg(t.drop.slots + plane.image),
+        t.drop.layer, static_cast<uint32_t>(quad));
 #pragma unroll
     for (int j = 0; j < 4; j++) q.factor[j] = words.v[j] >= t.drop.threshold ? t.drop.scale : 0.0f;
     return q;

@@ -3,11 +3,12 @@
 
 Compiles the kernels (those of src/kernels) and prints a line a kernel:
 
-    file kernel registers spilled local widest divisions doubles
+    file kernel registers spilled local divisions doubles trip loads
 
-spilled, local: bytes. widest: bits of the widest load from memory that all blocks share. divisions: of
-integers, by a number that the code does not hold. doubles: instructions in double precision inside loops.
---loops adds each innermost loop: its instructions, integer divisions, loads by width, share of FFMA.
+spilled, local: bytes. divisions: of integers, by a number that the code does not hold. doubles: instructions
+in double precision inside loops. Of the longest innermost loop, trip: its instructions; loads: those from
+global memory, as count x bits.
+--loops adds each innermost loop, with its share of FFMA, its divergent regions and its stores.
 """
 import argparse
 import itertools
@@ -18,7 +19,6 @@ import sys
 import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-COLUMNS = "file kernel registers spilled local widest divisions doubles".split()
 INSTRUCTION = re.compile(r"\s+/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+ )?\s*([A-Z][\w.]*)\s*(.*?) ;")
 DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX)|F2F\.|.*\.F64|MUFU\.\w+64H")
 COLD = re.compile(r"\$__internal")  # subroutines behind a kernel's own code
@@ -146,9 +146,12 @@ def kernels(file, nvcc, nvdisasm):
     return sorted(found, key=lambda kernel: kernel[0])
 
 
+def loads_of(kernel, places):
+    return ",".join(f"{count}x{bits}" for bits, count in sorted(kernel.loads(places).items())) or "none"
+
+
 def show_loop(kernel, places):
-    loads = " ".join(f"{count} x {bits}" for bits, count in sorted(kernel.loads(places).items()))
-    print(f"    {len(places)} instructions, {kernel.divisions(places)} divisions, loads: {loads or 'none'}, "
+    print(f"    {len(places)} instructions, {kernel.divisions(places)} divisions, loads: {loads_of(kernel, places)}, "
           f"FFMA {100 * kernel.count('FFMA', places) / len(places):.0f} %, "
           f"{kernel.count(DOUBLE, places)} doubles, {kernel.count('BSSY', places)} regions, "
           f"{kernel.count('STG', places)} stores")
@@ -163,10 +166,11 @@ def main():
     args = parser.parse_args()
     for file in map(pathlib.Path, args.files or sorted((TOP / "src/kernels").glob("*.cu"))):
         for name, (registers, spilled, local), kernel in kernels(file, args.nvcc, args.nvdisasm):
-            everywhere = range(len(kernel.code))
-            print(file.stem, name, registers, spilled, local, max(kernel.loads(everywhere), default=0),
-                  kernel.divisions(everywhere), kernel.count(DOUBLE, kernel.looped()), flush=True)
-            for loop in sorted(kernel.innermost(), key=min) if args.loops else []:
+            loops = sorted(kernel.innermost(), key=min)
+            longest = max(loops, key=len, default=set())
+            print(file.stem, name, registers, spilled, local, kernel.divisions(range(len(kernel.code))),
+                  kernel.count(DOUBLE, kernel.looped()), len(longest), loads_of(kernel, longest), flush=True)
+            for loop in loops if args.loops else []:
                 show_loop(kernel, loop)
 
 
