@@ -8,6 +8,7 @@
 #include <cstdlib> // posix_memalign
 #include <map>     // std::map
 #include <memory>  // std::shared_ptr
+#include <string>  // std::to_string
 #include <vector>  // std::vector
 
 // --- simt.h ---
@@ -326,6 +327,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
     *exec = new CUgraphExec_st{graph->nodes};
+    simt_note("graph", (std::to_string(graph->nodes.size()) + " nodes").c_str());
     return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
