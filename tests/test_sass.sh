@@ -30,13 +30,12 @@ find_nvdisasm() {
   return 1
 }
 
-command -v "$nvcc" >/dev/null || skip 'no nvcc'
+command -v "$nvcc" >/dev/null || skip 'no nvcc (scripts/test.sh --all fetches it)'
 nvcc=$(command -v "$nvcc")
-nvdisasm=$(find_nvdisasm) || skip 'no nvdisasm'
+nvdisasm=$(find_nvdisasm) || skip 'no nvdisasm (scripts/test.sh --all fetches it)'
 version=$("$nvcc" --version | sed -n 's/.*, V\([0-9.]*\)$/\1/p')
 columns='file kernel registers spilled local divisions doubles trip loads'
-found() { python3 "$here/support/sass.py" --nvcc "$nvcc" --nvdisasm "$nvdisasm" "$@"; }
-made=$(found) || { fail "$made"; exit 1; }
+made=$(python3 "$here/support/sass.py" --nvcc "$nvcc" --nvdisasm "$nvdisasm") || exit 1
 
 if [ "$mode" = --table ]; then
   printf '# Made by tests/test_sass.sh with nvcc %s for sm_90; columns: tests/support/sass.py.\n' "$version"
