@@ -6,6 +6,7 @@
 #include <string.h> // memcmp
 
 #include "support/need_device.h"
+#include "support/parts_check.h"
 #include "support/small_run.h"
 
 /* ---- batches -----------------------------------------------------------------------------------
@@ -137,6 +138,11 @@ static void check_evaluation(const char *name) {
     nl_backend_plain.close(cpu);
     nl_state_free(&state);
     small_run_close(r);
+}
+
+Test(batches_cuda, evaluation_in_parts) {
+    NEED_DEVICE();
+    parts_check(&nl_backend_cuda);
 }
 
 Test(batches_cuda, evaluation_of_batch_norm) {

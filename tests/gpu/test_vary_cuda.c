@@ -1,7 +1,5 @@
 /* train.vary on the CUDA engine. Runs on a GPU where there is one, and on the CPU in the build that
  * runs the kernels there. */
-#include <criterion/criterion.h>
-
 #include "support/need_device.h"
 #include "support/vary_check.h"
 
