@@ -130,7 +130,7 @@ Test(eval_parts, stopped_in_every_part_of_the_fast_engine) {
 
 /* ---- the program ------------------------------------------------------------------------------ */
 
-enum { MANY = 12000 };
+enum { MANY = 5000 };
 
 /* The toy with so many test images that a pass in double precision takes a while. */
 static void open_many(void) {

@@ -1,8 +1,9 @@
 /* Which random number is drawn where: the layout of key and counter.
  *
- * The key is (seed, stream). The counter says what the number is for, never where it happens to
- * lie: not the slot in a batch, not a tensor's place in a table, not the thread. So CPU and GPU,
- * one thread or many, one run or a resumed one see the same batches, angles and masks, bit for bit.
+ * The key is (seed, stream); which seed a stream of a run has says nl_config_seed. The counter says
+ * what the number is for, never where it happens to lie: not the slot in a batch, not a tensor's place
+ * in a table, not the thread. So CPU and GPU, one thread or many, one run or a resumed one see the
+ * same batches, angles and masks, bit for bit.
  *
  *   stream       c0            c1         c2               c3       word used
  *   INIT         element / 4   ordinal    0 weight 1 bias  0        element % 4
