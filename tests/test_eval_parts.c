@@ -26,6 +26,50 @@ Test(eval_parts, of_the_engine_in_double) {
     parts_check(&nl_backend_cpu64);
 }
 
+/* ---- what is asked ---------------------------------------------------------------------------- */
+
+typedef struct asked {
+    int times, stop_at; /* 0: never */
+    uint32_t images;    /* evaluated so far */
+} asked;
+
+static asked asking;
+
+/* Parts are whole batches of 8 but for the last, and join. */
+static int count_part(nl_engine *engine, const nl_eval_pass *pass, nl_eval_result *result,
+                      nl_error *err) {
+    (void)engine, (void)result, (void)err;
+    cr_expect_eq(pass->first, asking.images);
+    cr_expect(pass->images % 8 == 0 || pass->first + pass->images == 1001);
+    asking.images += pass->images;
+    return NL_OK;
+}
+
+static int stop(void *context, nl_error *err) {
+    asked *a = context;
+    return ++a->times == a->stop_at ? nl_fail(err, NL_ESIGHUP, "here", "stopped") : NL_OK;
+}
+
+Test(eval_parts, asked_before_each) {
+    nl_error err = {0};
+    nl_backend counting = nl_backend_cpu;
+    counting.evaluate = count_part;
+    const nl_evaluator by = {&counting, NULL, 8, stop, &asking};
+    const nl_eval_pass pass = {.images = 1001};
+    nl_eval_result result = {0};
+    cr_expect_eq(nl_evaluate(&by, &pass, &result, &err), NL_OK);
+    cr_expect_eq(asking.images, 1001);
+    const int parts = asking.times;
+    cr_assert_gt(parts, 3);
+    for (int at = 1; at <= 3; at++) {
+        asking = (asked){.stop_at = at};
+        cr_expect_eq(nl_evaluate(&by, &pass, &result, &err), NL_ESIGHUP);
+        cr_expect_eq(asking.times, at);
+        cr_expect_eq(asking.images > 0, at > 1);
+        cr_expect_lt(asking.images, 1001);
+    }
+}
+
 /* ---- a signal with any part of any pass ------------------------------------------------------- */
 
 static const nl_backend *real_backend;
@@ -147,11 +191,12 @@ static char *unit_text(const char *out, unsigned seed, const char *file) {
     return toy_read(&toy_cli, out, file, &size);
 }
 
-/* Waits until the file of the unit holds those words. */
+/* Waits until the file of the unit holds those words; of a state, its header. */
 static void wait_for(const char *out, unsigned seed, const char *file, const char *words) {
+    const int skip = strcmp(file, NL_FILE_STATE) == 0 ? 8 : 0;
     for (int i = 0; i < 60000; i++, usleep(500)) {
         char *text = unit_text(out, seed, file);
-        const bool there = text && strstr(text, words);
+        const bool there = text && strstr(text + skip, words);
         free(text);
         if (there) return;
     }
@@ -172,14 +217,14 @@ static void expect_same_runs(const char *whole, const char *parts, unsigned seed
     }
 }
 
-/* Sends SIGTERM when each of the runs has that record, the last one in front of a pass; how many were
- * within the pass then. What follows the pass must not be there when they have ended. The process is
- * made to stand still while that is looked at. */
+/* Sends SIGTERM when each of the runs has those words in that file, the last ones in front of a pass;
+ * how many were within the pass then. What follows the pass must not be there when they have ended.
+ * The process is made to stand still while that is looked at. */
 static int signal_behind(program *p, program_result *r, const char *out, unsigned count,
-                         const char *record, const char *follows) {
+                         const char *file, const char *words, const char *follows) {
     bool within[2];
     int caught = 0;
-    for (unsigned s = 1; s <= count; s++) wait_for(out, s, NL_FILE_METRICS, record);
+    for (unsigned s = 1; s <= count; s++) wait_for(out, s, file, words);
     kill(p->pid, SIGSTOP);
     for (unsigned s = 1; s <= count; s++) {
         char *text = unit_text(out, s, NL_FILE_METRICS);
@@ -198,7 +243,7 @@ static int signal_behind(program *p, program_result *r, const char *out, unsigne
     return caught;
 }
 
-static void stop_behind(const char *record, const char *follows, const char *seeds,
+static void stop_behind(const char *file, const char *words, const char *follows, const char *seeds,
                         const char *jobs, const char *join) {
     const unsigned count = *jobs == '1' ? 1 : 2;
     int caught = 0;
@@ -209,7 +254,7 @@ static void stop_behind(const char *record, const char *follows, const char *see
         toy_path(out, name);
         program_result r;
         program p = program_start((const char *const[]){MANY_ARGUMENTS(out, seeds, jobs, join)});
-        caught = signal_behind(&p, &r, out, count, record, follows);
+        caught = signal_behind(&p, &r, out, count, file, words, follows);
         if (caught) cr_expect_eq(r.code, 143, "%d: %s", r.code, r.err);
         program_free(&r);
     }
@@ -226,22 +271,23 @@ static void stop_behind(const char *record, const char *follows, const char *see
 }
 
 static const char last_step[] = "\"event\":\"progress\",\"epoch\":0,\"step\":5,";
+static const char one_epoch[] = "{\\\"epoch\\\":1,";
 static const char epoch_record[] = "\"event\":\"epoch\"", final_record[] = "\"event\":\"final\"";
 
 Test(eval_signal, in_the_test_behind_an_epoch) {
-    stop_behind(last_step, epoch_record, "1", "1", NULL);
+    stop_behind(NL_FILE_METRICS, last_step, epoch_record, "1", "1", NULL);
 }
 
 Test(eval_signal, in_two_tests_side_by_side) {
-    stop_behind(last_step, epoch_record, "1-2", "2", NULL);
+    stop_behind(NL_FILE_METRICS, last_step, epoch_record, "1-2", "2", NULL);
 }
 
 Test(eval_signal, in_runs_that_others_may_take) {
-    stop_behind(last_step, epoch_record, "1-2", "2", "--join");
+    stop_behind(NL_FILE_METRICS, last_step, epoch_record, "1-2", "2", "--join");
 }
 
 Test(eval_signal, in_the_last_pass) {
-    stop_behind(epoch_record, final_record, "1", "1", NULL);
+    stop_behind(NL_FILE_STATE, one_epoch, final_record, "1", "1", NULL);
 }
 
 /* ---- eval ------------------------------------------------------------------------------------- */
