@@ -36,6 +36,7 @@ test py:openpyxl         python3-openpyxl python-openpyxl python3-openpyxl .
 venv py:ensurepip        python3-venv python python3 .
 torch py:torch           python3-torch,python3-numpy - - -
 clang clang              clang . . .
+fuzzer /usr/lib/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev compiler-rt . -
 office soffice           libreoffice-calc-nogui libreoffice-still libreoffice-calc .
 browser chromium         chromium . . .
 cluster /usr/sbin/slurmctld  slurm-wlm - - -

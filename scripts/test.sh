@@ -3,8 +3,9 @@
 # the same under AddressSanitizer and UBSan, the kernels on the CPU, the format; all compiled by
 # clang too, where it is.
 # --all also fetches MNIST, CUDA's compiler and libraries (1 GB, for the kernels and cuDNN's plans;
-# no GPU is needed), PyTorch and clang-format 14, and installs clang, LibreOffice, Chromium, Slurm,
-# Open MPI and GNU parallel. What needs them is skipped elsewhere, and named.
+# no GPU is needed), PyTorch and clang-format 14, installs clang with libFuzzer, LibreOffice,
+# Chromium, Slurm, Open MPI and GNU parallel, and runs the fuzzers for a few seconds each. What needs
+# them is skipped elsewhere, and named.
 # Ends with one line: N passed, N failed, N skipped; tests that want a GPU are counted apart, by
 # name, where there is none. Exits 1 if something failed or nothing ran.
 set -euo pipefail
@@ -15,7 +16,7 @@ all='' passed=0 failed=0 skipped=0 gpu=()
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
-  -h | --help) sed -n '2,10s/^# //p' "$0" && exit ;;
+  -h | --help) sed -n '2,11s/^# //p' "$0" && exit ;;
   *) die 2 "test.sh: unknown argument $arg" "scripts/test.sh [--all]" ;;
   esac
 done
@@ -31,6 +32,7 @@ heavy_tools() {
   local tool
   if [ -n "$all" ]; then
     need clang office browser cluster
+    need fuzzer # Ubuntu 22.04's clang brings it
     [ -n "${NORMLAB_DATA-}" ] || "$top/scripts/fetch-mnist.sh" "$(cache_folder)/mnist" ||
       say "going on without MNIST"
     "$top/scripts/setup.sh" --venv tests >/dev/null || say "going on without PyTorch"
@@ -130,6 +132,17 @@ compiled_by_clang() {
   fi
 }
 
+# Six seconds of each reader's fuzzer. Their committed inputs are read by the suites above.
+fuzzed() {
+  echo "== fuzz"
+  if "$top/scripts/fuzz.sh" 0.1; then
+    passed=$((passed + 1))
+  else
+    echo "failed: fuzz"
+    failed=$((failed + 1))
+  fi
+}
+
 need build report fetch test
 heavy_tools
 suite release
@@ -138,6 +151,7 @@ suite release
 suite asan
 suite simt -L simt
 compiled_by_clang
+[ -z "$all" ] || fuzzed
 format
 [ ${#gpu[@]} -eq 0 ] || echo "not run without a GPU: ${#gpu[@]} tests: ${gpu[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -311,7 +311,7 @@ test_setup_of_every_system_is_whole() {
   local setup="source '$repo/scripts/setup.sh'" manager
   for manager in apt-get pacman dnf zypper; do
     expect 0 bash -c "$setup; there() { false; }; manager() { echo $manager; }
-      missing_of build report fetch unzip test venv torch clang office browser cluster"
+      missing_of build report fetch unzip test venv torch clang fuzzer office browser cluster"
     [ "$(wc -l <<<"$said")" -eq "$(bash -c "$setup; parts" | wc -l)" ] || fail "rows: $said"
     [[ $said != *' . '* && $said != *' .'$'\n'* && $said != *,* ]] || fail "not names: $said"
   done

@@ -163,6 +163,11 @@ int nl_verify_gpu_open(nl_verify_gpu **gpu, int device, nl_error *err);
 void nl_verify_gpu_close(nl_verify_gpu *gpu);
 int nl_verify_cuda(double *const out[], const nl_verify_case *c, void *context, nl_error *err);
 
+/* One case by `run` against the plain operations: findings[i] of each output; an infinity counts as a
+ * NaN here. Errors: what `run` returned. */
+int nl_verify_one(nl_verify_finding findings[NL_V_OUTPUTS], const nl_verify_case *c,
+                  nl_verify_run run, void *context, nl_error *err);
+
 /* Runs the whole table and prints it. `name` says what is verified. Errors: NL_EINTERNAL when an
  * output is too far off, or what `run` returned. */
 int nl_verify(const char *name, nl_verify_run run, void *context, nl_error *err);

@@ -37,6 +37,7 @@ int nl_hint(nl_error *err, const char *hint, ...) {
     va_start(args, hint);
     vsnprintf(err->hint, sizeof err->hint, hint, args);
     va_end(args);
+    make_one_line(err->hint);
     return err->code;
 }
 
@@ -46,12 +47,15 @@ void nl_error_print(const nl_error *err) {
 }
 
 void nl_warn(const char *where, const char *what, ...) {
+    char place[4096], text[4096];
+    snprintf(place, sizeof place, "%s", where);
     va_list args;
     va_start(args, what);
-    fprintf(stderr, "normlab: %s: warning: ", where);
-    vfprintf(stderr, what, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, what, args);
     va_end(args);
+    make_one_line(place);
+    make_one_line(text);
+    fprintf(stderr, "normlab: %s: warning: %s\n", place, text);
 }
 
 void *nl_alloc(size_t count, size_t size, const char *what) {

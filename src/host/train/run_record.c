@@ -5,6 +5,7 @@
 
 #include <errno.h>   // errno
 #include <jansson.h> // json_pack
+#include <limits.h>  // INT_MAX
 #include <math.h>    // isnan
 #include <stdlib.h>  // free
 #include <string.h>  // strcmp
@@ -210,9 +211,10 @@ int nl_record_match_data(const json_t *record, const nl_unit *unit, const nl_stu
 }
 
 int nl_record_epochs(const json_t *record) {
-    int epochs = -1;
-    json_unpack((json_t *)record, "{s:{s:{s:i}}}", "config", "train", "epochs", &epochs);
-    return epochs;
+    const json_t *train = json_object_get(json_object_get(record, "config"), "train");
+    const json_t *epochs = json_object_get(train, "epochs");
+    const json_int_t value = json_is_integer(epochs) ? json_integer_value(epochs) : -1;
+    return value >= 0 && value <= INT_MAX ? (int)value : -1;
 }
 
 bool nl_record_finished(const json_t *record, int epochs) {

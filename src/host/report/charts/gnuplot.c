@@ -16,6 +16,7 @@
 #include <unistd.h>    // unlink, fork
 
 #include "base/processor.h"     // nl_processor_cores
+#include "report/text/text.h"   // nl_other_character
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
@@ -54,14 +55,17 @@ void nl_script_value(FILE *out, double value) {
 
 /* A quote stands in a string of its own, between double quotes: gnuplot reads '' in single quotes
  * as one, but not two of them in a row. All else stands in single quotes, where neither a backslash
- * nor a backquote means anything. */
+ * nor a backquote means anything. In SVG gnuplot leaves > as it is, and ]]> ends what XML calls text:
+ * a joiner of no width stands in it. */
 void nl_gnuplot_quote(FILE *out, const char *text) {
     fputc('\'', out);
-    for (; *text; text++) {
+    for (size_t bytes; *text; text += bytes ? bytes : 1) {
+        if ((bytes = nl_other_character(out, text))) continue;
         if (*text == '\'')
             fputs("'.\"'\".'", out);
         else
             fputc(*text, out);
+        if (strncmp(text, "]>", 2) == 0) fputs("\xe2\x81\xa0", out);
     }
     fputc('\'', out);
 }

@@ -9,12 +9,11 @@
 #include <sys/stat.h> // stat
 #include <unistd.h>   // access
 
-#include <jansson.h> // json_object_get
-
 #include "normlab/checkpoint.h" // nl_path
 #include "normlab/run_files.h"  // NL_FILE_METRICS
 #include "identity.h"           // nl_identify
 #include "labels.h"             // nl_labels_make
+#include "base/character.h"     // nl_character
 #include "runs.h"
 
 #define RUN_FOLDER_HINT                                                                            \
@@ -50,13 +49,11 @@ static void read_units(nl_units *all, const char *folder, const char *name) {
     closedir(dir);
 }
 
-/* Whether a name can stand in HTML, SVG and JSON: UTF-8 without control characters. */
+/* Whether a name can stand in HTML, SVG and JSON. */
 static bool is_printable(const char *name) {
-    for (const char *c = name; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) return false;
-    json_t *text = json_string(name); /* refuses what is no UTF-8 */
-    json_decref(text);
-    return text != NULL;
+    bool printable = true;
+    while (*name && printable) name += nl_character(&printable, name);
+    return printable;
 }
 
 static int read_all(nl_units *all, const char *out, nl_error *err) {

@@ -12,24 +12,24 @@
 enum { MAX_EPOCH = 1000000 };
 static const char label_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_"; /* of a layer */
 
-/* A cross-entropy or an accuracy; what cannot be one is NaN. */
-static double loss(double value) {
-    return value >= 0 ? value : NAN;
+/* What a figure cannot be is NaN: a loss, a deviation or a time below 0, an accuracy above 100. */
+static double up_to(double most, double value) {
+    return value >= 0 && value <= most ? value : NAN;
 }
 
-static double percent(double value) {
-    return value >= 0 && value <= 100 ? value : NAN;
+static double amount(double value) {
+    return up_to(INFINITY, value);
 }
 
 static nl_point point_of(const nl_metrics_record *r) {
     return (nl_point){.epoch = (int)r->epoch,
-                      .lr = r->lr,
-                      .train_loss = loss(r->figures.train_loss),
-                      .train_accuracy = percent(r->figures.train_accuracy),
-                      .test_loss = loss(r->figures.test_loss),
-                      .test_accuracy = percent(r->figures.test_accuracy),
-                      .seconds = r->seconds,
-                      .images_per_second = r->images_per_second};
+                      .lr = amount(r->lr),
+                      .train_loss = amount(r->figures.train_loss),
+                      .train_accuracy = up_to(100, r->figures.train_accuracy),
+                      .test_loss = amount(r->figures.test_loss),
+                      .test_accuracy = up_to(100, r->figures.test_accuracy),
+                      .seconds = amount(r->seconds),
+                      .images_per_second = amount(r->images_per_second)};
 }
 
 /* A resumed run may have written an epoch twice: the later record is the one it went on from. */
@@ -47,9 +47,10 @@ static void add_point(nl_seed_run *run, nl_point point) {
     run->points[i] = point;
 }
 
-/* Steps rise, but for those that a resumed run has trained again. */
-static void add_piece(nl_seed_run *run, const nl_metrics_record *r) {
-    const nl_piece piece = {(int)r->epoch, r->step, r->loss, r->accuracy};
+/* Steps rise, but for those that a resumed run has trained again. False: a step that is none. */
+static bool add_piece(nl_seed_run *run, const nl_metrics_record *r) {
+    const nl_piece piece = {(int)r->epoch, r->step, amount(r->loss), up_to(100, r->accuracy)};
+    if (piece.step < 0) return false;
     while (run->n_pieces > 0 && run->pieces[run->n_pieces - 1].step >= piece.step) run->n_pieces--;
     if ((run->n_pieces & (run->n_pieces - 1)) == 0) { /* room for a power of two */
         const size_t room = run->n_pieces ? 2 * (size_t)run->n_pieces : 1;
@@ -57,15 +58,16 @@ static void add_piece(nl_seed_run *run, const nl_metrics_record *r) {
         NL_NEED(run->pieces);
     }
     run->pieces[run->n_pieces++] = piece;
+    return true;
 }
 
 /* False: a label that no layer has. */
 static bool add_layer(nl_seed_run *run, const nl_metrics_record *r) {
     nl_layer_point p = {.epoch = (int)r->epoch,
-                        .z_sd = r->z.sd,
-                        .dy_sd = r->dy.sd,
-                        .zero = r->zero,
-                        .dead = r->dead};
+                        .z_sd = amount(r->z.sd),
+                        .dy_sd = amount(r->dy.sd),
+                        .zero = up_to(1, r->zero),
+                        .dead = up_to(1, r->dead)};
     if (!r->layer[0] || r->layer[strspn(r->layer, label_letters)]) return false;
     strcpy(p.label, r->layer);
     int i = 0;
@@ -87,8 +89,7 @@ static bool take_record(void *to, const nl_metrics_record *r) {
     if (r->epoch < (r->event == NL_EVENT_LAYER ? -1 : 0) || r->epoch > MAX_EPOCH) return false;
     switch (r->event) {
     case NL_EVENT_PROGRESS:
-        add_piece(run, r);
-        break;
+        return add_piece(run, r);
     case NL_EVENT_LAYER:
         return add_layer(run, r);
     case NL_EVENT_EPOCH:

@@ -1,5 +1,5 @@
-/* Escaping, numbers and tables for Markdown and HTML. Config names are file names: anything may
- * stand in them, so every text passes one of the two escapes.
+/* Escaping, numbers and tables for Markdown and HTML. Anything may stand in a folder's name or in the
+ * record of a run, so every text passes one of the two escapes.
  */
 #include "text.h"
 
@@ -9,10 +9,23 @@
 #include <stdlib.h>  // realloc
 #include <string.h>  // strchr
 
+#include "base/character.h"
 #include "normlab/error.h" // NL_ASSERT
 
+size_t nl_other_character(FILE *out, const char *text) {
+    bool printable;
+    const size_t bytes = nl_character(&printable, text);
+    if (printable && bytes == 1) return 0;
+    if (printable)
+        fwrite(text, 1, bytes, out);
+    else
+        fputs(strchr("\t\n\r", *text) ? " " : "\xef\xbf\xbd", out);
+    return bytes;
+}
+
 void nl_html(FILE *out, const char *text) {
-    for (; *text; text++) {
+    for (size_t bytes; *text; text += bytes ? bytes : 1) {
+        if ((bytes = nl_other_character(out, text))) continue;
         switch (*text) {
         case '&':
             fputs("&amp;", out);
@@ -36,7 +49,8 @@ void nl_html(FILE *out, const char *text) {
 }
 
 void nl_markdown(FILE *out, const char *text) {
-    for (; *text; text++) {
+    for (size_t bytes; *text; text += bytes ? bytes : 1) {
+        if ((bytes = nl_other_character(out, text))) continue;
         if (strchr("\\`*_<>[]|&#~$", *text)) fputc('\\', out);
         fputc(*text, out);
     }

@@ -5,7 +5,13 @@
 
 #include "base/number.h" // nl_number, nl_thousands
 
-/* Writes text with what has a meaning in HTML (and in its attributes) or in Markdown escaped. */
+/* Writes the first character of a text unless it is printable ASCII; in the place of what no line, no
+ * HTML and no XML can hold (character.h) a space or a sign. Returns its bytes; 0: it is left to the
+ * caller. */
+size_t nl_other_character(FILE *out, const char *text);
+
+/* Writes text with what has a meaning in HTML (and in its attributes) or in Markdown escaped,
+ * and what they cannot hold replaced. */
 void nl_html(FILE *out, const char *text);
 void nl_markdown(FILE *out, const char *text);
 
