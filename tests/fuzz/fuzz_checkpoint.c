@@ -54,7 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_hear();
     const int rc = nl_checkpoint_config(path, &config, &err);
     HOLDS(fuzz_heard() == 0);
-    if (!fuzz_went_well(rc, NL_EDATA, &err)) return 0;
+    if (!fuzz_went_well(rc, NL_EDATA, &err)) {
+        fuzz_count(false);
+        return 0;
+    }
     fuzz_check_config(&config);
     HOLDS(nl_model_build(&model, &config, 0, &err) == NL_OK);
     HOLDS(model.n_tensors >= 2 && model.n_tensors <= NL_MAX_TENSORS);

@@ -13,9 +13,9 @@ enum { EPOCHS = 3, STEPS = 6 };
 /* The network of corpus/state. */
 static const char yaml[] = "model:\n"
                            "  layers:\n"
-                           "    - {conv: 2, kernel: 5, norm: true, relu: true}\n"
-                           "    - {pool: max, size: 4}\n"
-                           "    - {conv: 10, kernel: 3}\n"
+                           "    - {conv: 1, kernel: 1, norm: true, relu: true}\n"
+                           "    - {pool: max, size: 28}\n"
+                           "    - {conv: 10, kernel: 1}\n"
                            "    - {pool: average}\n"
                            "train: {epochs: 3}\n";
 
