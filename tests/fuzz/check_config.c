@@ -16,10 +16,14 @@ static void check_limits(double value, const nl_limits *l) {
     HOLDS(!(l->above && value == l->min) && !(l->below && value == l->max));
 }
 
-static void check_word(int value, const nl_key *key) {
+static int words_of(const nl_key *key) {
     int words = 0;
     while (key->words[words]) words++;
-    HOLDS(value >= 0 && value < words + (key->type == NL_KEY_NORM));
+    return words;
+}
+
+static void check_word(int value, const nl_key *key) {
+    HOLDS(value >= 0 && value < words_of(key) + (key->type == NL_KEY_NORM));
 }
 
 static void check_picture(const nl_picture *p) {
@@ -46,6 +50,9 @@ static void check_value(const void *base, const nl_key *key) {
     case NL_KEY_WORD:
     case NL_KEY_NORM:
         check_word(*(const int *)at, key);
+        break;
+    case NL_KEY_SET:
+        HOLDS(*(const unsigned *)at >> words_of(key) == 0);
         break;
     case NL_KEY_BOOL:
     case NL_KEY_SEED:
