@@ -51,6 +51,7 @@ static const stage_case cases[] = {
     {NL_NORM_BATCH, {7, 1, 49, 51, 0, 3, 1}, 0.3, {0, 1}, 0, false, false, false},
     {NL_NORM_BATCH, {4, 8, 12, 12, 0, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
     {NL_NORM_BATCH, {3, 3, 5, 7, 0, 2, 1}, 0.5, {-2.3, 1}, 0, false, false, false},
+    {NL_NORM_BATCH, {3, 5, 14, 14, 0, 2, 1}, 0.3, {-2.3, 1}, 0, false, false, false},
     {NL_NORM_BATCH, {3, 3, 7, 8, 0, 3, 0}, 0, {0, 1}, 0, false, false, false},
     {NL_NORM_BATCH, {3, 3, 4, 4, 0, 1, 1}, 0.5, {0, 1}, 1, false, false, false},
     {NL_NORM_BATCH, {3, 5, 5, 7, 0, 0, 1}, 0, {0, 1}, 0, true, false, false},

@@ -55,6 +55,7 @@ static const stage_case cases[] = {
     {NL_NORM_GROUP, {2, 7, 49, 51, 1, 3, 1}, 0.3, {0, 1}, 0, false, false, false},
     {NL_NORM_GROUP, {4, 8, 12, 12, 2, 2, 1}, 0.05, {0, 1}, 0, false, false, false},
     {NL_NORM_GROUP, {3, 4, 5, 7, 2, 2, 1}, 0.5, {-2.3, 1}, 0, false, false, false},
+    {NL_NORM_GROUP, {3, 6, 14, 14, 2, 2, 1}, 0.3, {-2.3, 1}, 0, false, false, false},
     {NL_NORM_GROUP, {3, 3, 7, 8, 3, 3, 0}, 0, {0, 1}, 0, false, false, false},
     {NL_NORM_GROUP, {3, 4, 4, 4, 1, 1, 1}, 0.5, {0, 1}, 1, false, false, false},
     {NL_NORM_GROUP, {40, 2, 3, 3, 1, 0, 1}, 0, {0, 1}, 0, false, false, false},
