@@ -26,6 +26,23 @@ Test(inference, chi_square) {
     NEAR(nl_stats_chi2_cdf(INFINITY, 5), 1, 0);
 }
 
+/* The quantile is where the distribution has that probability, from 1 degree of freedom to very
+ * many, in the middle and far out, whatever was asked before. With df degrees the distribution itself
+ * is rounded by df half units in the last place. */
+Test(inference, student_quantiles_everywhere) {
+    const double p[] = {0.5, 0.6, 0.8, 0.9, 0.975, 0.9999, 1 - 2.5e-6, 1 - 1e-9};
+    const double df[] = {1,  1.5, 2,   3,   9,     10,    11,  12, 17.3,
+                         30, 99,  100, 999, 31415, 99998, 1e7, 1e9};
+    for (int round = 0; round < 2; round++)
+        for (unsigned i = 0; i < sizeof p / sizeof *p; i++)
+            for (unsigned j = 0; j < sizeof df / sizeof *df; j++) {
+                const double t = nl_stats_t_quantile(p[i], df[j]), seen = nl_stats_t_cdf(t, df[j]);
+                cr_assert(fabs(seen - p[i]) <= 4e-16 + (1 - p[i]) * (1e-13 + 4e-16 * df[j]),
+                          "p %.10g, df %g: t %.17g has %.17g", p[i], df[j], t, seen);
+                if (p[i] < 0.99) NEAR(nl_stats_t_quantile(1 - p[i], df[j]), -t, 1e-12 * t);
+            }
+}
+
 Test(inference, fisher) {
     NEAR(nl_stats_f_above(4, 2, 6), pow(1 + 4.0 / 3, -3), 1e-14); /* closed form for df1 2 */
     const double t = 2.262157; /* t squared is F with 1 and the same df */

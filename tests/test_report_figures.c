@@ -1,9 +1,13 @@
 /* Figures that settle nothing, and figures that are none: the report comes out and says so. */
 #include <criterion/criterion.h>
-#include <stdio.h> // snprintf
+#include <math.h>   // ldexp
+#include <stdio.h>  // open_memstream
+#include <stdlib.h> // strtod
+#include <string.h> // memcmp
 
-#include "normlab/error.h"   // NL_OK
-#include "support/idx_set.h" // temp_dir_make
+#include "normlab/error.h"    // NL_OK
+#include "report/runs/runs.h" // nl_seed_run_read_guesses
+#include "support/idx_set.h"  // temp_dir_make
 #include "support/run_dirs.h"
 
 static char *out;
@@ -94,4 +98,81 @@ Test(report_figures, figures_out_of_all_bounds) {
     findings("inf", false);
     findings("| 101.00 |", false); /* no accuracy */
     cr_expect(drawn(out, "validation_loss.png") && drawn(out, "train_against_test.png"));
+}
+
+/* ---- predictions ---- */
+
+/* Reads lines of one image each, whose losses are these texts; they have to be what strtod reads. */
+static void read_losses(char *const *texts, int n) {
+    char *text = NULL, path[500];
+    size_t size;
+    FILE *lines = open_memstream(&text, &size);
+    for (int i = 0; i < n; i++) fprintf(lines, "%d,1,2,0.25,%s\n", i, texts[i]);
+    fclose(lines);
+    write_text(out, "predictions.csv", "image,label,prediction,probability,loss\n%s", text);
+    free(text);
+    snprintf(path, sizeof path, "%s/predictions.csv", out);
+    nl_seed_run run = {.config.data.picture.classes = 10};
+    nl_seed_run_read_guesses(&run, path);
+    cr_assert_eq(run.n_guesses, n, "%u of %d lines", run.n_guesses, n);
+    for (int i = 0; i < n; i++) {
+        const double want = strtod(texts[i], NULL);
+        cr_assert(memcmp(&run.guesses[i].loss, &want, sizeof want) == 0, "%s: %.17g", texts[i],
+                  run.guesses[i].loss);
+    }
+    free(run.guesses);
+}
+
+Test(report_figures, every_decimal_is_read_as_strtod_reads_it) {
+    static char *const odd[] = {"0",
+                                "0.1",
+                                "1.",
+                                ".5",
+                                "1e-05",
+                                "1E-5",
+                                "1e5",
+                                "1e+5",
+                                "123456789012345",
+                                "1234567890123456",
+                                "0.123456789012345",
+                                "0.1234567890123456",
+                                "9007199254740993",
+                                "1.5e-21",
+                                "1.5e-22",
+                                "1e-300",
+                                "5e-324",
+                                "1e-23",
+                                "0.000000000000000000001",
+                                "  0.5",
+                                "+0.5",
+                                "00.5"};
+    read_losses((char **)odd, sizeof odd / sizeof *odd);
+    enum { N = 20000 };
+    static char texts[N][40];
+    static char *list[N];
+    uint64_t state = 1;
+    for (int i = 0; i < N; i++) {
+        state = state * 6364136223846793005 + 1442695040888963407;
+        const double value = ldexp((double)(state >> 11), -53 - (int)(state % 80) + 8);
+        snprintf(texts[i], sizeof texts[i], i % 3 ? "%.8g" : "%.17g", value);
+        list[i] = texts[i];
+    }
+    read_losses(list, N);
+}
+
+Test(report_figures, what_is_no_number_is_no_prediction) {
+    static const char *const bad[] = {"4294967296,1,2,0.5,1\n", "18446744073709551617,1,2,0.5,1\n",
+                                      "0,1,2,0.5,\n",           "0,1,2,0.5,.\n",
+                                      "0,1,2,0.5,1e-\n",        "0,1,2,0.5,1e-x\n",
+                                      "0,1,2,0.5,1.2.3\n",      "0,1,2,0.5,-1\n",
+                                      "0,1,2,1.01,1\n",         ",1,2,0.5,1\n",
+                                      "0,1,2,0.5e,1\n",         "-1,1,2,0.5,1\n"};
+    char path[500];
+    snprintf(path, sizeof path, "%s/predictions.csv", out);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        nl_seed_run run = {.config.data.picture.classes = 10};
+        write_text(out, "predictions.csv", "image,label,prediction,probability,loss\n%s", bad[i]);
+        nl_seed_run_read_guesses(&run, path);
+        cr_expect(run.n_guesses == 0 && !run.guesses, "%s", bad[i]);
+    }
 }

@@ -148,6 +148,24 @@ static int count(const char *text, const char *words) {
     return n;
 }
 
+/* Adds a curve within the two epochs of a run, and 24 epochs more. */
+static void add_curves(const char *unit) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", unit);
+    FILE *file = fopen(path, "a");
+    cr_assert(file, "%s", path);
+    for (int step = 0; step < 60; step++)
+        fprintf(file,
+                "{\"event\":\"progress\",\"epoch\":%d,\"step\":%d,\"loss\":%g,\"accuracy\":%g}\n",
+                step / 30, step, 1.0 / (step + 1), 90 + 0.1 * step);
+    for (int epoch = 2; epoch < 26; epoch++)
+        fprintf(file,
+                "{\"event\":\"epoch\",\"epoch\":%d,\"train_loss\":%g,\"test_loss\":%g,"
+                "\"test_accuracy\":%g}\n",
+                epoch, 0.2 / epoch, 0.1 / epoch, 99 + 0.01 * epoch);
+    fclose(file);
+}
+
 /* 100 variants with 5 seeds. */
 static void make_large(void) {
     char name[20], unit[500], data[500];
@@ -158,6 +176,7 @@ static void make_large(void) {
         for (unsigned s = 1; s <= 5; s++) {
             finished_run(out, name, s, 90 + 0.05 * v + 0.001 * s * (v % 3));
             snprintf(unit, sizeof unit, "%s/%s/seed-%u", out, name, s);
+            if (s == 1) add_curves(unit);
             write_text(unit, "predictions.csv",
                        "image,label,prediction,probability\n0,0,9,0.9\n1,1,%u,1\n", v % 2);
             write_text(unit, "run.json", "{\"options\": {\"data\": \"%s\"}}", data);
@@ -176,7 +195,10 @@ Test(report_folder, a_large_study_shows_a_dozen_in_detail) {
     cr_expect(strstr(page, "<code>normlab report --all</code> makes all."));
     cr_expect(there("misclassified_v0.png") && there("misclassified_v11.png"));
     cr_expect_not(there("misclassified_v12.png"));
-    cr_expect(strstr(page, "<a href=\"accuracy_by_seed.svg\">") && there("accuracy_by_seed.svg"));
+    cr_expect(strstr(page, "<a href=\"validation_loss.svg\">") && there("validation_loss.svg"));
+    expect_in(out, "plots/accuracy_by_seed.gp", "% 12 == 11",
+              true); /* read once a style, not a row */
+    expect_in(out, "plots/accuracy_by_seed.gp", "$1 == 12", false);
     free(page);
     const nl_report_of all = {.folders = (const char *const *)&out, .n_folders = 1, .all = true};
     nl_error err = {0};

@@ -9,7 +9,9 @@
  */
 #include "normlab/stats.h"
 
-#include <math.h> // lgamma, log1p
+#include <math.h>   // lgamma, log1p
+#include <stdint.h> // uint64_t
+#include <string.h> // memcpy
 
 #include "normlab/error.h" // NL_ASSERT
 
@@ -64,15 +66,26 @@ static double t_density(double t, double df) {
            sqrt(df * PI);
 }
 
-/* For p >= 0.5: Newton's steps, halved where they leave the bracket. */
+/* The t of many degrees of freedom, from that of the normal distribution (Fisher and Cornish,
+ * Technometrics 2 (1960), two terms). */
+static double near_normal(double z, double df) {
+    const double z3 = z * z * z;
+    return z + (z3 + z) / (4 * df) + (5 * z3 * z * z + 16 * z3 + 3 * z) / (96 * df * df);
+}
+
+/* For p > 0.5: Newton's steps, halved where they leave the bracket. */
 static double upper_quantile(double p, double df) {
-    double low = 0, high = 1;
+    enum { MANY = 10, NORMAL = 1000000000 }; /* degrees of freedom */
+    const bool many = df > MANY && df < NORMAL;
+    double t = many ? near_normal(nl_stats_t_quantile(p, NORMAL), df) : 0.5;
+    double low = 0, high = 2 * t;
     while (nl_stats_t_cdf(high, df) < p && high < 1e15) high *= 2;
-    double t = 0.5 * (low + high);
+    if (!many) t = 0.5 * high;
     for (int i = 0; i < 200; i++) {
-        const double off = nl_stats_t_cdf(t, df) - p, before = t;
+        const double off = nl_stats_t_cdf(t, df) - p, step = off / t_density(t, df), before = t;
         *(off < 0 ? &low : &high) = t;
-        t -= off / t_density(t, df);
+        t -= step;
+        if (fabs(step) <= 1e-8 * t) break; /* the next one would be the square of that */
         if (!(t > low && t < high)) t = 0.5 * (low + high);
         if (fabs(t - before) <= 1e-15 * t) break;
     }
@@ -81,19 +94,20 @@ static double upper_quantile(double p, double df) {
 
 /* A report asks for the same few thousands of times. */
 double nl_stats_t_quantile(double p, double df) {
-    enum { KNOWN = 64 };
-    static _Thread_local struct { double p, df, t; } known[KNOWN];
-    static _Thread_local int next;
+    enum { KNOWN = 1024 }; /* each in the one place that it can stand in */
+    static _Thread_local struct known { double p, df, t; } known[KNOWN];
     NL_ASSERT(p > 0 && p < 1);
     if (p < 0.5) return -nl_stats_t_quantile(1 - p, df);
-    for (int i = 0; i < KNOWN; i++)
-        if (known[i].p == p && known[i].df == df) return known[i].t;
-    const double t = upper_quantile(p, df);
-    known[next].p = p;
-    known[next].df = df;
-    known[next].t = t;
-    next = (next + 1) % KNOWN;
-    return t;
+    if (p == 0.5) return 0;
+    uint64_t bits;
+    const double both = p * (df + 0.618);
+    memcpy(&bits, &both, sizeof bits);
+    struct known *k = &known[bits * 0x9E3779B97F4A7C15 >> 54];
+    if (k->p != p || k->df != df) {
+        const double t = upper_quantile(p, df);
+        *k = (struct known){p, df, t};
+    }
+    return k->t;
 }
 
 /* ---- chi-square ---- */

@@ -10,7 +10,16 @@
 #include "report/runs/labels.h" // nl_text_width
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
-enum { width = 920, row_height = 74, head_height = 84, foot_height = 62 };
+enum { width = 920, head_height = 84, foot_height = 62 };
+
+/* Of many rows each is lower, or nobody would see them together. */
+static int row_height(const nl_figures *figures) {
+    return figures->n_rows > NL_MOST_SHOWN ? 34 : 74;
+}
+
+static int height_of(const nl_figures *figures) {
+    return head_height + foot_height + row_height(figures) * figures->n_rows;
+}
 
 /* ---- figures ---- */
 
@@ -108,36 +117,57 @@ static void write_rows(FILE *out, const nl_figures *figures, nl_metric metric) {
     }
 }
 
+/* Rows that are drawn alike: every STYLES-th. gnuplot reads the data once for each style, not for
+ * each row. */
+enum { STYLES = 2 * NL_COLOURS };
+
+/* What there is to draw of those. */
+typedef struct content {
+    bool points, intervals; /* of seeds all alike there is no interval */
+} content;
+
+static content content_of(const nl_figures *figures, nl_metric metric, int style) {
+    content c = {false, false};
+    for (int i = style; i < figures->n_rows; i += STYLES) {
+        c.points |= sample_of(&figures->rows[i], metric)->n > 0;
+        c.intervals |= !isnan(interval_of(&figures->rows[i], metric).low);
+    }
+    return c;
+}
+
 /* Points, and below them the interval with the mean as a thick stroke. */
 static void write_plot(FILE *out, const nl_figures *figures, nl_metric metric) {
     const char *before = "plot ";
     const int value = 4 + (int)metric, mean = 2 + 3 * (int)metric; /* columns */
-    for (int i = 0; i < figures->n_rows; i++) {
-        if (sample_of(&figures->rows[i], metric)->n == 0) continue;
-        const char *colour = nl_colours[i % NL_COLOURS];
+    for (int k = 0; k < STYLES; k++) {
+        const content c = content_of(figures, metric, k);
+        if (!c.points) continue;
+        const char *colour = nl_colours[k % NL_COLOURS];
         fprintf(out,
                 "%s'" NL_REPORT_PLOTS
-                "/seeds.dat' index 0 using ($1 == %d ? $%d : NaN):(-$1 + $3) with points ps 0.8",
-                before, i, value);
+                "/seeds.dat' index 0 using (int($1) %% %d == %d ? $%d : NaN):(-$1 + $3) with "
+                "points ps 0.8",
+                before, STYLES, k, value);
         before = ", \\\n     ";
-        nl_gnuplot_style(out, i);
-        if (!isnan(interval_of(&figures->rows[i], metric).low)) /* of seeds all alike: none */
+        nl_gnuplot_style(out, k);
+        if (c.intervals)
             fprintf(out,
-                    ", \\\n     '' index 1 using ($1 == %d ? $%d : NaN):(-$1 - 0.24):%d:%d with "
-                    "xerrorbars lw 2 pt 7 ps 0.01 lc rgb '%s'",
-                    i, mean, mean + 1, mean + 2, colour);
+                    ", \\\n     '' index 1 using (int($1) %% %d == %d ? $%d : NaN):(-$1 - 0.24):%d:"
+                    "%d with xerrorbars lw 2 pt 7 ps 0.01 lc rgb '%s'",
+                    STYLES, k, mean, mean + 1, mean + 2, colour);
         for (int up = -1; up <= 1; up += 2)
-            fprintf(out,
-                    ", \\\n     '' index 1 using ($1 == %d ? $%d : NaN):(-$1 - 0.24):(0):(%.2f) "
-                    "with vectors nohead lw 5 lc rgb '%s'",
-                    i, mean, up * 0.11, colour);
+            fprintf(
+                out,
+                ", \\\n     '' index 1 using (int($1) %% %d == %d ? $%d : NaN):(-$1 - 0.24):(0):"
+                "(%.2f) with vectors nohead lw 5 lc rgb '%s'",
+                STYLES, k, mean, up * 0.11, colour);
     }
     fputc('\n', out);
 }
 
 static void write_script(FILE *out, const nl_figures *figures, nl_metric metric, double low,
                          double high) {
-    const int n = figures->n_rows, height = head_height + foot_height + row_height * n;
+    const int n = figures->n_rows, height = height_of(figures);
     int longest = 4;
     for (int i = 0; i < n; i++) {
         const int w = nl_text_width(figures->rows[i].variant->label.text);
@@ -172,7 +202,7 @@ static const char *subtitle(const nl_figures *figures, nl_metric metric) {
 }
 
 static void draw(const nl_figures *figures, const char *dir, const char *name, nl_metric metric) {
-    const int height = head_height + foot_height + row_height * figures->n_rows;
+    const int height = height_of(figures);
     double low, high;
     if (!limits(figures, metric, &low, &high)) return;
     nl_script script;

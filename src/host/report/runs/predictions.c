@@ -2,7 +2,6 @@
  * image,label,prediction,probability and, but in older files, loss. The file is taken whole or, with
  * a warning, not at all: half a test set would make wrong comparisons.
  */
-#include <errno.h>   // errno
 #include <jansson.h> // json_integer_value
 #include <math.h>    // NAN
 #include <stdlib.h>  // realloc, strtod
@@ -17,22 +16,52 @@ static const char header[] = "image,label,prediction,probability";
 
 /* The whole number at *at, followed by `end`; moves *at behind it. */
 static bool whole(const char **at, char end, uint32_t most, uint32_t *value) {
-    char *rest;
-    if (**at < '0' || **at > '9') return false;
-    errno = 0;
-    const unsigned long long number = strtoull(*at, &rest, 10);
-    if (errno || number > most || *rest != end) return false;
+    uint64_t number = 0;
+    const char *digit = *at;
+    for (; *digit >= '0' && *digit <= '9'; digit++) {
+        number = number * 10 + (uint64_t)(*digit - '0');
+        if (number > most) return false;
+    }
+    if (digit == *at || *digit != end) return false;
     *value = (uint32_t)number;
-    *at = rest + 1;
+    *at = digit + 1;
     return true;
+}
+
+/* Digits with a point among them, as far as double arithmetic brings back what strtod would: a whole
+ * number below 2^53 divided by a power of ten of 22 or less, both exact, is rounded once (Clinger,
+ * How to read floating point numbers accurately, PLDI 1990). NULL: another kind of number. */
+static const char *plain_decimal(const char *at, double *value) {
+    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    uint64_t digits = 0;
+    int behind = 0, e = 0;
+    const char *first = at;
+    for (; *at >= '0' && *at <= '9'; at++) digits = digits * 10 + (uint64_t)(*at - '0');
+    if (at == first || at - first > 15) return NULL;
+    if (*at == '.')
+        for (at++; *at >= '0' && *at <= '9'; at++, behind++)
+            digits = digits * 10 + (uint64_t)(*at - '0');
+    if (at - first > 16) return NULL; /* 15 digits and a point */
+    if (*at == 'e' && at[1] == '-' && at[2] >= '0' && at[2] <= '9') {
+        for (at += 2; *at >= '0' && *at <= '9' && e < 100; at++) e = e * 10 + (*at - '0');
+    }
+    if ((*at != ',' && *at != '\n' && *at != '\r' && *at != '\0') || behind + e > 22) return NULL;
+    *value = (double)digits / tens[behind + e];
+    return at;
 }
 
 /* The number at *at, from 0 to `most`; moves *at behind it. */
 static bool real(const char **at, double most, double *value) {
-    char *rest;
-    *value = strtod(*at, &rest);
-    if (rest == *at || !(*value >= 0 && *value <= most)) return false;
-    *at = rest;
+    const char *behind = plain_decimal(*at, value);
+    if (!behind) {
+        char *rest;
+        *value = strtod(*at, &rest);
+        behind = rest;
+    }
+    if (behind == *at || !(*value >= 0 && *value <= most)) return false;
+    *at = behind;
     return true;
 }
 
