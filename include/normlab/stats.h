@@ -8,6 +8,10 @@
  * Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91 (2013); Holm, Scand. J. Statist. 6
  * (1979); Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), for two one-sided tests; Helmert,
  * Astron. Nachr. 88 (1876), for the distribution of a deviation seen.
+ *
+ * What an interval of 95 % holds, in 10,000 simulated studies (tests/test_inference.c): Student's of
+ * ten seeds 95.2 %; Wilson's of 100 draws 94.6, 93.9 and 97.1 % at shares of 0.5, 0.8 and 0.97; the
+ * one over seeds and images 94.9 to 95.6 %, and 96.8 % where neither has an effect of its own.
  */
 #pragma once
 

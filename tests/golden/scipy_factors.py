@@ -296,10 +296,26 @@ def no_grids(program):
     shutil.rmtree(out)
 
 
+def errors(_):
+    """What stats/factors.h says of the F tests where there is no effect, by simulation."""
+    draw, studies, n = np.random.default_rng(1), 10000, 3
+    alike, one_wild = np.ones((5, 3)), np.ones((5, 3))
+    one_wild[0, 0] = 6
+    for spread, low, high in ((alike, 0.048, 0.0505), (one_wild, 0.115, 0.19)):
+        y = draw.normal(size=(studies, 5, 3, n)) * spread[..., None]
+        y += 2 * draw.normal(size=(studies, 1, 1, n))
+        mean, a, b, cell = (y.mean(axis, keepdims=True) for axis in ((1, 2, 3), (2, 3), (1, 3), 3))
+        left = np.square(y - cell - y.mean((1, 2), keepdims=True) + mean).sum((1, 2, 3))
+        for effect, df in ((a - mean, 4), (b - mean, 2), (cell - a - b + mean, 8)):
+            squares = (np.square(effect) + 0 * y).sum((1, 2, 3))
+            seen = (stats.f.sf(squares / df / (left / 14 / (n - 1)), df, 14 * (n - 1)) < 0.05).mean()
+            assert low <= seen <= high, (seen, df)
+
+
 def tests(program):
     def named(function):
         def test():
             function(program)
         test.__name__ = "factors_" + function.__name__
         return test
-    return [named(f) for f in (fair, batches, no_grids)]
+    return [named(f) for f in (fair, batches, no_grids, errors)]

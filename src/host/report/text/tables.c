@@ -248,8 +248,8 @@ static const nl_finding parts[NL_TABLE_COUNT] = {
      "Factors",
      "The variants are a grid: all combinations of the values of these keys. F: what a factor, or "
      "two of them together, explains beside what is left between variants and seeds, with seeds as "
-     "blocks; it takes the spread to be the same in all variants. Of the seeds that all of them "
-     "finished.",
+     "blocks; it takes the spread to be the same in all variants, and finds too much where one "
+     "spreads several times as far as the rest. Of the seeds that all of them finished.",
      {0}},
     {"effects",
      "Effects",
