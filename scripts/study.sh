@@ -93,8 +93,8 @@ train() {
 
 # report PART: from what is kept alone
 report() {
-  local made=$work/report-$1
-  "$program" report "$kept/$1" --out "$made"
+  local made=$work/report-$1/report
+  "$program" report "$kept/$1" --out "${made%/report}"
   cp "$made/findings.md" "$kept/$1/"
   [ "$1" != main ] || cp "$made/results.json" "$made/validation_accuracy.png" "$top/docs/"
 }

@@ -28,7 +28,7 @@ def results(findings):
     lines = findings.split("\n## Results\n", 1)[1].strip().split("\n")
     heads, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")]
                        for line in lines[:lines.index("")]]
-    return {row[0]: dict(zip(heads, row)) for row in rows}
+    return {row[0].replace("\\", ""): dict(zip(heads, row)) for row in rows}
 
 
 def told(pair):
