@@ -7,6 +7,7 @@
 #include <string.h> // memcmp, memcpy
 
 #include "cuda/conv/conv_plan.h"
+#include "cuda/runtime/device.h" // nl_cuda_check
 
 enum { MAX_PROBLEMS = 4096 };
 
@@ -49,14 +50,14 @@ void nl_convs_close(nl_convs *c) {
 
 int nl_convs_plan(int *index, nl_convs *c, nl_conv_problem problem, const char *layer,
                   nl_error *err) {
-    (void)layer;
-    (void)err;
     for (*index = 0; *index < c->count; ++*index) {
         if (memcmp(&c->problems[*index], &problem, sizeof problem) == 0) return NL_OK;
     }
     NL_ASSERT(c->count < MAX_PROBLEMS);
     void *memory = NULL; /* a plan allocates: the executor reports it while a stream is captured */
-    NL_ASSERT(cudaMalloc(&memory, 1) == cudaSuccess && cudaFree(memory) == cudaSuccess);
+    const int code = nl_cuda_check(cudaMalloc(&memory, 1), layer, err);
+    if (code) return code;
+    (void)cudaFree(memory);
     c->problems[c->count++] = problem;
     return NL_OK;
 }
@@ -85,7 +86,7 @@ int nl_convs_run(nl_convs *c, int index, int lane, float *out, const float *a, c
     job *j = nl_alloc(1, sizeof *j, "convolution");
     *j = (job){.next = c->jobs, .problem = c->problems[index], .out = out, .a = a, .b = b};
     c->jobs = j;
-    simt_submit(c->streams[lane], run, j);
+    simt_submit_on(c->streams[lane], run, j, sizeof *j);
     return NL_OK;
 }
 

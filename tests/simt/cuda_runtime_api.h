@@ -30,7 +30,8 @@ typedef enum cudaError {
     cudaErrorStreamCaptureMerge = 903,
     cudaErrorStreamCaptureUnjoined = 904,
     cudaErrorStreamCaptureIsolation = 905,
-    cudaErrorCapturedEvent = 907
+    cudaErrorCapturedEvent = 907,
+    cudaErrorUnknown = 999
 } cudaError_t;
 
 enum cudaMemcpyKind {
@@ -123,6 +124,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 
 /* Queues work of the host as a kernel would be: at once, or into the graph being captured. */
 void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument);
+/* The same for work that refers to memory: the addresses lie in so many bytes at `argument`. */
+void simt_submit_on(cudaStream_t stream, void (*work)(void *), void *argument, size_t size);
 
 /* The orders in which work of the device, blocks and threads run: 0 ascending, 1 descending, 2 and
  * above shuffled by that seed. NL_SIMT_SCHEDULE in the environment is what a program begins with.
@@ -131,6 +134,15 @@ void simt_schedule(unsigned schedule);
 
 /* The device has so many bytes left from now on. */
 void simt_memory(size_t bytes);
+
+/* The n-th call from now on (from 1) of the runtime's function of that name, or of any (NULL), fails
+ * with this error, and does nothing; what releases releases all the same. 0: none. */
+void simt_fail_at(const char *name, long n, cudaError_t error);
+/* Such calls since then. */
+long simt_calls(void);
+
+/* Allocations, streams, events and graphs that have not been released. */
+int simt_alive(void);
 
 /* From now on whatever waits, launches a graph or asks for errors gets this one: it stays. */
 void simt_break(cudaError_t error);

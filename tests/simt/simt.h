@@ -13,6 +13,7 @@
 #include <cstring>    // memcpy
 #include <functional> // std::function
 #include <tuple>      // std::apply
+#include <vector>     // std::vector
 
 #include "cuda_runtime_api.h" // cudaStream_t
 
@@ -86,7 +87,18 @@ bool at_once();
 /* Does all work that was queued. */
 void finish_all();
 
-void submit(cudaStream_t stream, std::function<void()> work);
+/* Memory of the device that queued work refers to: an allocation, by its place and number. */
+struct Reference {
+    const void *memory;
+    uint64_t number;
+};
+using References = std::vector<Reference>;
+/* Adds every word of these bytes that is an address in an allocation. */
+void find_references(References &found, const void *bytes, size_t size);
+
+/* name: for reports; references: for what is captured. */
+void submit(cudaStream_t stream, std::function<void()> work, const char *name = "work",
+            References references = {});
 
 /* A kernel's code comes to the device when it first runs, which a capture does not allow. */
 void load(const void *kernel, const char *name, cudaStream_t stream);
@@ -98,7 +110,11 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
     std::tuple<P...> values{static_cast<P>(args)...};
     load(reinterpret_cast<const void *>(kernel), name, stream);
     Launch it{name, grid, block, shared, [kernel, values] { std::apply(kernel, values); }};
-    submit(stream, [it] { execute(it); });
+    References found;
+    std::apply([&](const auto &...value) { (find_references(found, &value, sizeof value), ...); },
+               values);
+    submit(
+        stream, [it] { execute(it); }, name, std::move(found));
 }
 
 template <typename T> uint64_t pack(T value) {

@@ -1,23 +1,20 @@
-/* The runtime's shim: the device and its memory, which is memory of the host, each allocation as
- * large as was asked for, so that AddressSanitizer sees what goes past its end. Streams and
- * graphs: simt_stream.h. A copy is as late as the real one may be: a waiting copy to the device, or
- * a fill, waits for nothing but that the host's bytes have been read.
+/* The runtime's shim, function by function. Memory and calls that fail: simt_memory.h; streams and
+ * graphs: simt_stream.h.
  */
-#include "simt_stream.h"
+#include "simt_memory.h"
 
-#include <cstdlib> // posix_memalign
-#include <map>     // std::map
-#include <memory>  // std::shared_ptr
-#include <string>  // std::to_string
-#include <vector>  // std::vector
+#include <memory> // std::shared_ptr
+#include <string> // std::to_string
+#include <vector> // std::vector
 
 // --- simt.h ---
 
 namespace simt {
 
-void submit(cudaStream_t stream, std::function<void()> work) {
+void submit(cudaStream_t stream, std::function<void()> work, const char *name,
+            References references) {
     if (stream && stream->capturing()) {
-        capture_node(*stream, std::move(work));
+        capture_node(*stream, {std::move(work), {}, name, std::move(references)});
         return;
     }
     if (captures > 0 && !stream)
@@ -34,6 +31,15 @@ void load(const void *kernel, const char *name, cudaStream_t stream) {
     }
 }
 
+void find_references(References &found, const void *bytes, size_t size) {
+    for (size_t i = 0; i + sizeof(void *) <= size; i += sizeof(void *)) {
+        const void *p;
+        memcpy(&p, static_cast<const char *>(bytes) + i, sizeof p);
+        const auto it = allocation_of(p);
+        if (it != allocations.end()) found.push_back({it->first, it->second.number});
+    }
+}
+
 void finish_all() {
     Tasks all = default_stream.last;
     for (const CUstream_st *stream : streams) append(all, stream->last);
@@ -43,60 +49,15 @@ void finish_all() {
 } // namespace simt
 
 void simt_submit(cudaStream_t stream, void (*work)(void *), void *argument) {
-    simt::submit(stream, [work, argument] { work(argument); });
+    simt_submit_on(stream, work, argument, 0);
 }
 
-namespace {
-
-std::map<const void *, size_t> allocations;
-size_t allocated, capacity = size_t{4} << 30;
-cudaError_t lasting = cudaSuccess; // see simt_break
-
-cudaError_t allocate(void **memory, size_t size, bool device) {
-    not_while_capturing("an allocation");
-    if (size > capacity - allocated) return cudaErrorMemoryAllocation;
-    if (posix_memalign(memory, 256, size) != 0) return cudaErrorMemoryAllocation;
-    if (device) memset(*memory, 0xff, size); // every float a NaN
-    allocations[*memory] = size;
-    allocated += size;
-    return cudaSuccess;
+void simt_submit_on(cudaStream_t stream, void (*work)(void *), void *argument, size_t size) {
+    simt::References found;
+    simt::find_references(found, argument, size);
+    simt::submit(
+        stream, [work, argument] { work(argument); }, "host work", std::move(found));
 }
-
-cudaError_t release(void *memory) {
-    not_while_capturing("a release");
-    if (!memory) return cudaSuccess;
-    const auto it = allocations.find(memory);
-    if (it == allocations.end()) simt::report("freed what was not allocated");
-    simt::finish_all();
-    allocated -= it->second;
-    allocations.erase(it);
-    free(memory);
-    return cudaSuccess;
-}
-
-/* Memory of the host that the runtime did not give, from which and to which it copies at once. */
-bool is_pageable(const void *p) {
-    auto it = allocations.upper_bound(p);
-    if (it == allocations.begin()) return true;
-    --it;
-    return static_cast<const char *>(p) >= static_cast<const char *>(it->first) + it->second;
-}
-
-void copy(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
-    cudaStreamCaptureStatus status;
-    cudaStreamIsCapturing(stream, &status);
-    if (size == 0) return;
-    if (status == cudaStreamCaptureStatusNone && kind == cudaMemcpyHostToDevice &&
-        is_pageable(from)) {
-        const auto bytes = static_cast<const char *>(from);
-        const auto staged = std::make_shared<std::vector<char>>(bytes, bytes + size);
-        simt::submit(stream, [=] { memcpy(to, staged->data(), size); });
-    } else {
-        simt::submit(stream, [=] { memcpy(to, from, size); });
-    }
-}
-
-} // namespace
 
 void simt_break(cudaError_t error) {
     lasting = error;
@@ -106,9 +67,22 @@ void simt_memory(size_t bytes) {
     capacity = allocated + bytes;
 }
 
+void simt_fail_at(const char *name, long n, cudaError_t error) {
+    fault = {name, n, 0, error};
+}
+
+long simt_calls(void) {
+    return fault.count;
+}
+
+int simt_alive(void) {
+    return static_cast<int>(allocations.size() + streams.size()) + events + graphs;
+}
+
 // --- device ---
 
 cudaError_t cudaGetDeviceCount(int *count) {
+    MAY_FAIL();
     *count = 1;
     return cudaSuccess;
 }
@@ -117,9 +91,11 @@ cudaError_t cudaGetDevice(int *device) {
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
+    MAY_FAIL();
     return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
+    MAY_FAIL();
     if (device != 0) return cudaErrorInvalidDevice;
     *prop = {"SIMT executor", capacity, 9, 0, 132, 50 << 20};
     return cudaSuccess;
@@ -131,22 +107,27 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int device) {
     return status;
 }
 cudaError_t cudaDriverGetVersion(int *version) {
+    MAY_FAIL();
     *version = 13000;
     return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int *version) {
+    MAY_FAIL();
     *version = 13000;
     return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
+    MAY_FAIL();
     *available = capacity - allocated;
     *total = capacity;
     return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
+    MAY_FAIL();
     return lasting;
 }
 cudaError_t cudaPeekAtLastError() {
+    MAY_FAIL();
     return lasting;
 }
 const char *cudaGetErrorName(cudaError_t error) {
@@ -178,21 +159,28 @@ const char *cudaGetErrorString(cudaError_t error) {
 // --- memory ---
 
 cudaError_t cudaMalloc(void **memory, size_t size) {
+    MAY_FAIL();
     return allocate(memory, size, true);
 }
 cudaError_t cudaMallocHost(void **memory, size_t size) {
+    MAY_FAIL();
     return allocate(memory, size, false);
 }
 cudaError_t cudaHostAlloc(void **memory, size_t size, unsigned) {
+    MAY_FAIL();
     return allocate(memory, size, false);
 }
+/* What releases does so, whatever it returns. */
 cudaError_t cudaFree(void *memory) {
-    return release(memory);
+    release(memory);
+    return fault_of(__func__);
 }
 cudaError_t cudaFreeHost(void *memory) {
-    return release(memory);
+    release(memory);
+    return fault_of(__func__);
 }
 cudaError_t cudaMemcpy(void *to, const void *from, size_t size, cudaMemcpyKind kind) {
+    MAY_FAIL();
     not_while_capturing("a waiting copy");
     copy(to, from, size, kind, nullptr);
     const bool returns_early =
@@ -202,6 +190,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t size, cudaMemcpyKind k
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+    MAY_FAIL();
     cudaStreamCaptureStatus status;
     cudaStreamIsCapturing(stream, &status);
     copy(to, from, size, kind, stream);
@@ -210,19 +199,25 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyK
     return cudaSuccess;
 }
 cudaError_t cudaMemset(void *memory, int value, size_t size) {
+    MAY_FAIL();
     not_while_capturing("a fill");
     return cudaMemsetAsync(memory, value, size, nullptr);
 }
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream) {
-    simt::submit(stream, [=] {
+    MAY_FAIL();
+    simt::References one;
+    simt::find_references(one, &memory, sizeof memory);
+    const auto work = [=] {
         if (size) memset(memory, value, size);
-    });
+    };
+    simt::submit(stream, work, "fill", std::move(one));
     return cudaSuccess;
 }
 
 // --- streams and events ---
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+    MAY_FAIL();
     *stream = new CUstream_st;
     (*stream)->blocking = flags != cudaStreamNonBlocking;
     streams.insert(*stream);
@@ -235,9 +230,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     finish(stream->last);
     streams.erase(stream);
     delete stream;
-    return cudaSuccess;
+    return fault_of(__func__);
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    MAY_FAIL();
     not_while_capturing("a wait");
     finish(before(stream));
     return lasting;
@@ -248,6 +244,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
     return lasting;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    MAY_FAIL();
     CUstream_st &waits = known(stream);
     if (event->capture) return wait_for_captured(waits, *event);
     if (event->after.empty()) return cudaSuccess; // never recorded
@@ -256,12 +253,15 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
+    MAY_FAIL();
     not_while_capturing("a wait");
     simt::finish_all();
     return lasting;
 }
 cudaError_t cudaEventCreate(cudaEvent_t *event) {
+    MAY_FAIL();
     *event = new CUevent_st;
+    events++;
     return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
@@ -269,9 +269,11 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
-    return cudaSuccess;
+    events--;
+    return fault_of(__func__);
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    MAY_FAIL();
     *event = {};
     if (stream && stream->capturing()) {
         event->capture = stream->capture;
@@ -284,6 +286,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    MAY_FAIL();
     not_while_capturing("a wait");
     if (event->capture) return cudaErrorCapturedEvent;
     finish(event->after);
@@ -293,6 +296,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     return cudaEventSynchronize(event);
 }
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+    MAY_FAIL();
     if (!begin->seconds || !end->seconds) return cudaErrorInvalidValue;
     if (!not_done(begin->after).empty() || !not_done(end->after).empty()) return cudaErrorNotReady;
     *milliseconds = static_cast<float>(1e3 * (*end->seconds - *begin->seconds));
@@ -302,6 +306,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEve
 // --- graphs ---
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+    MAY_FAIL();
     if (!stream || stream->capturing()) return cudaErrorInvalidValue;
     stream->capture = std::make_shared<Capture>();
     stream->capture->origin = stream;
@@ -315,9 +320,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     const std::shared_ptr<Capture> capture = stream->capture;
     capture->ended = true;
     captures--;
+    MAY_FAIL();
     if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
     if (!all_joined(capture->nodes, stream->last_captured)) return cudaErrorStreamCaptureUnjoined;
     *graph = new CUgraph_st{std::move(capture->nodes)};
+    graphs++;
     return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status) {
@@ -326,7 +333,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
+    MAY_FAIL();
     *exec = new CUgraphExec_st{graph->nodes};
+    graphs++;
     simt_note("graph", (std::to_string(graph->nodes.size()) + " nodes").c_str());
     return cudaSuccess;
 }
@@ -334,11 +343,13 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
     return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    MAY_FAIL();
     not_while_capturing("the launch of a graph");
     const Tasks first = before(stream);
     std::vector<bool> is_last(exec->nodes.size(), true);
     Tasks made, last;
     for (const Node &node : exec->nodes) {
+        check_references(node);
         Tasks after;
         for (const size_t at : node.after) {
             after.push_back(made[at]);
@@ -354,9 +365,11 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
     delete exec;
-    return cudaSuccess;
+    graphs--;
+    return fault_of(__func__);
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     delete graph;
-    return cudaSuccess;
+    graphs--;
+    return fault_of(__func__);
 }

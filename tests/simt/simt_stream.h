@@ -36,6 +36,8 @@ using Places = std::vector<size_t>;
 struct Node {
     std::function<void()> work;
     Places after;
+    const char *name;
+    References references;
 };
 
 /* A capture under way, shared by the streams that joined it. */
@@ -162,9 +164,10 @@ void not_while_capturing(const char *what) {
     if (captures > 0) simt::report("%s while a stream is being captured", what);
 }
 
-void capture_node(CUstream_st &stream, std::function<void()> work) {
+void capture_node(CUstream_st &stream, Node node) {
     std::vector<Node> &nodes = stream.capture->nodes;
-    nodes.push_back({std::move(work), stream.last_captured});
+    node.after = stream.last_captured;
+    nodes.push_back(std::move(node));
     stream.last_captured = {nodes.size() - 1};
 }
 

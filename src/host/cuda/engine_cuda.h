@@ -57,7 +57,8 @@ int nl_cuda_clear_state(nl_engine *engine, nl_error *err);
 /* Runs one step of each kind on zeros, before anything is recorded: the device loads a kernel's
  * code when it first runs, which a recording does not allow. set_state brings the real state. */
 int nl_cuda_train_warm_up(nl_engine *engine, nl_error *err);
-/* Filter gradients on a branch of their own or not, as it measures; the bits are the same. The
+/* Filter gradients on a branch of their own or not, as it measures; the bits are the same. Where the
+ * branch cannot be recorded or timed, here or later, it is left with a warning. The
  * steps have a learning rate of 0, and there must be enough of them in an epoch. */
 int nl_cuda_choose_fork(nl_engine *engine, nl_error *err);
 

@@ -32,11 +32,31 @@ static int queue_step(void *context, nl_error *err) {
     return nl_cuda_train_step(&e->net, w->form, &source, err);
 }
 
+/* From now on the filter gradients stay in the stream of the rest, since their branch cannot be
+ * recorded or timed; an error that stays is no fault of the branch. */
+static int leave_branch(nl_engine *e, const nl_error *why, nl_error *err) {
+    const int code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "training step", err);
+    if (code) return code;
+    nl_warn("cuda", "a step with its filter gradients on a branch fails (%s): it goes without",
+            why->what);
+    e->net.fork = false;
+    return NL_OK;
+}
+
 static int record(nl_engine *e, cudaGraphExec_t *graph, const nl_cuda_form *form, int times,
                   nl_error *err) {
     if (*graph) (void)cudaGraphExecDestroy(*graph);
+    *graph = NULL;
     work w = {.engine = e, .form = form};
-    return nl_cuda_capture(graph, e->net.stream, times, queue_step, &w, err);
+    nl_error why;
+    int code = nl_cuda_capture(graph, e->net.stream, times, queue_step, &w, &why);
+    if (!code) return NL_OK;
+    if (e->net.fork) {
+        code = leave_branch(e, &why, err);
+        return code ? code : nl_cuda_capture(graph, e->net.stream, times, queue_step, &w, err);
+    }
+    *err = why;
+    return code;
 }
 
 /* Records the graphs anew where rotations come or go. */
@@ -60,17 +80,22 @@ int nl_cuda_train_warm_up(nl_engine *e, nl_error *err) {
     return code ? code : nl_cuda_eval_warm_up(e, err);
 }
 
+static int time_step(nl_engine *e, double *seconds, nl_error *err) {
+    work full = {.engine = e, .form = &e->full};
+    const int code = nl_cuda_clear_state(e, err);
+    return code ? code : nl_conv_time(seconds, queue_step, &full, e->net.stream, err);
+}
+
 int nl_cuda_choose_fork(nl_engine *e, nl_error *err) {
     const uint32_t full_steps = e->spec.data->train.count / (uint32_t)e->net.batch;
     if (!e->spec.autotune || !e->full.train || full_steps < NL_CONV_TIME_CALLS) return NL_OK;
-    work full = {.engine = e, .form = &e->full};
     double seconds[2] = {0, 0};
-    for (int fork = 0; fork < 2; fork++) {
-        e->net.fork = fork;
-        int code = nl_cuda_clear_state(e, err);
-        if (!code) code = nl_conv_time(&seconds[fork], queue_step, &full, e->net.stream, err);
-        if (code) return code;
-    }
+    nl_error why;
+    e->net.fork = false;
+    int code = time_step(e, &seconds[0], err);
+    if (code) return code;
+    e->net.fork = true;
+    if (time_step(e, &seconds[1], &why)) return leave_branch(e, &why, err);
     e->net.fork = seconds[1] < seconds[0];
     return NL_OK;
 }

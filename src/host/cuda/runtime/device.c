@@ -62,10 +62,14 @@ int nl_device_open(nl_device *device, int index, nl_error *err) {
 
 int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err) {
     const size_t wanted = bytes ? bytes : 1;
+    *memory = NULL;
     cudaError_t status = cudaMalloc(memory, wanted);
     if (status == cudaSuccess) status = cudaMemset(*memory, 0, wanted);
     /* our streams do not wait for the default one */
     if (status == cudaSuccess) status = cudaStreamSynchronize(NULL);
+    if (status == cudaSuccess) return NL_OK;
+    if (*memory) cudaFree(*memory);
+    *memory = NULL;
     if (status != cudaErrorMemoryAllocation) return nl_cuda_check(status, what, err);
     (void)cudaGetLastError(); /* running out of memory does not break the device */
     size_t available = 0, total = 0;
