@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# gpu.sh [--bundle DIR] [--out FILE] [STEP...]: everything that only a GPU can show, from the folder that
-# scripts/bundle.sh made. Needs bash and coreutils there, no package and no network. Steps, all by default:
-#   tests     the tests of kernels and engine, on the device
+# gpu.sh [--bundle DIR] [--out FILE] [--quick] [STEP...]: everything that only a GPU can show, from the
+# folder that scripts/bundle.sh made. Needs bash and coreutils there, no package and no network. A step that
+# fails is named, and the others go on. Steps, all by default, --quick: those marked by a star:
+#   tests *   the tests of kernels and engine, on the device
+#   compare * the first 20 losses of each variant, CPU and GPU
+#   timing *  milliseconds of a training step, batch 64; what launches cost; every convolution by every plan
 #   verify    every operation against double precision
-#   compare   the first 20 losses of each variant, CPU and GPU
 #   repeat    two runs with one seed: the same bits
-#   timing    milliseconds of a training step, batch 64
 #   sanitize  compute-sanitizer's memcheck, racecheck, initcheck and synccheck
 #   train     bn_l1, ln and gn for 20 epochs
 # Writes FILE (default: gpu.json), one JSON object; exits 0 only if every step passed and a GPU ran
@@ -13,15 +14,17 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bundle='' out=gpu.json steps=()
-all=(tests verify compare repeat timing sanitize train)
+all=(tests compare timing verify repeat sanitize train) # first what teaches most
+quick=(tests compare timing)
 variants=(bn_l1 ln gn)
 
-usage() { sed -n '2,14s/^# \?//p' "$0"; }
+usage() { sed -n '2,15s/^# \?//p' "$0"; }
 while [ $# -gt 0 ]; do
   case $1 in
   -h | --help) usage && exit ;;
   --bundle) bundle=${2:?} && shift 2 ;;
   --out) out=${2:?} && shift 2 ;;
+  --quick) steps+=("${quick[@]}") && shift ;;
   *)
     [[ " ${all[*]} " == *" $1 "* ]] || { echo "gpu.sh: no step '$1': ${all[*]}" >&2 && exit 2; }
     steps+=("$1") && shift
@@ -158,8 +161,20 @@ step_timing() {
     note+=" $v $ms ms;"
     rest+="${rest:+, }\"$v\": $ms"
   done
+  if [ -x "$bundle/bench/bench_launch" ]; then
+    local launches
+    if launches=$("$bundle/bench/bench_launch"); then
+      rest+=", \"launches\": $launches"
+    else
+      code=1 && echo 'gpu: timing: bench_launch fails'
+    fi
+  fi
   if [ -x "$bundle/bench/bench_gpu" ]; then # the device, and every convolution by every plan
-    "$bundle/bench/bench_gpu" >"${out%.json}-device.txt" 2>&1 || code=1
+    "$bundle/bench/bench_gpu" >"${out%.json}-device.txt" 2>&1 ||
+      { code=1 && echo 'gpu: timing: bench_gpu fails' && tail -n 3 "${out%.json}-device.txt"; }
+    local properties
+    properties=$(sed -n 's/^properties: //p' "${out%.json}-device.txt")
+    [[ $properties != '{'*'}' ]] || member properties "$properties"
   fi
   verdict timing $code "a step of batch 64, best of 3 epochs:$note" "$rest"
 }
@@ -211,6 +226,16 @@ if [ "$ran" -eq 0 ]; then
   echo "gpu: no test ran on the GPU"
   failed=$((failed + 1))
 fi
+
+# What the clocks are while nothing runs, and the most they may be.
+clocks() {
+  local name
+  for name in clocks.sm clocks.max.sm clocks.mem clocks.max.mem power.limit temperature.gpu; do
+    printf '"%s": "%s", ' "$name" "$(text "$(gpu_of "$name")")"
+  done
+}
+clocks=$(clocks)
+member clocks "{${clocks%, }}"
 
 run_json=$work/probe/ln/seed-1/run.json
 {

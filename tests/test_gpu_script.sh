@@ -35,6 +35,10 @@ prepare() {
     for a in "$@"; do case $a in --tap=*) tap=${a#--tap=} ;; esac; done
     [ "$FAULT" = skip ] && echo "ok - a # SKIP no GPU" >"$tap" && exit 0
     echo "ok - a" >"$tap"; [ "$FAULT" != test ]'
+  mkdir "$tmp/bench"
+  stand_in "$tmp/bench/bench_launch" '[ "$FAULT" != launch ] && echo "{\"graph_us\": 51.2}"'
+  stand_in "$tmp/bench/bench_gpu" 'echo "properties: {\"smVersion\": 900}"'
+  stand_in "$tmp/nvidia-smi" 'echo "1980 MHz"'
   stand_in "$tmp/compute-sanitizer" '[ "$FAULT" = race ] && [ "$2" = racecheck ] && exit 9
     echo "ERROR SUMMARY: 0 errors"'
 }
@@ -54,6 +58,8 @@ r = json.load(open("'"$tmp"'/gpu.json"))
 steps = ["tests", "verify", "compare", "repeat", "timing", "sanitize", "train"]
 assert all(r[s]["passed"] for s in steps) and r["failed"] == 0 and r["build"]["commit"] == "abc"
 assert r["device"] == "a stand-in" and r["date"] and r["tests"]["count"] == 1
+assert r["timing"]["launches"] == {"graph_us": 51.2} and r["properties"] == {"smVersion": 900}
+assert r["clocks"]["clocks.max.sm"] == "1980 MHz"
 assert r["train"]["gn"]["test_accuracy"] == 99.2 and abs(r["timing"]["ln"] - 250 / 938) < 1e-3'
 }
 without_a_gpu() { fails_with gpu 4 'no GPU.*no driver' && [ ! -e "$tmp/gpu.json" ]; }
@@ -67,10 +73,20 @@ a_race() { fails_with race 1 'sanitize: FAILED'; }
 no_bundle() { (cd "$tmp" && bash "$gpu" --bundle "$tmp/data" >"$tmp/said" 2>&1); [ $? -eq 2 ]; }
 unknown_step() { run none nonsense; [ $? -eq 2 ]; }
 timing_alone_is_no_test() { run none timing; [ $? -eq 1 ] && grep -q 'no test ran' "$tmp/said"; }
+what_fails_does_not_stop_the_rest() {
+  fails_with launch 1 'bench_launch fails' && grep -q 'timing: FAILED' "$tmp/said" &&
+    grep -q 'gpu: train: ok' "$tmp/said"
+}
+quick() {
+  run none --quick && python3 -c '
+import json
+r = json.load(open("'"$tmp"'/gpu.json"))
+assert all(r[s]["passed"] for s in ("tests", "compare", "timing")) and "train" not in r'
+}
 one_step() { run none compare && ! grep -q train "$tmp/gpu.json"; }
 
 cases=(all_well without_a_gpu a_failing_test only_skipped_tests a_wrong_operation other_losses other_bits
-  low_accuracy a_race no_bundle unknown_step timing_alone_is_no_test one_step)
+  low_accuracy a_race no_bundle unknown_step timing_alone_is_no_test what_fails_does_not_stop_the_rest quick one_step)
 failed=0
 {
   echo "1..${#cases[@]}"
