@@ -1,137 +1,18 @@
-/* How a run comes to its convolution plans, with a cuDNN that is played: what its candidates do is
- * in their names. "good W": works, with W bytes of workspace. "refused": cannot be made. "live":
- * runs, but not in a capture. "breaks": takes the device with it.
- */
+/* How a run comes to its convolution plans, with a cuDNN that is played (played_cudnn.h). */
 #include <criterion/criterion.h>
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // setenv, atoll
-#include <string.h> // strncmp
+#include <stdlib.h> // setenv, free
+#include <string.h> // strstr
+#include <unistd.h> // unlink
 
 #include <jansson.h> // the cache file
 
-#include "cuda/conv/conv_gemm.h"
-#include "cuda/conv/conv_graph.h"
 #include "cuda/conv/conv_plan.h"
 #include "cuda/conv/plan_cache.h"
+#include "played_cudnn.h"
 #include "support/idx_set.h" // temp_dir_make
 
-// --- cuDNN, played ---
-
-static const char *const *offered; /* candidates, until NULL */
 static char *cache_dir;
-
-struct cudnnContext {
-    cudaStream_t stream;
-};
-static int n_handles; /* that there are */
-
-static cudnnStatus_t set_stream(cudnnHandle_t handle, cudaStream_t stream) {
-    handle->stream = stream;
-    return CUDNN_STATUS_SUCCESS;
-}
-static cudnnStatus_t create(cudnnHandle_t *handle) {
-    *handle = nl_alloc(1, sizeof **handle, "handle");
-    n_handles++;
-    return CUDNN_STATUS_SUCCESS;
-}
-static cudnnStatus_t destroy(cudnnHandle_t handle) {
-    free(handle);
-    n_handles--;
-    return CUDNN_STATUS_SUCCESS;
-}
-int nl_cudnn_load(const nl_cudnn **api, nl_error *err) {
-    (void)err;
-    static const nl_cudnn table = {
-        .create = create, .destroy = destroy, .set_stream = set_stream, .version = "9"};
-    *api = &table;
-    return NL_OK;
-}
-int nl_cudnn_fail(const nl_cudnn *api, cudnnStatus_t status, const char *what, nl_error *err) {
-    (void)api;
-    return nl_fail(err, NL_EDEVICE, "cuDNN", "%s: %d", what, (int)status);
-}
-int nl_conv_graph_open(nl_conv_graph *graph, nl_conv_target target, nl_conv_problem problem,
-                       nl_error *err) {
-    (void)err;
-    *graph = (nl_conv_graph){.target = target, .problem = problem};
-    return NL_OK;
-}
-void nl_conv_graph_close(nl_conv_graph *graph) {
-    (void)graph;
-}
-int nl_conv_graph_candidates(nl_conv_candidates *list, const nl_conv_graph *graph, bool tf32,
-                             nl_error *err) {
-    (void)graph, (void)tf32, (void)err;
-    *list = (nl_conv_candidates){0};
-    for (int i = 0; offered[i]; i++) nl_conv_candidates_add(list, offered[i]);
-    return NL_OK;
-}
-int nl_conv_exec_open(nl_conv_exec *exec, const nl_conv_graph *graph, const char *tag,
-                      nl_error *err) {
-    (void)graph;
-    *exec = (nl_conv_exec){0};
-    if (!strncmp(tag, "refused", 7)) return nl_fail(err, NL_EDEVICE, "cuDNN", "%s here", tag);
-    exec->plan = nl_alloc(1, NL_TAG, "plan");
-    snprintf(exec->plan, NL_TAG, "%s", tag);
-    if (!strncmp(tag, "good ", 5)) exec->workspace = atoll(tag + 5);
-    return NL_OK;
-}
-void nl_conv_exec_close(nl_conv_exec *exec) {
-    free(exec->plan);
-    exec->plan = NULL;
-}
-
-typedef struct job {
-    float *out;
-    char *workspace;
-    int64_t size;
-    cudaStream_t stream;
-} job;
-enum { JOBS = 1 << 13 };
-static job jobs[JOBS];
-static int n_jobs;
-
-static void work(void *argument) {
-    const job *j = argument;
-    if (j->size) memset(j->workspace, 1, (size_t)j->size);
-    j->out[0] = 7;
-}
-int nl_conv_exec_run(const nl_conv_exec *exec, cudnnHandle_t handle, void *const tensors[3],
-                     void *workspace, nl_error *err) {
-    enum cudaStreamCaptureStatus status;
-    cudaStreamIsCapturing(handle->stream, &status);
-    if (!strcmp(exec->plan, "live") && status == cudaStreamCaptureStatusActive)
-        return nl_fail(err, NL_EDEVICE, "cuDNN", "not while capturing");
-    if (!strcmp(exec->plan, "breaks")) simt_break(cudaErrorIllegalAddress);
-    cr_assert(n_jobs < JOBS);
-    jobs[n_jobs] = (job){tensors[2], workspace, exec->workspace, handle->stream};
-    simt_submit(handle->stream, work, &jobs[n_jobs++]);
-    return NL_OK;
-}
-
-// --- no cuBLAS ---
-
-nl_gemm *nl_gemm_open(void) {
-    return NULL;
-}
-void nl_gemm_close(nl_gemm *gemm) {
-    (void)gemm;
-}
-const char *nl_gemm_version(const nl_gemm *gemm) {
-    (void)gemm;
-    return "";
-}
-bool nl_gemm_fits(nl_conv_problem problem) {
-    return problem.shape.k == 1;
-}
-int nl_gemm_run(nl_gemm *gemm, nl_conv_problem problem, cudaStream_t stream, float *out,
-                const float *a, const float *b, nl_error *err) {
-    (void)gemm, (void)problem, (void)stream, (void)out, (void)a, (void)b;
-    return nl_fail(err, NL_EINTERNAL, "cuBLAS", "there is none");
-}
-
-// --- planning ---
-
 static cudaStream_t streams[16]; /* of the test that runs */
 static int n_streams;
 
@@ -157,7 +38,7 @@ static nl_conv_problem problem_of(int n) {
 
 static int plan(nl_convs *convs, const char *const *tags, int n, nl_error *err) {
     int index;
-    offered = tags;
+    played_candidates = tags;
     *err = (nl_error){0};
     const int code = nl_convs_plan(&index, convs, problem_of(n), "conv1", err);
     cr_assert(code || index == n - 1);
@@ -176,7 +57,7 @@ static void begin(void) {
     setenv("XDG_CACHE_HOME", cache_dir, 1);
 }
 static void end(void) {
-    cr_assert(n_handles == 0);
+    cr_assert(played_handles == 0);
     while (n_streams > 0) cudaStreamDestroy(streams[--n_streams]);
     temp_dir_remove(cache_dir);
 }
@@ -260,14 +141,14 @@ Test(conv_plan, each_lane_has_a_stream_and_a_workspace) {
     nl_error err;
     float *x;
     cr_assert(cudaMalloc((void **)&x, 1 << 20) == cudaSuccess);
-    cr_assert(plan(convs, tags, 1, &err) == NL_OK && n_handles == NL_CONV_LANES);
-    const int first = n_jobs;
+    cr_assert(plan(convs, tags, 1, &err) == NL_OK && played_handles == NL_CONV_LANES);
+    const int first = played_jobs_made;
     for (int i = 0; i < 4; i++)
         cr_assert(!nl_convs_run(convs, 0, i % NL_CONV_LANES, x, x, x, &err));
     for (int i = 0; i < 4; i++) {
-        const job *j = &jobs[first + i];
+        const played_job *j = &played_jobs[first + i];
         cr_assert(j->stream == streams[i % NL_CONV_LANES]);
-        cr_assert((j->workspace == jobs[first].workspace) == (i % NL_CONV_LANES == 0));
+        cr_assert((j->workspace == played_jobs[first].workspace) == (i % NL_CONV_LANES == 0));
     }
     cr_assert(cudaDeviceSynchronize() == cudaSuccess);
     nl_convs_close(convs);
@@ -315,4 +196,78 @@ Test(conv_plan, a_plan_that_cannot_be_captured_is_none) {
     cr_assert(strstr(err.what, "not while capturing") && strstr(err.hint, "resume it where"), "%s",
               err.what);
     nl_convs_close(convs);
+}
+
+/* Of another device, of another version, or of no plan that there is: chosen anew, and kept. */
+Test(conv_plan, a_stale_or_foreign_cache_is_ignored) {
+    static const char *const tags[] = {"good 16", NULL};
+    static const char key[] = "forward n1 c2 h4 w4 o3 k3 p1 fp32";
+    static const char *const devices[] = {"another", "played, cuDNN 8, cuBLAS none",
+                                          "played, cuDNN 9, cuBLAS none"};
+    char tag[NL_TAG];
+    nl_error err;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        json_t *choices = json_pack("{s:s}", key, "refused: no such plan");
+        nl_plan_cache_store(devices[i], choices);
+        json_decref(choices);
+    }
+    nl_convs *convs = open_convs(true, NULL);
+    cr_assert(plan(convs, tags, 1, &err) == NL_OK && chose(convs, "good 16"), "%s", err.what);
+    nl_convs_close(convs);
+    cr_assert(nl_plan_cache_find(tag, sizeof tag, devices[2], key) && !strcmp(tag, "good 16"));
+    cr_assert(nl_plan_cache_find(tag, sizeof tag, devices[0], key) && strstr(tag, "refused"));
+}
+
+/* ---- calls of the runtime that fail ---- */
+
+static int plan_one(bool autotune, char chosen[NL_TAG], nl_error *err) {
+    static const char *const tags[] = {"good 16", "good 32", NULL};
+    const cudaStream_t both[] = {streams[0], streams[1]};
+    const nl_convs_options options = {
+        .streams = {both[0], both[1]}, .autotune = autotune, .device = "played"};
+    char cache[512];
+    snprintf(cache, sizeof cache, "%s/normlab/conv-plans.json", cache_dir);
+    unlink(cache); /* every time the candidates are tried */
+    nl_convs *convs;
+    int index, code = nl_convs_open(&convs, &options, err);
+    if (code) return code;
+    played_candidates = tags;
+    played_jobs_made = 0;
+    code = nl_convs_plan(&index, convs, problem_of(1), "conv1", err);
+    snprintf(chosen, NL_TAG, "%s", chose(convs, "good 16") ? "good 16" : "good 32");
+    nl_convs_close(convs);
+    return code;
+}
+
+/* A candidate during whose trial something fails drops out, and the other is taken; where nothing is
+ * left that is told. Nothing stays behind. */
+Test(conv_plan, each_call_of_the_runtime_fails_in_turn) {
+    make_stream();
+    make_stream();
+    const int there = simt_alive();
+    long calls[2] = {0}, told[2] = {0}, others = 0;
+    for (int autotune = 0; autotune < 2; autotune++) {
+        char tag[NL_TAG];
+        nl_error err = {0};
+        simt_fail_at(NULL, 0, cudaSuccess);
+        cr_assert(plan_one(autotune, tag, &err) == NL_OK, "%s", err.what);
+        calls[autotune] = simt_calls();
+        for (long n = 1; n <= calls[autotune]; n++) {
+            simt_fail_at(NULL, n, cudaErrorUnknown);
+            const int code = plan_one(autotune, tag, &err);
+            simt_fail_at(NULL, 0, cudaSuccess);
+            cr_assert(code == NL_OK || (code == NL_EDEVICE && err.what[0]), "call %ld: %d", n,
+                      code);
+            told[autotune] += code != NL_OK;
+            others += code == NL_OK && !strcmp(tag, "good 32");
+            cr_assert_eq(simt_alive(), there, "call %ld: something stays behind", n);
+        }
+        cr_expect(told[autotune] > 0 && told[autotune] < calls[autotune]);
+    }
+    cr_expect(others > 0, "no candidate ever dropped out");
+    printf(
+        "simt: planning a convolution: %ld calls of the runtime, with timing %ld: failed in turn, "
+        "%ld and %ld were told\n",
+        calls[0], calls[1], told[0], told[1]);
+    fflush(stdout);
 }
