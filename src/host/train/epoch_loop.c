@@ -22,28 +22,30 @@ uint32_t nl_pass_steps(const nl_train_options *options, uint32_t count, int batc
     return images / (uint32_t)batch + (images % (uint32_t)batch != 0);
 }
 
-/* The rotations of an epoch, or NULL where there are none. */
-static const nl_rotation *make_rotations(nl_run *run, uint32_t epoch) {
-    const double degrees = run->config->data.rotate;
-    if (degrees == 0) return NULL;
-    const uint32_t seed = nl_config_seed(run->config, NL_STREAM_ROTATION);
-    for (uint32_t i = 0; i < run->study->data->train.count; i++)
-        run->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, epoch, i, degrees),
-                                             run->model.picture.shape);
-    return run->rotations;
+const nl_draws *nl_run_draws(nl_run *run, uint32_t epoch) {
+    const nl_config *config = run->config;
+    const uint32_t images = run->study->data->train.count;
+    const uint32_t seed = nl_config_seed(config, NL_STREAM_ROTATION);
+    nl_draws *d = &run->draws[epoch % 2];
+    if (d->epoch == epoch) return d;
+    d->epoch = epoch;
+    nl_epoch_order(d->order, images, nl_config_seed(config, NL_STREAM_ORDER), epoch,
+                   config->data.shuffle);
+    for (uint32_t i = 0; d->rotations && i < images; i++)
+        d->rotations[i] = nl_rotation_make(nl_rotation_degrees(seed, epoch, i, config->data.rotate),
+                                           run->model.picture.shape);
+    return d;
 }
 
 /* --- training ------------------------------------------------------------------------------- */
 
 static nl_epoch make_epoch(nl_run *run) {
-    const nl_config *config = run->config;
     const uint32_t epoch = run->at.epoch;
-    nl_epoch_order(run->order, run->study->data->train.count,
-                   nl_config_seed(config, NL_STREAM_ORDER), epoch, config->data.shuffle);
+    const nl_draws *draws = nl_run_draws(run, epoch);
     return (nl_epoch){.epoch = epoch,
-                      .lr = nl_config_lr(config, (int)epoch),
-                      .order = run->order,
-                      .rotations = make_rotations(run, epoch)};
+                      .lr = nl_config_lr(run->config, (int)epoch),
+                      .order = draws->order,
+                      .rotations = draws->rotations};
 }
 
 /* The step has changed nothing, so the weights it failed with can be looked at. */
@@ -152,6 +154,7 @@ static int train_steps(nl_run *run, uint32_t until, nl_error *err) {
             queued += count;
         }
         if (queued == run->at.step) return NL_OK;
+        if (queued == run->steps) (void)nl_run_draws(run, run->at.epoch + 1);
         code = nl_run_holds_still(run, err);
         if (code) return code;
         const uint32_t count = smaller(burst, queued - run->at.step);
@@ -227,25 +230,27 @@ static int ask(void *context, nl_error *err) {
 int nl_run_evaluate(nl_run *run, nl_evaluation *e, nl_error *err) {
     const int batch = run->config->data.batch, classes = run->model.picture.classes;
     e->images = nl_pass_images(&run->study->options, e->split->count, batch);
-    float *logits = nl_alloc((size_t)e->images * (size_t)classes, sizeof *logits, "logits");
-    double *losses = e->losses ? e->losses : nl_alloc(e->images, sizeof *losses, "losses");
-    const nl_eval_pass pass = {.split = e->split,
-                               .rotations =
-                                   e->epoch < 0 ? NULL : make_rotations(run, (uint32_t)e->epoch),
-                               .images = e->images,
-                               .probs = e->probs,
-                               .predictions = e->predictions,
-                               .logits = logits};
+    const bool each = e->losses || e->by_batches; /* image's loss is wanted */
+    float *logits =
+        each ? nl_alloc((size_t)e->images * (size_t)classes, sizeof *logits, "logits") : NULL;
+    double *losses = e->losses || !each ? e->losses : nl_alloc(e->images, sizeof *losses, "losses");
+    const nl_eval_pass pass = {
+        .split = e->split,
+        .rotations = e->epoch < 0 ? NULL : nl_run_draws(run, (uint32_t)e->epoch)->rotations,
+        .images = e->images,
+        .probs = e->probs,
+        .predictions = e->predictions,
+        .logits = logits};
     const nl_evaluator by = {run->study->backend, run->engine, (uint32_t)batch, ask, run};
     nl_eval_result result;
     const int code = nl_evaluate(&by, &pass, &result, err);
     if (!code) {
         e->loss = result.loss / e->images;
         e->accuracy = 100.0 * result.hits / e->images;
-        for (uint32_t i = 0; i < e->images; i++)
+        for (uint32_t i = 0; each && i < e->images; i++)
             losses[i] =
                 cross_entropy(logits + (size_t)i * (size_t)classes, classes, e->split->labels[i]);
-        e->batch_means = sum_batch_means(losses, e->images, (uint32_t)batch);
+        if (e->by_batches) e->batch_means = sum_batch_means(losses, e->images, (uint32_t)batch);
     }
     if (losses != e->losses) free(losses);
     free(logits);

@@ -18,6 +18,10 @@ static bool is_silent(const nl_run *run, bool of_one_alone) {
     return run->study->options.quiet || (of_one_alone && run->crew->jobs > 1);
 }
 
+bool nl_log_by_batches(const nl_run *run) {
+    return !is_silent(run, true);
+}
+
 static void print_name(nl_run *run) {
     nl_progress_pause(&run->crew->progress);
     printf("%s, seed %u: ", run->config->name, run->config->train.seed);

@@ -19,8 +19,13 @@
 static void allocate(nl_run *run) {
     const size_t images = run->study->data->train.count;
     run->state = nl_state_alloc(&run->model, run->study->backend->real_size);
-    run->order = nl_alloc(images, sizeof *run->order, "order of the images");
-    run->rotations = nl_alloc(images, sizeof *run->rotations, "rotations");
+    for (int i = 0; i < 2; i++) {
+        nl_draws *d = &run->draws[i];
+        d->epoch = -1;
+        d->order = nl_alloc(images, sizeof *d->order, "order of the images");
+        if (run->config->data.rotate > 0)
+            d->rotations = nl_alloc(images, sizeof *d->rotations, "rotations");
+    }
     run->records =
         nl_alloc((size_t)run->study->backend->burst, sizeof *run->records, "step records");
 }
@@ -125,8 +130,7 @@ static void close_run(nl_run *run) {
     if (run->engine) run->study->backend->close(run->engine);
     nl_unit_leave(&run->unit);
     nl_state_free(&run->state);
-    free(run->order);
-    free(run->rotations);
+    for (int i = 0; i < 2; i++) free(run->draws[i].order), free(run->draws[i].rotations);
     free(run->records);
     free(run->plan);
     free(run);
@@ -174,7 +178,8 @@ static int save_stopped(nl_run *run, nl_error *err) {
  * repeated by the resumed run. */
 static int end_epoch(nl_run *run, nl_error *err) {
     nl_position *at = &run->at;
-    nl_evaluation test = {.split = &run->study->data->test, .epoch = -1};
+    nl_evaluation test = {
+        .split = &run->study->data->test, .epoch = -1, .by_batches = nl_log_by_batches(run)};
     nl_log_train(run);
     int code = nl_run_evaluate(run, &test, err);
     if (run->interrupted) return save_stopped(run, err);

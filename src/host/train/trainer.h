@@ -61,6 +61,13 @@ static inline bool nl_crew_stopping(const nl_crew *crew) {
     return nl_signals_caught() != 0 || atomic_load(&crew->stopping);
 }
 
+/* The order of the images and, where the config turns them, their rotations. */
+typedef struct nl_draws {
+    int64_t epoch;          /* -1: none yet */
+    uint32_t *order;        /* (train.count) */
+    nl_rotation *rotations; /* (train.count), or NULL */
+} nl_draws;
+
 typedef struct nl_run {
     const nl_study *study; /* options, backend, data */
     nl_crew *crew;
@@ -82,12 +89,14 @@ typedef struct nl_run {
     double asked;     /* when that was looked at */
     nl_failure failure;
     nl_metrics metrics;
-    /* One epoch's work, allocated once. */
-    uint32_t *order;         /* (train.count) */
-    nl_rotation *rotations;  /* (train.count) */
+    nl_draws draws[2];       /* of this epoch and the next, each at its number modulo 2 */
     nl_step_record *records; /* (burst) */
     uint32_t steps;          /* of an epoch */
 } nl_run;
+
+/* What an epoch draws. Made when it is first asked for, which for the next epoch is while the device
+ * still works on this one; valid until the next but one is asked for. */
+const nl_draws *nl_run_draws(nl_run *run, uint32_t epoch);
 
 /* Images of a split in one pass, and training steps of an epoch, under --limit-batches. */
 uint32_t nl_pass_images(const nl_train_options *options, uint32_t count, int batch);
@@ -144,9 +153,10 @@ typedef struct nl_evaluation {
     uint8_t *predictions; /* (images), or NULL */
     float *probs;         /* (images, classes), or NULL */
     double *losses;       /* (images): cross-entropy of each, or NULL */
+    bool by_batches;
     /* The results. */
     double loss, accuracy; /* mean per image; per cent */
-    double batch_means;    /* sum of the batches' mean losses */
+    double batch_means;    /* sum of the batches' mean losses, where by_batches asks for it */
     uint32_t images;
 } nl_evaluation;
 /* Errors: beside the backend's those of nl_run_stopped and nl_run_holds_still, before its end. */
@@ -176,6 +186,8 @@ void nl_log_begin(nl_crew *crew, int i); /* of run i, or that it has ended befor
 void nl_log_epoch(nl_run *run);          /* before its first step */
 void nl_log_train(nl_run *run);          /* after its last step */
 void nl_log_test(nl_run *run, const nl_evaluation *test); /* after the test */
+/* Whether that tells the mean over batches too. */
+bool nl_log_by_batches(const nl_run *run);
 void nl_log_final(nl_run *run, const nl_final *final);
 
 /* --- run_predictions.c ----------------------------------------------------------------------- */
