@@ -55,7 +55,8 @@ collect_units() {
       continue
     fi
     rm -rf "$to.new" && mkdir -p "$to.new"
-    cp "$unit/metrics.jsonl" "$unit/run.json" "$to.new/"
+    cp "$unit/metrics.jsonl" "$to.new/"
+    sed 's|"data": "/[^"]*"|"data": "data"|' "$unit/run.json" >"$to.new/run.json" # the link
     gzip -9nc "$unit/predictions.csv" >"$to.new/predictions.csv.gz"
     rm -rf "$to" && mv "$to.new" "$to"
   done
