@@ -114,7 +114,7 @@ static void read_losses(char *const *texts, int n) {
     snprintf(path, sizeof path, "%s/predictions.csv", out);
     nl_seed_run run = {.config.data.picture.classes = 10};
     nl_seed_run_read_guesses(&run, path);
-    cr_assert_eq(run.n_guesses, n, "%u of %d lines", run.n_guesses, n);
+    cr_assert_eq(run.n_guesses, (uint32_t)n, "%u of %d lines", run.n_guesses, n);
     for (int i = 0; i < n; i++) {
         const double want = strtod(texts[i], NULL);
         cr_assert(memcmp(&run.guesses[i].loss, &want, sizeof want) == 0, "%s: %.17g", texts[i],

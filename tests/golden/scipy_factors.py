@@ -32,7 +32,7 @@ def write(out, name, seed, keys, accuracy, loss, finished=True):
     unit = os.path.join(out, name, f"seed-{seed}")
     os.makedirs(unit)
     epoch = {"event": "epoch", "epoch": 0, "lr": 0.01, "train_loss": 0.2, "train_accuracy": 97,
-             "test_loss": 0.1, "test_accuracy": 97, "seconds": 1, "images_per_second": 1000}
+             "test_loss": 0.1, "test_accuracy": 97, "seconds": 3600, "images_per_second": 1000}
     final = {"event": "final", "train_loss": 0.1, "train_accuracy": 98, "test_loss": loss,
              "test_accuracy": accuracy}
     with open(os.path.join(unit, "metrics.jsonl"), "w") as file:
@@ -198,6 +198,30 @@ def check_findings(findings, tests, effects):
         assert words == min(settled, 12), (words, settled)
 
 
+def check_picture(out, effects):
+    with open(os.path.join(out, "report/plots/effects.dat"), encoding="utf-8") as file:
+        rows = [line.split("#")[0].split() for line in file if line[0] != "#"]
+    assert 2 * len(rows) == len(effects)
+    for k, (row, accuracy, loss) in enumerate(zip(rows, effects[::2], effects[1::2])):
+        want = [k]
+        for unit, e in ((1, accuracy), (1000, loss)):
+            want += [unit * e["difference"], unit * e["low"], unit * e["high"], e["p_holm"] < 0.05]
+        assert np.allclose(list(map(float, row)), want, rtol=1e-4, atol=1e-6), (row, want)
+
+
+def check_hours(program, out, grid):
+    """An hour a run: the hours of a plan are its runs."""
+    done = subprocess.run([program, "plan", out, "--margin", "0.4"], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    seeds, more, hours = (float(n.replace(",", "")) for n in re.search(
+        r"variants with ([\d,]+) seeds: ([\d,]+) more runs\..*?([\d.]+) h at the pace", done.stdout,
+        re.S).groups())
+    cells = grid.y["accuracy"][..., 0].size
+    assert more == cells * (seeds - grid.seeds) > 0 and hours == more, done.stdout
+    parts = dict(re.findall(r"  (\d+): ([\d.]+) h", done.stdout))
+    assert parts == {str(n): f"{more / n:.1f}" for n in (2, 4, 8, 16, 32, 64)}, done.stdout
+
+
 def fair(program):
     """norm x L1 x L2; a seed that one variant lacks does not count."""
     grid = Grid({"model.norm": ["batch", "group", "layer"], "train.l1": [0, 0.001],
@@ -215,6 +239,7 @@ def fair(program):
     for one, want in zip(got["terms"] + got["effects"], tests + effects):
         same(one, want)
     assert 0 < sum(e["p_holm"] < 0.05 for e in effects) < len(effects)
+    check_picture(out, effects)
     check_findings(findings, tests, effects)
     shutil.rmtree(out)
 
@@ -236,6 +261,8 @@ def batches(program):
         same(one, want)
     assert len(got["terms"]) == 6 and len(got["effects"]) == 16
     check_findings(findings, tests, effects)
+    check_picture(out, effects)
+    check_hours(program, out, grid)
     with open(os.path.join(out, "report/plots/batches.dat"), encoding="utf-8") as file:
         blocks = file.read().split("\n\n\n")
     for n, norm in enumerate(norms):

@@ -190,6 +190,35 @@ def findings_pairs():
             assert row[9].startswith(said or q["verdict"]), (row, q)
 
 
+def pictures():
+    """The matrix of pairs and the seeds by row, as gnuplot is told them."""
+    with open(os.path.join(out, "report/plots/verdicts.gp"), encoding="utf-8") as file:
+        said = {(int(float(x)), -int(float(y)), round(-float(y) % 1, 2)): text for text, x, y in re.findall(
+            r"set label '([^']*)' at (\S+), (\S+) center", file.read()) if float(y) < 0}
+    names = list(VARIANTS)
+    assert len(said) == 24, said
+    for q in want:
+        a, b, loss_side = names.index(q["a"]), names.index(q["b"]), q["metric"] == "loss"
+        row, column = (b, a) if loss_side else (a, b)
+        better = {"a": a, "b": b}.get(q["verdict"])
+        sign = "=" if q["verdict"] == "equal" else "open" if better is None else "◀" if better == row else "▲"
+        figure = -1000 * q["difference"] if loss_side else q["difference"]
+        assert said[column, row, 0.32] == sign, (q, said)
+        assert abs(float(said[column, row, 0.7]) - figure) <= (
+            0.00051 if abs(figure) < 9.9995 else 0.051), (q, said)
+    with open(os.path.join(out, "report/plots/seeds.dat"), encoding="utf-8") as file:
+        seeds, means = [[list(map(float, line.split())) for line in block.splitlines() if line[0] != "#"]
+                        for block in file.read().split("\n\n\n")]
+    for k, name in enumerate(names):
+        x = {"accuracy": 100 * right[name].mean(axis=1), "loss": loss[name].mean(axis=1)}
+        got = np.array([row for row in seeds if row[0] == k])
+        assert np.allclose(got[:, 3], x["accuracy"], rtol=1e-5), name
+        assert np.allclose(got[:, 4], x["loss"], rtol=1e-5), name
+        for at, y in ((1, x["accuracy"]), (4, x["loss"])):
+            low, high = stats.t.interval(0.95, SEEDS - 1, y.mean(), stats.sem(y))
+            assert np.allclose(means[k][at:at + 3], [y.mean(), low, min(high, 100)], rtol=1e-5), name
+
+
 def plan():
     """Seeds for a margin and a power, from the upper 80 % limit of the spread."""
     done = subprocess.run([program, "plan", out, "--margin", "1.5", "--loss-margin", "0.02", "--power",
@@ -274,7 +303,7 @@ def spread():
 
 
 tap = Tap("statistics", sys.argv)
-for test in (report, results_json, findings_variants, findings_pairs, plan, spread,
+for test in (report, results_json, findings_variants, findings_pairs, pictures, plan, spread,
              *scipy_factors.tests(program)):
     tap.test(test)
 shutil.rmtree(out)

@@ -58,7 +58,7 @@ static json_t *keys_of(const nl_differences *d) {
     return keys;
 }
 
-static const char *metric_name(int metric) {
+static const char *metric_name(nl_metric metric) {
     return metric == NL_METRIC_LOSS ? "loss" : "accuracy";
 }
 
@@ -121,14 +121,14 @@ static json_t *one_factor(const nl_factors *f, int i) {
                      levels);
 }
 
-static json_t *one_term(const nl_factors *f, const nl_term *t, int metric) {
+static json_t *one_term(const nl_factors *f, const nl_term *t, nl_metric metric) {
     return json_pack("{s:o, s:s, s:o, s:i, s:i, s:o, s:o}", "keys",
                      of_term(f, t, first_levels, key_of), "metric", metric_name(metric), "f",
                      nl_json_number(t->f[metric]), "df", t->df, "df_rest", t->df_rest, "p",
                      nl_json_number(t->p[metric]), "p_holm", nl_json_number(t->holm[metric]));
 }
 
-static json_t *one_effect(const nl_factors *f, const nl_effect *e, int metric) {
+static json_t *one_effect(const nl_factors *f, const nl_effect *e, nl_metric metric) {
     const nl_term *t = &f->terms[e->term];
     const nl_paired *r = &e->by[metric];
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "keys",
@@ -146,9 +146,11 @@ static json_t *all_factors(const nl_factors *f) {
     for (int i = 0; i < f->n; i++) json_array_append_new(factors, one_factor(f, i));
     for (int i = 0; i < f->n_seeds; i++) json_array_append_new(seeds, json_integer(f->seeds[i]));
     for (int i = 0; i < NL_METRICS * f->n_terms; i++)
-        json_array_append_new(terms, one_term(f, &f->terms[i / NL_METRICS], i % NL_METRICS));
+        json_array_append_new(terms,
+                              one_term(f, &f->terms[i / NL_METRICS], (nl_metric)(i % NL_METRICS)));
     for (int i = 0; i < NL_METRICS * f->n_effects; i++)
-        json_array_append_new(effects, one_effect(f, &f->effects[i / NL_METRICS], i % NL_METRICS));
+        json_array_append_new(
+            effects, one_effect(f, &f->effects[i / NL_METRICS], (nl_metric)(i % NL_METRICS)));
     return json_pack("{s:o, s:o, s:o, s:o}", "factors", factors, "seeds", seeds, "terms", terms,
                      "effects", effects);
 }
@@ -166,7 +168,8 @@ static void write_spread(FILE *out, const nl_figures *figures) {
     const int n = NL_METRICS * nl_spread_rows(rows, figures);
     for (int i = 0; i < n; i++) {
         fputs(i ? ",\n  " : "\"spread\": [\n  ", out);
-        write_line(out, one_spread(&figures->rows[rows[i / NL_METRICS]], i % NL_METRICS));
+        write_line(out,
+                   one_spread(&figures->rows[rows[i / NL_METRICS]], (nl_metric)(i % NL_METRICS)));
     }
     if (n > 0) fputs("\n],\n", out);
     free(rows);
