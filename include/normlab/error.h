@@ -62,7 +62,10 @@ void nl_log_flush(void);
 #define NL_NEED(expr) ((expr) ? (void)0 : nl_out_of_memory(#expr, 0))
 void nl_out_of_memory(const char *what, size_t bytes) __attribute__((noreturn));
 
-/* Closes a stream of open_memstream, whose text is whole afterwards. */
+/* A stream whose text grows in memory, as open_memstream's does, but that ends the program where it
+ * cannot grow. *text and *size hold all that was written, and a 0 behind it, once it is closed; the
+ * caller frees the text. */
+FILE *nl_text_open(char **text, size_t *size);
 void nl_text_close(FILE *text);
 
 /* jansson and libcrypto allocate by this too from here on: the one would go on without what it could

@@ -6,7 +6,7 @@
 #include "archive.h"
 
 #include <jansson.h> // json_t
-#include <stdio.h>   // open_memstream
+#include <stdio.h>   // fprintf
 #include <stdlib.h>  // free, qsort
 #include <string.h>  // memcpy, strcmp
 
@@ -54,8 +54,7 @@ static char *flatten(size_t *size, const json_t *metadata) {
     }
     qsort(keys, n, sizeof *keys, compare_keys);
     char *text = NULL;
-    FILE *out = open_memstream(&text, size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, size);
     for (size_t i = 0; i < n; i++)
         fprintf(out, "%s%c%s%c", keys[i], 0, json_string_value(json_object_get(metadata, keys[i])),
                 0);

@@ -82,11 +82,6 @@ void nl_log_flush(void) {
     NL_ASSERT(freopen("/dev/null", "w", stdout));
 }
 
-void nl_text_close(FILE *text) {
-    const bool whole = !ferror(text);
-    NL_NEED(fclose(text) == 0 && whole);
-}
-
 void nl_abort(const char *expr, const char *file, int line) {
     fprintf(stderr, "normlab: %s:%d: assertion failed: %s\n", file, line, expr);
     abort();

@@ -3,7 +3,7 @@
 
 #include <math.h>    // isnan
 #include <stdbool.h> // bool
-#include <stdio.h>   // open_memstream
+#include <stdio.h>   // fprintf
 #include <stdlib.h>  // free
 #include <string.h>  // strcmp
 
@@ -24,8 +24,7 @@ static int write_table(const char *path, const float *logits, int classes, const
                        nl_error *err) {
     char *text = NULL;
     size_t size = 0;
-    FILE *table = open_memstream(&text, &size);
-    NL_NEED(table);
+    FILE *table = nl_text_open(&text, &size);
     fputs("image,label", table);
     for (int k = 0; k < classes; k++) fprintf(table, ",logit_%d", k);
     for (uint32_t i = 0; i < split->count; i++) {

@@ -222,8 +222,7 @@ static void help_lines(FILE *stream, const nl_key *keys, int count) {
 char *nl_config_help(void) {
     char *text = NULL;
     size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    NL_NEED(stream);
+    FILE *stream = nl_text_open(&text, &size);
     fputs("  key                    default meaning (allowed values)\n", stream);
     help_lines(stream, nl_config_keys, nl_config_key_count);
     fputs("\nof each entry of model.layers, which stands in the file only\n", stream);

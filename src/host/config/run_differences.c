@@ -1,6 +1,6 @@
 /* What two runs differ in: their configs by the table of keys, the rest by their run.json. */
 #include <jansson.h> // json_equal
-#include <stdio.h>   // open_memstream
+#include <stdio.h>   // fprintf
 #include <string.h>  // strcmp
 
 #include "normlab/differences.h"
@@ -44,8 +44,7 @@ void nl_differences_add(nl_differences *d, const char *name) {
 char *nl_differences_text(const nl_differences *d, int count) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     for (int i = 0; i < count; i++) fprintf(out, "%s%s", i ? ", " : "", d->names[i]);
     nl_text_close(out);
     return text;

@@ -1,7 +1,7 @@
 /* predictions.csv: what the last weights say of each test image. */
 #include "trainer.h"
 
-#include <stdio.h>  // open_memstream
+#include <stdio.h>  // fprintf
 #include <stdlib.h> // free
 
 #include "normlab/checkpoint.h" // nl_file_write
@@ -10,8 +10,7 @@
 int nl_run_save_predictions(nl_run *run, const nl_evaluation *test, nl_error *err) {
     char *text = NULL, path[NL_PATH_SIZE];
     size_t size = 0;
-    FILE *file = open_memstream(&text, &size);
-    NL_NEED(file);
+    FILE *file = nl_text_open(&text, &size);
     fputs("image,label,prediction,probability,loss\n", file);
     for (uint32_t i = 0; i < test->images; i++) {
         const unsigned prediction = test->predictions[i];

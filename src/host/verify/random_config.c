@@ -1,6 +1,6 @@
 /* A drawn network as the config that describes it, and that config read again; see
  * normlab/random_net.h. */
-#include <stdio.h>  // open_memstream
+#include <stdio.h>  // fprintf
 #include <stdlib.h> // free
 #include <string.h> // strlen
 
@@ -45,8 +45,7 @@ static void write_section(FILE *out, const nl_random_net *net, const char *secti
 char *nl_random_net_text(const nl_random_net *net, char **sets) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     write_section(out, net, "data.", "data:\n", "  ");
     fputs("model:\n", out);
     write_section(out, net, "model.", "", "  ");
@@ -55,8 +54,7 @@ char *nl_random_net_text(const nl_random_net *net, char **sets) {
     write_section(out, net, "train.", "train:\n", "  ");
     write_section(out, net, "train.schedule.", "  schedule:\n", "    ");
     nl_text_close(out);
-    out = open_memstream(sets, &size);
-    NL_NEED(out);
+    out = nl_text_open(sets, &size);
     for (int i = 0; nl_random_key(i); i++)
         if (net->values[i][0] && net->by_set[i])
             fprintf(out, "%s=%s\n", nl_random_key(i), net->values[i]);

@@ -28,8 +28,7 @@ enum { NOT_FOUND = 127, CANNOT_RUN = 126 };
 
 void nl_script_open(nl_script *script) {
     *script = (nl_script){0};
-    script->out = open_memstream(&script->text, &script->size);
-    NL_NEED(script->out);
+    script->out = nl_text_open(&script->text, &script->size);
 }
 
 bool nl_script_save(nl_script *script, const char *dir, const char *name, const char *suffix) {

@@ -212,8 +212,7 @@ int nl_page_write(const nl_folder *folder, const nl_figures *figures, const nl_f
                   const char *dir, nl_error *err) {
     char *text = NULL;
     size_t size = 0;
-    const page p = {open_memstream(&text, &size), folder, figures, findings, dir};
-    NL_NEED(p.out);
+    const page p = {nl_text_open(&text, &size), folder, figures, findings, dir};
     write_page(&p);
     nl_text_close(p.out);
     char *path = nl_path(dir, NL_REPORT_PAGE);

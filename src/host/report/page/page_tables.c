@@ -188,8 +188,7 @@ bool nl_page_architecture(FILE *out, const nl_folder *folder) {
         if (done[i]) continue;
         char *names = NULL;
         size_t size;
-        FILE *list = open_memstream(&names, &size);
-        NL_NEED(list);
+        FILE *list = nl_text_open(&names, &size);
         for (int j = i; j < n; j++) {
             if (done[j] || models[j].n_layers != models[i].n_layers ||
                 models[j].n_params != models[i].n_params || models[j].macs != models[i].macs)

@@ -1,6 +1,6 @@
 /* Of a study that is a grid: its factors, their tables and what is settled of their effects. */
 #include <math.h>   // isnan
-#include <stdio.h>  // open_memstream
+#include <stdio.h>  // fprintf
 #include <stdlib.h> // free
 #include <string.h> // strrchr
 
@@ -91,8 +91,7 @@ void nl_findings_effects(nl_table *table, const nl_figures *s) {
 static char *all_factors(const nl_factors *f) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     for (int i = 0; i < f->n; i++) {
         char *name = factor_name(&f->list[i]);
         fprintf(out, "%s%s: ", i ? "; " : "", name);
@@ -146,8 +145,7 @@ static void pooled(nl_lines *words, const nl_factors *f, nl_metric metric) {
     char *text = NULL;
     size_t size = 0;
     int count = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     for (int i = 0; i < f->n_terms; i++) {
         const nl_term *t = &f->terms[i];
         if (!(t->holm[metric] < NL_LEVEL)) continue;

@@ -38,8 +38,7 @@ static void write_markdown(const nl_findings *findings, FILE *out) {
 int nl_findings_write(const nl_findings *findings, const char *path, nl_error *err) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     write_markdown(findings, out);
     nl_text_close(out);
     const int code = nl_file_write(path, text, size, err);

@@ -3,7 +3,7 @@
  * into the same folder.
  */
 #include <jansson.h> // json_pack
-#include <stdio.h>   // open_memstream
+#include <stdio.h>   // fprintf
 #include <stdlib.h>  // free
 
 #include "base/number.h" // nl_json_number
@@ -186,8 +186,7 @@ int nl_results_write(const nl_folder *folder, const nl_figures *figures, const c
                      nl_error *err) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     fputs("{\"runs\": {", out);
     for (int i = 0; i < folder->n_variants; i++) {
         fputs(i ? ",\n" : "\n", out);

@@ -1,5 +1,5 @@
 /* The findings on the runs themselves: which of them count and which do not, and why. */
-#include <stdio.h>  // open_memstream
+#include <stdio.h>  // fprintf
 #include <stdlib.h> // free
 
 #include "normlab/differences.h" // nl_differences
@@ -15,8 +15,7 @@ static void endings(nl_lines *words, const nl_variant *v) {
     int told = 0;
     const int left = v->n_runs - v->n_finished;
     if (left == 0) return;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     for (int i = 0; i < v->n_runs && told < most; i++) {
         if (v->runs[i].finished) continue;
         fprintf(out, "; seed %u: %s", v->runs[i].seed, nl_run_end_text(&v->runs[i]).text);
@@ -43,8 +42,7 @@ static void apart(nl_lines *words, const nl_variant *v) {
     if (!v->apart) return;
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    FILE *out = nl_text_open(&text, &size);
     for (int i = 0; i < v->n_runs; i++) fprintf(out, "%s%u", i ? ", " : "", v->runs[i].seed);
     nl_text_close(out);
     nl_lines_add(words,
