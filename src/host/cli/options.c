@@ -6,6 +6,7 @@
 #include "options.h"
 
 #include <ctype.h>    // isdigit
+#include <errno.h>    // ENOMEM
 #include <inttypes.h> // PRIu32
 #include <limits.h>   // INT_MAX
 #include <stdbool.h>  // bool
@@ -147,7 +148,9 @@ int nl_options_parse(const struct argp *argp, int argc, char **argv, void *input
     *err = (nl_error){0};
     int rest = argc;
     if (refuse_empty(argc, argv, command, err) || refuse_tilde(argc, argv, err)) return err->code;
-    if (argp_parse(&parent, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, &rest, &in)) {
+    const int failure = argp_parse(&parent, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, &rest, &in);
+    if (failure == ENOMEM && !err->code) nl_out_of_memory(command, 0);
+    if (failure) {
         if (!err->code) nl_fail(err, NL_EUSAGE, command, "wrong arguments");
         if (!err->hint[0]) nl_hint(err, "%s --help", argv[0]);
         return err->code;

@@ -51,6 +51,7 @@ static int syntax_error(reader *r) {
     const yaml_parser_t *p = &r->parser;
     char where[512];
     bool at_start;
+    if (p->error == YAML_MEMORY_ERROR) nl_out_of_memory(r->path, 0);
     const char *hint = syntax_hint(p, &at_start);
     const yaml_mark_t *mark = at_start ? &p->context_mark : &p->problem_mark;
     snprintf(where, sizeof where, "%.490s:%zu", r->path, mark->line + 1);
@@ -60,7 +61,7 @@ static int syntax_error(reader *r) {
         return nl_hint(r->err, "a config is a text file, NAME.yaml");
     }
     nl_fail(r->err, NL_EUSAGE, where, "not valid YAML: %s%s%s",
-            p->problem ? p->problem : "out of memory", p->context ? " " : "",
+            p->problem ? p->problem : "unreadable", p->context ? " " : "",
             p->context ? p->context : "");
     return nl_hint(r->err, "%s", hint);
 }
@@ -262,7 +263,7 @@ static int open_file(FILE **file, const char *path, nl_error *err) {
     struct stat info;
     *file = fopen(path, "re");
     if (!*file) return nl_fail(err, NL_EUSAGE, path, "cannot open the config: %s", strerror(errno));
-    if (fstat(fileno(*file), &info) == 0 && !S_ISDIR(info.st_mode)) return NL_OK;
+    if (fstat(fileno(*file), &info) != 0 || !S_ISDIR(info.st_mode)) return NL_OK;
     fclose(*file);
     nl_fail(err, NL_EUSAGE, path, "is a folder, not a config file");
     return nl_hint(err, "its configs are %.200s/*.yaml", path);
@@ -281,8 +282,7 @@ int nl_config_read(nl_config *config, FILE *file, const char *path, nl_error *er
     take_names(config, path);
 
     reader r = {.path = path, .config = config, .err = err};
-    if (!yaml_parser_initialize(&r.parser))
-        return nl_fail(err, NL_EINTERNAL, path, "out of memory");
+    if (!yaml_parser_initialize(&r.parser)) nl_out_of_memory(path, 0);
     yaml_parser_set_input_file(&r.parser, file);
     const int code = read_document(&r);
     if (r.has_event) yaml_event_delete(&r.event);
@@ -296,6 +296,7 @@ int nl_config_load(nl_config *config, const char *path, nl_error *err) {
     int code = open_file(&file, path, err);
     if (code) return code;
     code = nl_config_read(config, file, path, err);
+    if (ferror(file)) code = nl_fail(err, NL_EUSAGE, path, "cannot read: %s", strerror(errno));
     fclose(file);
     return code ? code : nl_config_check(config, err);
 }

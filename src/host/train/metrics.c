@@ -84,9 +84,12 @@ static int read_kept(char **bytes, const char *path, int64_t keep, nl_error *err
     char reason[NL_REASON] = "";
     FILE *file = nl_regular_open(path, reason);
     if (!file && errno != ENOENT) return nl_fail(err, NL_EDATA, path, "cannot read: %s", reason);
-    const bool whole = file && fseeko(file, 0, SEEK_END) == 0 && ftello(file) >= keep;
+    const off_t size = !file ? 0 : fseeko(file, 0, SEEK_END) == 0 ? ftello(file) : -1;
+    const bool whole = file && size >= keep;
     int code = NL_OK;
-    if (!whole) {
+    if (size < 0) {
+        code = nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
+    } else if (!whole) {
         code = nl_fail(err, NL_EDATA, path,
                        "shorter than when the state was saved (%" PRId64
                        " bytes): the run cannot go on",

@@ -128,10 +128,12 @@ int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     if (!file) return check_no_run(path, errno == ENOENT && !others, reason, err);
     json_error_t error;
     *record = json_loadf(file, 0, &error);
+    const int failure = ferror(file) ? errno : 0;
     fclose(file);
-    if (json_is_object(*record)) return NL_OK;
+    if (json_is_object(*record) && !failure) return NL_OK;
     json_decref(*record);
     *record = NULL;
+    if (failure) return nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(failure));
     nl_fail(err, NL_EDATA, path, "not the record of a run: line %d: %s", error.line, error.text);
     return nl_hint(err, "--overwrite starts the run anew");
 }

@@ -2,6 +2,7 @@
  * that the charts use becomes a variable of the style sheet. Only what stands inside a tag is
  * changed: the text of a label, whatever it is, is not.
  */
+#include <errno.h>       // errno
 #include <limits.h>      // INT_MAX
 #include <openssl/evp.h> // EVP_EncodeBlock
 #include <stdlib.h>      // free, strtol
@@ -11,18 +12,23 @@
 #include "page.h"
 #include "report/text/text.h" // nl_html
 
-/* The whole file, with a 0 behind it; NULL where it cannot be read. The caller frees. */
+/* The whole file, with a 0 behind it; NULL where there is none, or it cannot be read, which is said.
+ * The caller frees. */
 static char *read_file(const char *path, size_t *size) {
     FILE *file = fopen(path, "rb");
+    if (!file && errno != ENOENT) nl_warn(path, "not in the page: %s", strerror(errno));
     if (!file) return NULL;
     char *text = NULL, block[16384];
-    FILE *memory = open_memstream(&text, size);
-    NL_NEED(memory);
+    FILE *memory = nl_text_open(&text, size);
     size_t n;
     while ((n = fread(block, 1, sizeof block, file)) > 0) fwrite(block, 1, n, memory);
     nl_text_close(memory);
+    const bool whole = !ferror(file);
+    if (!whole) nl_warn(path, "not in the page: %s", strerror(errno));
     fclose(file);
-    return text;
+    if (whole) return text;
+    free(text);
+    return NULL;
 }
 
 /* ---- SVG ---- */

@@ -25,9 +25,11 @@
 static void add_unit(nl_units *all, const char *name, const char *folder, uint32_t seed) {
     struct stat info;
     nl_unit u = {0};
-    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode) ||
-        !nl_seed_run_read(&u.run, folder, seed))
+    if (stat(folder, &info) != 0) {
+        if (errno != ENOENT) nl_warn(folder, "left out: %s", strerror(errno));
         return;
+    }
+    if (!S_ISDIR(info.st_mode) || !nl_seed_run_read(&u.run, folder, seed)) return;
     snprintf(u.name, sizeof u.name, "%s", name);
     u.device = info.st_dev;
     u.inode = info.st_ino;
@@ -38,6 +40,8 @@ static void add_unit(nl_units *all, const char *name, const char *folder, uint32
 
 static void read_units(nl_units *all, const char *folder, const char *name) {
     DIR *dir = opendir(folder);
+    if (!dir && errno != ENOTDIR && errno != ENOENT)
+        nl_warn(folder, "left out: %s", strerror(errno));
     if (!dir) return;
     for (const struct dirent *entry; (entry = readdir(dir));) {
         uint32_t seed;

@@ -28,6 +28,7 @@ static void read_info(nl_seed_run *run, const char *path) {
         return;
     }
     run->info = json_loadf(file, 0, &error);
+    if (ferror(file)) snprintf(error.text, sizeof error.text, "cannot read: %s", strerror(errno));
     fclose(file);
     if (!json_is_object(run->info)) {
         if (run->info)
