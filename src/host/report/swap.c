@@ -7,6 +7,7 @@
 #include <fcntl.h>    // AT_FDCWD
 #include <ftw.h>      // nftw
 #include <signal.h>   // kill
+#include <stdbool.h>  // bool
 #include <stdlib.h>   // free, realpath
 #include <string.h>   // strerror
 #include <sys/stat.h> // lstat
@@ -33,11 +34,12 @@ static void remove_tree(const char *path) {
 
 typedef void on_name(void *context, const char *name);
 
-/* The names in DIR/below, as below/name. */
-static void each(const char *dir, const char *below, on_name *act, void *context) {
+/* The names in DIR/below, as below/name. False, with errno: it cannot be looked into. */
+static bool each(const char *dir, const char *below, on_name *act, void *context) {
     char *folder = *below ? nl_path(dir, below) : strdup(dir);
     NL_NEED(folder);
     DIR *list = opendir(folder);
+    const bool seen = list || errno == ENOENT;
     for (const struct dirent *entry; list && (entry = readdir(list));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         char *name = *below ? nl_path(below, entry->d_name) : strdup(entry->d_name);
@@ -47,6 +49,7 @@ static void each(const char *dir, const char *below, on_name *act, void *context
     }
     if (list) closedir(list);
     free(folder);
+    return seen;
 }
 
 /* ---- whose files ---- */
@@ -58,27 +61,27 @@ static void write_name(void *context, const char *name) {
 static int write_list(const char *dir, nl_error *err) {
     char *text = NULL, *path = nl_path(dir, LIST);
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
-    each(dir, "", write_name, out);
-    each(dir, NL_REPORT_PLOTS, write_name, out);
+    FILE *out = nl_text_open(&text, &size);
+    const bool seen = each(dir, "", write_name, out) && each(dir, NL_REPORT_PLOTS, write_name, out);
+    const int failure = errno;
     fputs(LIST "\n", out);
     nl_text_close(out);
-    const int code = nl_file_write(path, text, size, err);
+    const int code = seen ? nl_file_write(path, text, size, err)
+                          : nl_fail(err, NL_EWRITE, dir, "cannot list: %s", strerror(failure));
     free(path);
     free(text);
     return code;
 }
 
-/* All of the list with a newline before and behind each name; NULL: there is none. */
+/* All of the list with a newline before and behind each name; NULL: there is none (ENOENT), or it
+ * cannot be read. */
 static char *read_list(const char *dir) {
     char reason[NL_REASON], *path = nl_path(dir, LIST), *text = NULL, *line = NULL;
     size_t size = 0, room = 0;
     FILE *list = nl_regular_open(path, reason);
     free(path);
-    if (!list) return NULL;
-    FILE *out = open_memstream(&text, &size);
-    NL_NEED(out);
+    if (!list) return NULL; /* free leaves errno alone */
+    FILE *out = nl_text_open(&text, &size);
     fputc('\n', out);
     while (getline(&line, &room, list) > 0) fputs(line, out);
     nl_text_close(out);
@@ -110,27 +113,34 @@ static bool is_ours(const char *list, const char *name) {
 typedef struct move {
     const char *from, *to;
     char *list; /* of the report in `from` */
+    bool whole; /* all that is to be carried over was */
 } move;
 
 static void carry(void *context, const char *name) {
-    const move *m = context;
+    move *m = context;
     struct stat info;
     if (strcmp(name, NL_REPORT_PLOTS) == 0 || is_ours(m->list, name)) return;
     char *from = nl_path(m->from, name), *to = nl_path(m->to, name);
-    if (lstat(to, &info) != 0 && rename(from, to) != 0)
+    if (lstat(to, &info) != 0 && rename(from, to) != 0) {
         nl_warn(from, "cannot be carried over into the new report: %s", strerror(errno));
+        m->whole = false;
+    }
     free(from);
     free(to);
 }
 
-/* Takes what is not the report's from an old folder, and removes it; what could not be taken stays
- * there. */
+/* Takes what is not the report's from an old folder, and removes it. If something could not be
+ * taken, all stays there for the next report to try. */
 static void clear_away(const char *old, const char *place) {
-    move m = {old, place, read_list(old)};
-    each(old, "", carry, &m);
-    each(old, NL_REPORT_PLOTS, carry, &m);
+    move m = {old, place, read_list(old), true};
+    if (!m.list && errno != ENOENT) m.whole = false;
+    if (m.whole && (!each(old, "", carry, &m) || !each(old, NL_REPORT_PLOTS, carry, &m)))
+        m.whole = false;
     free(m.list);
-    remove_tree(old);
+    if (m.whole)
+        remove_tree(old);
+    else
+        nl_warn(old, "this old report stays, as it may hold files of yours");
 }
 
 /* ---- folders beside ---- */

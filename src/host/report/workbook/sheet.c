@@ -51,7 +51,7 @@ lxw_format *nl_book_format(nl_book *book, nl_look look, int form) {
     lxw_format **slot = &book->formats[look][form];
     if (*slot) return *slot;
     *slot = workbook_add_format(book->book);
-    NL_ASSERT(*slot);
+    NL_NEED(*slot);
     set_look(*slot, look);
     if (look == LOOK_GRID || look == LOOK_GRID_INPUT || look == LOOK_GRID_PLAIN)
         set_edges(*slot, form);
@@ -60,7 +60,7 @@ lxw_format *nl_book_format(nl_book *book, nl_look look, int form) {
 
 void nl_sheet_open(nl_book *book, const char *name, const char *title, const char *note) {
     book->sheet = workbook_add_worksheet(book->book, name);
-    NL_ASSERT(book->sheet);
+    NL_NEED(book->sheet);
     worksheet_set_column(book->sheet, 0, 0, 10, NULL);
     worksheet_set_column(book->sheet, 1, 8, 8.5, NULL);
     worksheet_set_column(book->sheet, 9, 9, 3, NULL);

@@ -3,9 +3,10 @@
  */
 #include <errno.h>    // errno
 #include <fcntl.h>    // open
-#include <stdio.h>    // open_memstream
+#include <stdio.h>    // fprintf
 #include <stdlib.h>   // free
 #include <string.h>   // strerror
+#include <sys/mman.h> // mmap
 #include <sys/stat.h> // stat
 #include <unistd.h>   // unlink
 
@@ -126,14 +127,15 @@ static void fill(nl_book *book) {
 static int put(const char *path, const char *temporary, nl_error *err) {
     char reason[NL_REASON], block[16384], *text = NULL;
     size_t size = 0, n;
-    FILE *from = nl_regular_open(temporary, reason), *to = open_memstream(&text, &size);
-    NL_NEED(to);
+    FILE *from = nl_regular_open(temporary, reason), *to = nl_text_open(&text, &size);
     while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, to);
     const bool whole = from && !ferror(from);
+    if (from && !whole) snprintf(reason, sizeof reason, "%s", strerror(errno));
     if (from) fclose(from);
     nl_text_close(to);
-    const int code = whole ? nl_file_write(path, text, size, err)
-                           : nl_fail(err, NL_EWRITE, path, "cannot read what was written");
+    const int code =
+        whole ? nl_file_write(path, text, size, err)
+              : nl_fail(err, NL_EWRITE, path, "cannot read what was written: %s", reason);
     free(text);
     return code;
 }
@@ -151,7 +153,18 @@ static char *temporary_path(const char *path) {
     return temporary;
 }
 
+/* The library follows a NULL that it got instead of memory, or leaves a cell out without a word, and
+ * takes no allocator from outside. So there has to be room, before it asks for any of it: eight
+ * times as much as it takes. */
+static void need_room(void) {
+    const size_t room = 16 << 20;
+    void *memory = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) nl_out_of_memory("workbook", room);
+    munmap(memory, room);
+}
+
 int nl_worksheet(const char *path, nl_error *err) {
+    need_room();
     char *temporary = temporary_path(path);
     /* Tried first, because the library writes its own words about a failure. */
     const int file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
