@@ -1,38 +1,22 @@
-/* The trainer on a toy study: what it writes, that it repeats itself, and that a run stopped after
- * any step and resumed ends with the same bytes. */
+/* The trainer on a toy study: what it writes, and that it repeats itself. That a run stopped after
+ * any step and resumed does so too: test_resume_steps.c. */
 #include <criterion/criterion.h>
 
-#include <math.h>     // fabs
-#include <signal.h>   // raise
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // free
-#include <string.h>   // strstr
-#include <sys/wait.h> // waitpid
-#include <unistd.h>   // fork
+#include <math.h>   // fabs
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+#include <string.h> // strstr
 
 #include "normlab/rng.h" // nl_rotation_degrees
 #include "support/idx_set.h"
-#include "support/toy.h"
-
-/* Trains into `out`, with the exit code expected. */
-static void train(toy *t, const char *out, int expected) {
-    nl_error err = {0};
-    t->study.options.out = out;
-    const int code = toy_train(t, &err);
-    cr_assert_eq(code, expected, "code %d, not %d: %s: %s", code, expected, err.where, err.what);
-}
-
-static const char *folder(const toy *t, char text[256], const char *name) {
-    snprintf(text, 256, "%s/%s", t->dir, name);
-    return text;
-}
+#include "support/stops.h"
 
 Test(trainer, two_runs_are_identical) {
     toy t;
     toy_open(&t);
     char a[256], b[256];
-    train(&t, folder(&t, a, "a"), NL_OK);
-    train(&t, folder(&t, b, "b"), NL_OK);
+    stops_train(&t, stops_folder(&t, a, "a"), NL_OK);
+    stops_train(&t, stops_folder(&t, b, "b"), NL_OK);
     cr_expect(toy_same(&t, a, b, "init.safetensors"));
     cr_expect(toy_same(&t, a, b, "last.safetensors"));
     cr_expect(toy_same(&t, a, b, "best.safetensors"));
@@ -40,7 +24,7 @@ Test(trainer, two_runs_are_identical) {
     cr_expect_not(toy_same(&t, a, a, "absent"));
     t.config.train.seed = 4; /* the comparison can fail */
     char c[256];
-    train(&t, folder(&t, c, "c"), NL_OK);
+    stops_train(&t, stops_folder(&t, c, "c"), NL_OK);
     size_t size_a, size_c;
     char *weights_c = toy_read(&t, c, "last.safetensors", &size_c);
     t.config.train.seed = 3;
@@ -57,7 +41,7 @@ Test(trainer, train_loss_is_the_mean_over_images) {
     t.study.options.log_every = 1;
     char a[256];
     size_t size;
-    train(&t, folder(&t, a, "a"), NL_OK);
+    stops_train(&t, stops_folder(&t, a, "a"), NL_OK);
     char *text = toy_read(&t, a, "metrics.jsonl", &size), *at = text;
     double sum = 0, loss = 0;
     for (int step = 0; step < TOY_STEPS; step++) { /* 5 batches of 8 images and one of 4 */
@@ -104,13 +88,13 @@ Test(trainer, best_is_the_best_epoch) {
         t.config.train.epochs = 8;
         t.config.train.lr = 0.3; /* restless: ties and losses that rise again */
         t.config.train.schedule.factor = 0.9;
-        train(&t, folder(&t, a, "a"), NL_OK);
+        stops_train(&t, stops_folder(&t, a, "a"), NL_OK);
         char *metrics = toy_read(&t, a, "metrics.jsonl", &size);
         const int best = best_of(metrics);
         cr_assert(best >= 0);
         seen_inside += best < 7;
         t.config.train.epochs = best + 1;
-        train(&t, folder(&t, b, "b"), NL_OK);
+        stops_train(&t, stops_folder(&t, b, "b"), NL_OK);
         cr_expect(toy_same_weights(&t, a, "best.safetensors", b, "last.safetensors"));
         free(metrics);
         toy_close(&t);
@@ -137,155 +121,11 @@ Test(trainer, final_rotates_by_the_epoch_after_the_last) {
     nl_backend looking = nl_backend_cpu64;
     looking.evaluate = look_at_rotations;
     t.study.backend = &looking;
-    train(&t, folder(&t, a, "a"), NL_OK);
+    stops_train(&t, stops_folder(&t, a, "a"), NL_OK);
     const nl_rotation expected =
         nl_rotation_make(nl_rotation_degrees(3, TOY_EPOCHS, 5, 7), t.config.data.picture.shape);
     cr_expect(memcmp(&seen_train, &expected, sizeof expected) == 0);
     cr_expect(seen_test.a == 0, "test images are never rotated");
-    toy_close(&t);
-}
-
-/* --- stopping and resuming ------------------------------------------------------------------- */
-
-static const nl_backend *real_backend;
-static int steps_left; /* until the signal comes */
-
-static int enqueue_then_signal(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err) {
-    const int code = real_backend->enqueue(engine, first, count, err);
-    if (--steps_left == 0) raise(SIGINT);
-    return code;
-}
-
-/* A backend during whose `step`-th step of this process SIGINT comes. */
-static nl_backend stopping_backend(const nl_backend *backend, int step) {
-    nl_backend stopping = *backend;
-    real_backend = backend;
-    steps_left = step;
-    stopping.enqueue = enqueue_then_signal;
-    return stopping;
-}
-
-static int enqueue_or_end(nl_engine *engine, uint32_t first, uint32_t count, nl_error *err) {
-    if (--steps_left == 0) _exit(7);
-    return real_backend->enqueue(engine, first, count, err);
-}
-
-/* A backend with whose `step`-th step the process ends. */
-static nl_backend ending_backend(const nl_backend *backend, int step) {
-    nl_backend ending = stopping_backend(backend, step);
-    ending.enqueue = enqueue_or_end;
-    return ending;
-}
-
-/* The state after `done` whole steps is that of the last multiple of 4, or of the last epoch. */
-static void expect_saved_place(const toy *t, const char *out, int done) {
-    const int four = done / 4 * 4, whole = done / TOY_STEPS * TOY_STEPS;
-    const int saved = four > whole ? four : whole;
-    char place[80];
-    size_t size;
-    snprintf(place, sizeof place, "\\\"epoch\\\":%d,\\\"step\\\":%d,", saved / TOY_STEPS,
-             saved % TOY_STEPS);
-    char *state = toy_read(t, out, "state.safetensors", &size);
-    cr_assert(state && size > 8);
-    cr_expect(strstr(state + 8, place), "after %d steps: no %s in %.2000s", done, place, state + 8);
-    free(state);
-}
-
-/* The records of a unit without their times. */
-static char *records(const toy *t, const char *out) {
-    size_t size;
-    char *text = toy_read(t, out, "metrics.jsonl", &size);
-    cr_assert(text);
-    for (char *at = text; (at = strstr(at, "\"seconds\":"));) {
-        char *end = strchr(at, '}');
-        memmove(at, end, strlen(end) + 1);
-    }
-    return text;
-}
-
-static void expect_same_end(const toy *t, const char *whole, const char *parts, int step) {
-    static const char *const files[] = {"init.safetensors", "last.safetensors", "best.safetensors",
-                                        "predictions.csv"};
-    for (int i = 0; i < 4; i++)
-        cr_expect(toy_same(t, whole, parts, files[i]), "%s differs, step %d", files[i], step);
-    /* weights, momentum and running values; its place holds times */
-    cr_expect(toy_same_weights(t, whole, "state.safetensors", parts, "state.safetensors"),
-              "the state differs, step %d", step);
-    char *expected = records(t, whole), *found = records(t, parts);
-    cr_expect_str_eq(found, expected, "step %d", step);
-    free(expected);
-    free(found);
-}
-
-enum { LONG_EPOCHS = 5, LONG_STEPS = 8 }; /* of 6 images, the last of 2: 40 steps */
-
-static void resume_after_every_step(const nl_backend *backend) {
-    toy t;
-    toy_open(&t);
-    t.config.train.epochs = LONG_EPOCHS;
-    t.config.data.batch = 6;
-    t.study.backend = backend;
-    t.study.options.log_every = 1;
-    t.study.options.save_every = 13;
-    t.study.layer_stats = nl_layer_stats_of;
-    t.study.options.layer_stats = true;
-    char whole[256], parts[256], name[32];
-    train(&t, folder(&t, whole, "whole"), NL_OK);
-    for (int step = 1; step <= LONG_EPOCHS * LONG_STEPS; step++) {
-        snprintf(name, sizeof name, "stop-%d", step);
-        folder(&t, parts, name);
-        const nl_backend stopping = stopping_backend(backend, step);
-        t.study.backend = &stopping;
-        t.study.options.resume = false;
-        train(&t, parts, NL_ESIGINT);
-        t.study.backend = backend;
-        t.study.options.resume = true;
-        train(&t, parts, NL_OK);
-        expect_same_end(&t, whole, parts, step);
-    }
-    toy_close(&t);
-}
-
-Test(trainer, resume_after_every_step_in_double) {
-    resume_after_every_step(&nl_backend_cpu64);
-}
-
-Test(trainer, resume_after_every_step_in_float) {
-    resume_after_every_step(&nl_backend_plain);
-}
-
-Test(trainer, resume_after_every_step_of_the_fast_engine) {
-    resume_after_every_step(&nl_backend_cpu);
-}
-
-/* --save-every: what a process leaves that ends without a word in its step-th step, the newest state
- * of a multiple of N before it, goes on to the same bits. */
-Test(trainer, saved_every_so_many_steps) {
-    toy t;
-    toy_open(&t);
-    t.study.options.save_every = 4;
-    char whole[256], parts[256], name[32];
-    train(&t, folder(&t, whole, "whole"), NL_OK);
-    for (int step = 1; step <= TOY_EPOCHS * TOY_STEPS; step++) {
-        nl_error err = {0};
-        snprintf(name, sizeof name, "end-%d", step);
-        t.study.options.out = folder(&t, parts, name);
-        const pid_t child = fork();
-        if (child == 0) {
-            const nl_backend ending = ending_backend(&nl_backend_cpu64, step);
-            t.study.backend = &ending;
-            toy_train(&t, &err);
-            _exit(1);
-        }
-        int status = 0;
-        cr_assert(child > 0 && waitpid(child, &status, 0) == child);
-        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-        expect_saved_place(&t, parts, step - 1);
-        t.study.options.resume = true;
-        train(&t, parts, NL_OK);
-        t.study.options.resume = false;
-        expect_same_end(&t, whole, parts, step);
-    }
     toy_close(&t);
 }
 
@@ -313,7 +153,7 @@ Test(trainer, progress_in_fifty_pieces) {
     open_many(&t);
     char a[256];
     size_t size;
-    train(&t, folder(&t, a, "a"), NL_OK);
+    stops_train(&t, stops_folder(&t, a, "a"), NL_OK);
     char *text = toy_read(&t, a, "metrics.jsonl", &size), *rest = text, *line;
     int pieces = 0, steps = 0, longest = 0, step = -1, epoch;
     double sum = 0, loss, accuracy;
@@ -347,18 +187,18 @@ Test(trainer, progress_of_a_resumed_run) {
     toy t;
     open_many(&t);
     char whole[256], parts[256], name[32];
-    train(&t, folder(&t, whole, "whole"), NL_OK);
+    stops_train(&t, stops_folder(&t, whole, "whole"), NL_OK);
     for (int step = 3; step < 3 + 7; step++) {
         snprintf(name, sizeof name, "stop-%d", step);
-        folder(&t, parts, name);
-        const nl_backend stopping = stopping_backend(&nl_backend_cpu64, step);
+        stops_folder(&t, parts, name);
+        const nl_backend stopping = stops_backend(&nl_backend_cpu64, step);
         t.study.backend = &stopping;
         t.study.options.resume = false;
-        train(&t, parts, NL_ESIGINT);
+        stops_train(&t, parts, NL_ESIGINT);
         t.study.backend = &nl_backend_cpu64;
         t.study.options.resume = true;
-        train(&t, parts, NL_OK);
-        char *expected = records(&t, whole), *found = records(&t, parts);
+        stops_train(&t, parts, NL_OK);
+        char *expected = stops_records(&t, whole), *found = stops_records(&t, parts);
         cr_expect_str_eq(found, expected, "step %d", step);
         free(expected);
         free(found);
