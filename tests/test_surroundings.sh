@@ -17,7 +17,8 @@ check() {
   local name=surroundings::$1
   shift
   number=$((number + 1))
-  if (set -e; "$@") >said 2>&1; then echo "ok $number - $name" >&3
+  (set -e; "$@") >said 2>&1 # no condition: there set -e would not count
+  if [ $? = 0 ]; then echo "ok $number - $name" >&3
   else
     echo "not ok $number - $name" >&3
     cat said
@@ -26,9 +27,17 @@ check() {
 }
 
 toy_data
-train() { "$program" train toy.yaml --data data --device cpu --no-report "$@"; }
+training=(train toy.yaml --data data --device cpu --no-report)
+train() { "$program" "${training[@]}" "$@"; }
+evaluation=(eval run/toy/seed-1/last.safetensors --data data --device cpu)
 train --out run --quiet >said 2>&1 || { cat said; exit 1; }
 
+lacks() { # TEXT FILE
+  if grep -q "$@"; then
+    echo "$1 is in $2"
+    return 1
+  fi
+}
 expect() { # CODE COMMAND...
   local want=$1 got=0
   shift
@@ -46,6 +55,17 @@ closed_descriptors() {
   done
   expect 6 "$program" summary toy.yaml >&- 2>err
   grep -q 'standard output' err
+  cp -r run shut
+  for closed in '<&-' '2>&-' '<&- 2>&-'; do # where nothing is lost
+    eval "\"$program\" report shut $closed >/dev/null"
+    whole_report shut
+    eval "\"$program\" worksheet shut.xlsx $closed"
+    [ -s shut.xlsx ]
+    eval "\"$program\" eval run/toy/seed-1/last.safetensors --data data --device cpu --logits shut.csv $closed" >out
+    [ -s out ]
+    [ "$(wc -l <shut.csv)" = 41 ]
+    rm shut.xlsx shut.csv
+  done
 }
 lost_reader() {
   mkfifo log
@@ -64,12 +84,75 @@ file_limit() {
   (ulimit -f 1; expect 6 "$program" report run) 2>>err
   (ulimit -f 1; expect 6 "$program" eval run/toy/seed-1/last.safetensors --data data --device cpu --logits l.csv) >out 2>>err
   grep -q 'File too large' err
-  [ ! -e small.xlsx ] && [ ! -e l.csv ]
+  [ ! -e small.xlsx ]
+  [ ! -e l.csv ]
   [ -z "$(find . -name '*.tmp')" ]
 }
-few_descriptors() {
+# survives LIMIT ARGUMENT...: the program under that limit of ulimit ends by itself, with all done or
+# a message; its code is in $code
+survives() {
+  local limit=$1
+  shift
+  code=0
+  timeout 60 bash -c "ulimit $limit"' && exec "$@"' bash "$program" "$@" >out 2>err || code=$?
+  [ $code != 127 ] || ! grep -q 'loading shared libraries' err || return 0 # not even begun
+  [ $code -lt 124 ] || { echo "$limit: exit $code: $*: $(cat err)"; return 1; }
+  [ $code = 0 ] || grep -q '^normlab: ' err || { echo "$limit: exit $code, nothing said: $*"; return 1; }
+}
+few_descriptors() { # whatever cannot be opened: a message, and the run goes on with more of them
+  local n
   (ulimit -n 3; train --out fresh) 2>err && return 1
-  ! grep -q 'already there' err
+  lacks 'already there' err
+  cp -r run few
+  "$program" report few >said 2>&1
+  for n in 3 4 5 6 7 8 10 12 16; do
+    survives "-n $n" report few
+    whole_report few
+    survives "-n $n" "${evaluation[@]}"
+    survives "-n $n" "${training[@]}" --out "few$n" --quiet
+    goes_on "few$n"
+  done
+}
+goes_on() { # OUT: what a failed run left there becomes what one leaves that nothing failed
+  local resume=--overwrite file
+  [ ! -e "$1/toy/seed-1/run.json" ] || resume=--resume
+  train --out "$1" --quiet $resume
+  for file in init last best; do
+    cmp "$1/toy/seed-1/$file.safetensors" run/toy/seed-1/$file.safetensors
+  done
+  cmp "$1/toy/seed-1/predictions.csv" run/toy/seed-1/predictions.csv
+  [ -z "$(find "$1" -name '*.tmp')" ]
+}
+small_disk() { # KIB: an empty one
+  umount disk 2>/dev/null || true
+  mount -t tmpfs -o size=$1k none disk
+}
+full_disks() { # of sizes at which each of a run's files is the one that does not fit
+  local kib full=0
+  mkdir disk
+  trap 'umount disk' EXIT
+  for ((kib = 4; kib <= 96; kib += 4)); do
+    small_disk $kib
+    survives '-c 0' "${training[@]}" --out disk/out --quiet
+    if [ $code = 6 ]; then
+      full=$((full + 1))
+      grep -q 'No space left' err
+    fi
+    [ $code = 0 ] || [ $code = 6 ]
+    mount -o remount,size=10m disk
+    goes_on disk/out
+  done
+  [ $full -ge 8 ]
+  [ $code = 0 ]
+  for kib in 40 100 200 400 800; do
+    small_disk 10240
+    cp -r run disk/run
+    "$program" report disk/run
+    mount -o remount,size=$(($(du -sk disk | cut -f 1) + kib))k disk
+    survives '-c 0' report disk/run
+    whole_report disk/run
+    [ $code = 0 ] || [ $code = 6 ]
+  done
 }
 small_stack() {
   (ulimit -Ss 64; expect 0 "$program" worksheet stack.xlsx)
@@ -79,24 +162,32 @@ small_stack() {
 little_memory() { # none is lost: a message and exit 1, or the work is done
   local kib code
   for kib in 12000 16000 20000 24000 28000 32000 40000 60000; do
-    code=0
-    (ulimit -v $kib; "$program" eval run/toy/seed-1/last.safetensors --data data --device cpu --json) >out 2>err || code=$?
-    [ $code = 0 ] || [ $code = 1 ] || [ $code = 127 ] || { echo "$kib KiB: exit $code"; cat err; return 1; }
+    survives "-v $kib" "${evaluation[@]}" --json
+    [ $code != 1 ] || grep -q 'out of memory' err
+  done
+  "$program" worksheet whole.xlsx
+  for ((kib = 8000; kib < 40000; kib += 500)); do
+    survives "-v $kib" worksheet little.xlsx
+    [ $code != 0 ] || cmp little.xlsx whole.xlsx
     [ $code != 1 ] || grep -q 'out of memory' err
   done
 }
 devices_and_pipes() {
-  "$program" worksheet /dev/null
+  ln -s /dev/null null.xlsx
+  "$program" worksheet null.xlsx
+  [ -L null.xlsx ]
   [ -c /dev/null ]
   mkfifo pipe.csv
   cat pipe.csv >copy &
   "$program" eval run/toy/seed-1/last.safetensors --data data --device cpu --logits pipe.csv >out
   wait
-  [ -p pipe.csv ] && [ "$(wc -l <copy)" = 41 ]
+  [ -p pipe.csv ]
+  [ "$(wc -l <copy)" = 41 ]
   ln -s there.csv link.csv
   : >there.csv
   "$program" eval run/toy/seed-1/last.safetensors --data data --device cpu --logits link.csv >out
-  [ -L link.csv ] && cmp there.csv copy
+  [ -L link.csv ]
+  cmp there.csv copy
 }
 its_own_input() {
   cp run/toy/seed-1/last.safetensors own.safetensors
@@ -120,8 +211,10 @@ no_files() { # a pipe and a device in a record's place do not hold the report up
 }
 whole_report() { # FOLDER: all that its list names is there, and nothing unfinished
   local name
-  while IFS= read -r name; do [ -s "$1/report/$name" ] || { echo "no $name"; return 1; }; done \
-    <"$1/report/plots/files.txt"
+  while IFS= read -r name; do # where nothing is misclassified, its data are empty
+    [ -s "$1/report/$name" ] || [[ $name = *.dat && -e $1/report/$name ]] ||
+      { echo "no $name"; return 1; }
+  done <"$1/report/plots/files.txt"
 }
 killed_report() { # the old one or the new one, whole; what is not its own is carried over
   cp -r run again
@@ -150,17 +243,54 @@ quotes() {
   cp -r run/toy/seed-1 "quoted/$name"
   rm "quoted/$name/seed-1/run.json" # which tells another name
   "$program" report quoted 2>err
-  ! grep -q 'failed on' err
+  lacks 'failed on' err
   if command -v gnuplot >/dev/null; then [ -s quoted/report/accuracy_by_seed.png ]; fi
+}
+weights() { tail -c 3000 "$1/seed-1/last.safetensors"; }
+hostile_names() { # of files and folders: nothing is run, expanded or taken for an option
+  local name long names
+  printf -v long '%0150d' 0
+  names=(' ' '-o' '--out' 'a b ' '%s%n%d' '<script src=x>' '&lt;"x"]]>' "';touch pwned;'" '*' '?[a]'
+    '~' '$HOME' '`touch pwned`' '$(touch pwned)' '\n\t\' $'new\nline' $'\xff\xfe' 'ünïcödé' '{x}' "$long")
+  mkdir names
+  for name in "${names[@]}"; do
+    cp toy.yaml "names/$name.yaml" # a run's folder has another kind of name
+    expect 2 "$program" train "names/$name.yaml" --data data --device cpu --out names/none 2>err
+    grep -q "cannot be the name of a run's folder" err
+    [ ! -e names/none ]
+    mkdir "names/data $name"
+    cp data/* "names/data $name"
+    train --out "names/in $name" --quiet --data "names/data $name"
+    cmp <(weights "names/in $name/toy") <(weights run/toy)
+    cp "names/in $name/toy/seed-1/last.safetensors" "names/$name.safetensors"
+    (cd names && "$program" eval --device cpu --data "data $name" --logits "$name.csv" -- "$name.safetensors" >out)
+    [ "$(wc -l <"names/$name.csv")" = 41 ]
+    "$program" report "names/in $name" 2>err
+    whole_report "names/in $name"
+    lacks 'failed on\|left out' err
+    lacks '<script src=x>' "names/in $name/report/index.html"
+  done
+  [ -z "$(find . -name pwned)" ]
 }
 
 sanitized=$("$program" --version --verbose | grep -c sanitizers || true)
-for test in closed_descriptors lost_reader full_output file_limit few_descriptors small_stack \
-  little_memory devices_and_pipes its_own_input no_files killed_report quotes; do
+for test in closed_descriptors lost_reader full_output file_limit full_disks few_descriptors \
+  small_stack little_memory devices_and_pipes its_own_input no_files killed_report quotes \
+  hostile_names; do
   case $sanitized:$test in
   1:little_memory | 1:small_stack)
     number=$((number + 1))
     echo "ok $number - surroundings::$test # SKIP sanitizers want more than these limits" >&3
+    ;;
+  *:full_disks)
+    mkdir -p mounted
+    if mount -t tmpfs -o size=64k none mounted 2>/dev/null; then
+      umount mounted
+      check $test $test
+    else
+      number=$((number + 1))
+      echo "ok $number - surroundings::$test # SKIP no right to mount a small disk" >&3
+    fi
     ;;
   *) check $test $test ;;
   esac
