@@ -19,17 +19,24 @@ patches=("$@")
 field() { sed -n "s/^$1: //p" "$2" | head -n 1; }
 
 build() { # PRESET TEST...
-  local preset=$1
+  local preset=$1 name targets=()
   shift
+  for name; do # a test that is a script wants the program
+    if [ -e "$copy/tests/$name.sh" ]; then targets+=(normlab); else targets+=("$name"); fi
+  done
   [ -e "$copy/build/$preset/build.ninja" ] ||
     (cd "$copy" && cmake --preset "$preset" -DNORMLAB_CUDA=OFF >build.log 2>&1) || return 1
-  cmake --build "$copy/build/$preset" --target "$@" -- -j "$(nproc)" >"$copy/build.log" 2>&1
+  cmake --build "$copy/build/$preset" --target "${targets[@]}" -- -j "$(nproc)" >"$copy/build.log" 2>&1
 }
 
 passes() { # PRESET TEST...
   local preset=$1 name program
   shift
   for name in "$@"; do
+    if [ -e "$copy/tests/$name.sh" ]; then
+      (cd "$copy" && timeout 300 bash "tests/$name.sh" "build/$preset/normlab") >"$copy/test.log" 2>&1 || return 1
+      continue
+    fi
     program=$(find "$copy/build/$preset" -name "$name" -type f -perm -u+x | head -n 1)
     (cd "$copy" && timeout 300 "$program") >"$copy/test.log" 2>&1 || return 1
   done
