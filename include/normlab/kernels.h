@@ -165,6 +165,49 @@ int nl_k_norm_group_backward(const nl_k_stage *s, void *stream);
 int nl_k_norm_none_forward(const nl_k_stage *s, void *stream);
 int nl_k_norm_none_backward(const nl_k_stage *s, void *stream);
 
+/* --- the first block: conv1, norm, ReLU and a 1 x 1 convolution, without conv1's tensor --- */
+
+typedef enum nl_k_sets { NL_K_SETS_NONE, NL_K_SETS_CHANNELS, NL_K_SETS_GROUPS } nl_k_sets;
+
+/* Everything that its launchers may want. `stage` is conv1's, of shape (n, c, oh, ow) and without a
+ * pool or dropout; of its tensors only those of (c) values are read or written. sets: what shares
+ * mean and deviation, as in the launchers above. */
+typedef struct nl_k_first {
+    nl_k_stage stage;
+    nl_k_sets sets;
+    int running;                /* 1: evaluation of batch norm, by the running values */
+    int channels, h, w;         /* of the input */
+    int k, pad;                 /* of conv1, stride 1 */
+    int outputs;                /* channels of conv2 */
+    const float *x;             /* (n, channels, h, w) */
+    const float *filter1;       /* (c, channels, k, k) */
+    const float *filter2;       /* (outputs, c) */
+    float *z2;                  /* (n, outputs, oh, ow): forward */
+    const float *dz2;           /* (n, outputs, oh, ow): backward */
+    float *dfilter1, *dfilter2; /* as the filters */
+    void *keep;                 /* nl_k_first_keep bytes: what backward needs of forward */
+} nl_k_first;
+
+/* Bytes of shared memory that a block of these launches takes, which is to be held against what the
+ * device allows; 0: the kernels were not made for this shape. */
+size_t nl_k_first_shared(const nl_k_first *f);
+/* Bytes of keep, and entries of stage.counters; for a smaller n too. */
+size_t nl_k_first_keep(const nl_k_first *f);
+int nl_k_first_counters(const nl_k_first *f);
+
+/* Mean and deviation of the sets of a batch norm (not running) or group norm, from the moments of the
+ * input's patches: left in keep, for all launchers below. */
+int nl_k_first_moments(const nl_k_first *f, void *stream);
+
+/* z2 = conv2(relu(norm(conv1(x) + bias))), conv2 without its bias. */
+int nl_k_first_forward(const nl_k_first *f, void *stream);
+
+/* From dz2, with keep as the launchers above left it for the same x and weights: sums in keep, from
+ * which the gradient's launcher makes those of both filters and of bias, gamma and beta. Nothing in
+ * front of conv1 learns: the gradient of its output is never formed. */
+int nl_k_first_backward(const nl_k_first *f, void *stream);
+int nl_k_first_gradient(const nl_k_first *f, void *stream);
+
 /* --- loss: bias, global average pool, softmax, cross-entropy and its gradient, all in one --- */
 
 /* What evaluation wants of each image, at its place step * batch + i; each may be NULL. */

@@ -24,6 +24,7 @@ typedef struct nl_random_net {
     uint32_t images, tests;          /* of the data set */
     uint32_t steps;                  /* of each epoch */
     int threads;
+    nl_first_block first_block;
 } nl_random_net;
 
 /* The name of row `i` of the table of keys that are drawn, or NULL behind the last. */
@@ -35,6 +36,11 @@ int nl_random_row(const char *key);
 /* `macs` bounds the multiply-adds of an image, roughly. Not quite half of them see MNIST's picture,
  * the others one of 1 to 4 channels, 8 to 64 pixels high and wide, and 2 to 256 classes. */
 void nl_random_net_draw(nl_random_net *net, uint32_t seed, int64_t macs);
+
+/* Draws a network, and makes of its first layers a convolution with a kernel of 3 or 5, that norm, and
+ * a 1 x 1 convolution, to be trained by a GPU's own kernels for such a block. False: this seed's is
+ * not to be changed so. */
+bool nl_random_net_first_block(nl_random_net *net, uint32_t seed, int64_t macs, nl_norm norm);
 
 /* The config file and, in `sets`, the --set assignments (one a line). The caller frees both. */
 char *nl_random_net_text(const nl_random_net *net, char **sets);

@@ -11,6 +11,9 @@
 #define NL_LAUNCH(kernel, grid, block, shared, stream, ...)                                        \
     kernel<<<grid, block, shared, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__)
 #define NL_SHARED(type, name, count) __shared__ type name[count]
+#define NL_SHARED_DYNAMIC(type, name)                                                              \
+    extern __shared__ float4 nl_dynamic_shared[];                                                  \
+    type *const name = reinterpret_cast<type *>(nl_dynamic_shared)
 #endif
 
 namespace {

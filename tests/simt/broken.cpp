@@ -47,6 +47,14 @@ __global__ void dynamic(float *out, const float *in, int first, int shift) {
     out[i] = tile[kCount - 1 - i];
 }
 
+__global__ void constants(float *out, const float *in, int shared) {
+    NL_SHARED(float, tile, kCount);
+    const int i = static_cast<int>(threadIdx.x);
+    tile[i] = in[i];
+    __syncthreads();
+    out[i] = __ldg((shared ? tile : in) + i);
+}
+
 template <Fault fault> __global__ void warps(float *out, const float *in) {
     const unsigned i = threadIdx.x, lane = i % 32;
     unsigned mask = kAllLanes;
@@ -144,6 +152,9 @@ void missing_syncwarp(float *out, const float *in) {
 }
 void dynamic_unwritten(float *out, const float *in) {
     NL_LAUNCH(dynamic, 1, kCount, kCount * sizeof(float), nullptr, out, in, 1, 0);
+}
+void ldg_of_shared(float *out, const float *in) {
+    NL_LAUNCH(constants, 1, kCount, 0, nullptr, out, in, 1);
 }
 void past_dynamic(float *out, const float *in) {
     NL_LAUNCH(dynamic, 1, kCount, kCount * sizeof(float), nullptr, out, in, 0, 1);

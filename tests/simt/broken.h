@@ -25,6 +25,7 @@ broken_kernel other_mask;         /* lanes of one warp call with different masks
 broken_kernel reads_outsider;     /* reads from a lane outside the mask */
 broken_kernel other_function;     /* one lane shuffles, its warp votes */
 broken_kernel past_shared;        /* index one past a shared array */
+broken_kernel ldg_of_shared;      /* shared memory by a load that reaches global memory alone */
 broken_kernel past_dynamic;       /* the same with dynamic shared memory */
 broken_kernel past_global;        /* writes one past an allocation */
 broken_kernel past_odd_global;    /* writes one past an allocation of 259 bytes */

@@ -31,6 +31,12 @@ int nl_convs_probe(nl_error *err) {
     return NL_OK;
 }
 
+int nl_convs_library(char *text, size_t size, nl_error *err) {
+    (void)err;
+    snprintf(text, size, "plain convolutions");
+    return NL_OK;
+}
+
 int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err) {
     (void)err;
     *convs = nl_alloc(1, sizeof **convs, "convolutions");

@@ -61,7 +61,8 @@ typedef struct CUevent_st *cudaEvent_t;
 typedef struct CUgraph_st *cudaGraph_t;
 typedef struct CUgraphExec_st *cudaGraphExec_t;
 
-enum cudaDeviceAttr { cudaDevAttrL2CacheSize = 38 };
+enum cudaDeviceAttr { cudaDevAttrL2CacheSize = 38, cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 struct cudaDeviceProp {
     char name[256];
@@ -131,6 +132,9 @@ void simt_submit_on(cudaStream_t stream, void (*work)(void *), void *argument, s
  * above shuffled by that seed. NL_SIMT_SCHEDULE in the environment is what a program begins with.
  * Each warp goes as far as it can before the next one begins, but under 2 they go side by side. */
 void simt_schedule(unsigned schedule);
+
+/* A block may have so much shared memory, where its kernel was told so; from now on. */
+void simt_shared(size_t bytes);
 
 /* The device has so many bytes left from now on. */
 void simt_memory(size_t bytes);

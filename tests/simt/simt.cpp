@@ -12,6 +12,7 @@
 #include <cstdarg> // va_list
 #include <cstdio>  // fprintf
 #include <cstdlib> // abort, getenv
+#include <map>     // std::map
 #include <memory>  // std::unique_ptr
 #include <set>     // std::set
 #include <string>  // std::string
@@ -27,8 +28,8 @@ namespace simt {
 namespace {
 
 constexpr unsigned kWarp = 32, kMaxThreads = 1024;
-constexpr size_t kMaxShared = 48 * 1024;
-constexpr unsigned kSideBySide = 2; // the schedule in which warps do not run ahead
+constexpr size_t kMaxShared = 48 * 1024; // of a kernel that was told nothing
+constexpr unsigned kSideBySide = 2;      // the schedule in which warps do not run ahead
 
 enum class State { ready, waiting, done };
 
@@ -50,6 +51,9 @@ const Launch *running; // which
 uint64_t block_number; // counts all blocks ever run, from 1
 size_t static_shared;  // bytes of the running block
 char *dynamic_memory;
+std::vector<std::pair<const void *, size_t>> shared_arrays; // of the running block
+size_t shared_of_device = 227 * 1024;
+std::map<const void *, size_t> shared_of_kernels; // bytes a block; see allow_shared
 unsigned schedule = [] {
     const char *given = getenv("NL_SIMT_SCHEDULE");
     return given ? static_cast<unsigned>(strtoul(given, nullptr, 10)) : 0u;
@@ -250,7 +254,7 @@ void check_limits(const Launch &l) {
     const bool block_ok = count >= 1 && count <= kMaxThreads && l.block.z <= 64;
     const bool grid_ok = l.grid.x >= 1 && l.grid.x <= 0x7fffffffu && l.grid.y >= 1 &&
                          l.grid.y <= 65535 && l.grid.z >= 1 && l.grid.z <= 65535;
-    if (!block_ok || !grid_ok || l.shared > kMaxShared) {
+    if (!block_ok || !grid_ok || l.shared > l.allowed) {
         report("launch limits: grid %u x %u x %u, block %u x %u x %u, %zu bytes shared", l.grid.x,
                l.grid.y, l.grid.z, l.block.x, l.block.y, l.block.z, l.shared);
     }
@@ -312,15 +316,41 @@ uint64_t meet(Op op, unsigned mask, uint64_t value, int argument, const char *fi
 void Shared::enter() {
     if (filled == block_number) return;
     filled = block_number;
+    shared_arrays.push_back({memory, size});
     static_shared += size;
-    if (static_shared + running->shared > kMaxShared) {
-        report("launch limits: more than %zu bytes of shared memory", kMaxShared);
+    const size_t most = running->allowed > kMaxShared ? shared_of_device : kMaxShared;
+    if (static_shared + running->shared > most) {
+        report("launch limits: more than %zu bytes of shared memory", most);
     }
     memset(memory, 0xff, size);
 }
 
+size_t most_shared() {
+    return shared_of_device;
+}
+
+size_t allowed_shared(const void *kernel) {
+    const auto it = shared_of_kernels.find(kernel);
+    return it == shared_of_kernels.end() ? kMaxShared : it->second;
+}
+
+cudaError_t allow_shared(const void *kernel, int bytes) {
+    const auto wanted = static_cast<size_t>(bytes);
+    if (wanted > shared_of_device) return cudaErrorInvalidValue;
+    shared_of_kernels[kernel] = wanted > kMaxShared ? wanted : kMaxShared;
+    return cudaSuccess;
+}
+
 void *dynamic_shared() {
     return dynamic_memory;
+}
+
+void want_global(const void *p, const char *what) {
+    const auto at = reinterpret_cast<uintptr_t>(p);
+    for (const auto &[memory, size] : shared_arrays) {
+        const auto begin = reinterpret_cast<uintptr_t>(memory);
+        if (at >= begin && at < begin + size) report("%s of shared memory", what);
+    }
 }
 
 void execute(const Launch &launch) {
@@ -341,6 +371,7 @@ void execute(const Launch &launch) {
             new char[launch.shared]); // exact: the sanitizer guards its end
         memset(memory.get(), 0xff, launch.shared);
         dynamic_memory = memory.get();
+        shared_arrays = {{dynamic_memory, launch.shared}};
         blockIdx = {b % gridDim.x, b / gridDim.x % gridDim.y, b / gridDim.x / gridDim.y};
         block_number++;
         static_shared = 0;
@@ -353,6 +384,11 @@ void execute(const Launch &launch) {
 } // namespace simt
 
 // --- for tests ---
+
+void simt_shared(size_t bytes) {
+    simt::shared_of_device = bytes;
+    simt::shared_of_kernels.clear();
+}
 
 void simt_schedule(unsigned value) {
     simt::finish_all(); // what was queued was queued under the schedule before

@@ -71,15 +71,22 @@ struct Shared {
     void enter();
 };
 void *dynamic_shared();
+/* Reports what is in shared memory, which `what` cannot reach. */
+void want_global(const void *p, const char *what);
 
 [[noreturn]] void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct Launch {
     const char *name;
     dim3 grid, block;
-    size_t shared;
+    size_t shared, allowed; // bytes of dynamic shared memory
     std::function<void()> body;
 };
+/* What a block may have at most; what one of a kernel may, after it was told so (from outside by
+ * cudaFuncSetAttribute). */
+size_t most_shared();
+size_t allowed_shared(const void *kernel);
+cudaError_t allow_shared(const void *kernel, int bytes);
 /* Which of n things that could be next comes next, and whether work is done as it is queued. */
 unsigned pick(unsigned n);
 bool at_once();
@@ -109,7 +116,12 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
             cudaStream_t stream, A... args) {
     std::tuple<P...> values{static_cast<P>(args)...};
     load(reinterpret_cast<const void *>(kernel), name, stream);
-    Launch it{name, grid, block, shared, [kernel, values] { std::apply(kernel, values); }};
+    Launch it{name,
+              grid,
+              block,
+              shared,
+              allowed_shared(reinterpret_cast<const void *>(kernel)),
+              [kernel, values] { std::apply(kernel, values); }};
     References found;
     std::apply([&](const auto &...value) { (find_references(found, &value, sizeof value), ...); },
                values);
@@ -139,6 +151,11 @@ template <typename T> T unpack(uint64_t bits) {
     static simt::Shared name##_shared{name, sizeof name};                                          \
     name##_shared.enter()
 #define NL_SHARED_DYNAMIC(type, name) type *const name = static_cast<type *>(simt::dynamic_shared())
+
+template <typename... P>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute, int bytes) {
+    return simt::allow_shared(reinterpret_cast<const void *>(kernel), bytes);
+}
 
 // --- functions of the device; where they were called is part of the check ---
 
@@ -173,6 +190,7 @@ template <typename T> T __ldcg(const T *p) {
     return *p;
 }
 template <typename T> T __ldg(const T *p) {
+    simt::want_global(p, "__ldg");
     return *p;
 }
 inline unsigned atomicInc(unsigned *p, unsigned limit) {

@@ -100,10 +100,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
     *prop = {"SIMT executor", capacity, 9, 0, 132, 50 << 20};
     return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int device) {
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device) {
     cudaDeviceProp prop;
     const cudaError_t status = cudaGetDeviceProperties(&prop, device);
-    if (status == cudaSuccess) *value = prop.l2CacheSize;
+    if (status != cudaSuccess) return status;
+    *value =
+        which == cudaDevAttrL2CacheSize ? prop.l2CacheSize : static_cast<int>(simt::most_shared());
     return status;
 }
 cudaError_t cudaDriverGetVersion(int *version) {

@@ -335,6 +335,10 @@ Test(simt, launch_limits_are_checked) {
     DIES_WITH(nothing_to_do, "launch limits");
 }
 
+Test(simt, memory_spaces_are_checked) {
+    DIES_WITH(ldg_of_shared, "__ldg of shared memory");
+}
+
 Test(simt, captures_are_checked) {
     DIES_WITH(waits_in_capture, "an allocation while a stream is being captured");
     DIES_WITH(captured_unloaded, "captured before it ever ran");

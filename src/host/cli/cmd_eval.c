@@ -158,7 +158,7 @@ static int load_and_run(evaluation *e, const nl_backend *backend, int device) {
         nl_state state = nl_state_alloc(model, backend->real_size);
         nl_state_convert(&state, backend->real_size, &read, sizeof(float), model);
         const nl_engine_spec spec = {
-            .config = &e->config, .model = model, .data = &both, .device = device};
+            .config = &e->config, .model = model, .data = &both, .device = device, .cached = true};
         rc = run_engine(e, backend, &spec, &state);
         nl_state_free(&state);
         e->split = e->train ? &e->data.train : &e->data.test;

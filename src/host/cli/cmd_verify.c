@@ -1,5 +1,5 @@
 /* normlab verify [--device D] [--seed N]: every operation of a device against the double reference;
- * on the CPU a random network too. */
+ * and whole random networks. */
 #include <stdio.h>  // printf
 #include <stdlib.h> // strtoul, free
 #include <string.h> // strcmp
@@ -45,28 +45,52 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option option_list[] = {
     {"device", 'd', "D", 0, "auto, cpu, cuda or cuda:N (default: auto)", 0},
-    {"seed", 's', "N", 0, "of the random network that the CPU trains (default: 1)", 0},
+    {"seed", 's', "N", 0, "of the random networks that are trained (default: 1)", 0},
     {0}};
 
 static const struct argp argp = {
     .options = option_list,
     .parser = parse,
     .doc = "Runs every operation, forward and backward, over a table of shapes and hard inputs and "
-           "compares it with the plain operations in double precision; on the CPU also losses and "
-           "gradients of a random network. Exits 1 if one is too far off."};
+           "compares it with the plain operations in double precision; also losses and gradients "
+           "of random networks. Exits 1 if one is too far off."};
 
 #ifdef NORMLAB_WITH_CUDA
-static int verify_gpu(int device, nl_error *err) {
+/* A small network of each norm whose first block goes by its own kernels. */
+static int verify_first_blocks(uint32_t seed, nl_error *err) {
+    static const nl_norm norms[] = {NL_NORM_BATCH,    NL_NORM_LAYER, NL_NORM_GROUP,
+                                    NL_NORM_INSTANCE, NL_NORM_RMS,   NL_NORM_NONE};
+    int code = NL_OK;
+    puts("");
+    for (size_t i = 0; i < sizeof norms / sizeof *norms && !code; i++) {
+        nl_random_net net;
+        nl_random_outcome outcome;
+        while (!nl_random_net_first_block(&net, seed, MACS, norms[i])) seed++;
+        code = nl_random_net_check(&net, &nl_backend_cuda, &outcome, err);
+        printf("first block's own kernels, %s, network of seed %u: ", nl_norm_words[norms[i]],
+               seed);
+        if (code)
+            puts("NOT as it should be");
+        else
+            printf("the first loss differs by %.2g, its gradients are within %.2f of what they may "
+                   "be off, %d ties: as it should be\n",
+                   outcome.loss, outcome.step, outcome.ties);
+    }
+    return code;
+}
+
+static int verify_gpu(int device, uint32_t seed, nl_error *err) {
     nl_verify_gpu *gpu;
     int code = nl_verify_gpu_open(&gpu, device, err);
     if (code) return code;
     code = nl_verify("The CUDA kernels and convolutions", nl_verify_cuda, gpu, err);
     nl_verify_gpu_close(gpu);
-    return code;
+    return code ? code : verify_first_blocks(seed, err);
 }
 #else
 /* nl_backend_select has given another backend, or failed. */
-static int verify_gpu(int device, nl_error *err) {
+static int verify_gpu(int device, uint32_t seed, nl_error *err) {
+    (void)seed;
     return nl_fail(err, NL_EINTERNAL, "verify", "no CUDA in this program for device %d", device);
 }
 #endif
@@ -94,7 +118,7 @@ static int verify(const verify_options *o, nl_error *err) {
     int device;
     int code = nl_backend_select(&backend, &device, o->device, err);
     if (code) return code;
-    if (!strcmp(backend->name, "cuda")) return verify_gpu(device, err);
+    if (!strcmp(backend->name, "cuda")) return verify_gpu(device, o->seed, err);
     if (backend == &nl_backend_cpu) {
         code = nl_verify("The CPU's fused operations", nl_verify_cpu, NULL, err);
         return code ? code : verify_network(o->seed, err);

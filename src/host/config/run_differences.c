@@ -19,6 +19,11 @@ static bool differ(const json_t *a, const json_t *b, const char *first, const ch
     return x && y && !json_equal(x, y);
 }
 
+/* How a run on a GPU goes through its first block; NULL: the record does not tell. */
+static const json_t *way(const json_t *record) {
+    return json_object_get(below(record, "plan", "first_block"), "way");
+}
+
 void nl_runs_differ(nl_differences *d, const nl_config *a, const nl_config *b,
                     const struct json_t *record_a, const struct json_t *record_b) {
     *d = (nl_differences){0};
@@ -33,6 +38,8 @@ void nl_runs_differ(nl_differences *d, const nl_config *a, const nl_config *b,
     add(d, differ(record_a, record_b, "options", "init"), NL_DIFFER_INIT);
     add(d, differ(record_a, record_b, "device", "backend"), "device");
     add(d, differ(record_a, record_b, "versions", "normlab"), "version");
+    const json_t *a_way = way(record_a), *b_way = way(record_b);
+    add(d, a_way && b_way && !json_equal(a_way, b_way), NL_DIFFER_FIRST);
 }
 
 void nl_differences_add(nl_differences *d, const char *name) {

@@ -4,6 +4,7 @@
 #include <stdio.h> // snprintf
 
 #include "cuda/runtime/device.h" // nl_device_alloc
+#include "first_cuda.h"          // nl_cuda_first_open
 #include "normlab/rng.h"         // nl_dropout_threshold
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -83,6 +84,7 @@ static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_e
     b->in = in;
     int code =
         nl_cuda_check(cudaEventCreateWithFlags(&b->ready, cudaEventDisableTiming), "event", err);
+    if (net->own_first && b == net->blocks) return code; /* it has no tensors */
     if (!code && b->conv) code = alloc_tensor(&b->z, net, label, "output", s->c, s->h, s->w, err);
     if (!code) code = alloc_tensor(&b->stage.dz, net, label, "gradient", s->c, s->h, s->w, err);
     if (!code && !b->to_loss) {
@@ -151,6 +153,9 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
         if (nl_k_counters(s) > *counters) *counters = nl_k_counters(s);
         if (count > *largest) *largest = count;
     }
+    nl_k_first first;
+    if (!nl_first_shape(&first, net->model, net->batch)) return;
+    if (nl_k_first_counters(&first) > *counters) *counters = nl_k_first_counters(&first);
 }
 
 /* What all launches of one stream share. */
@@ -214,11 +219,13 @@ static int make_streams(nl_cuda_net *net, nl_error *err) {
     return nl_cuda_check(status, "stream", err);
 }
 
-int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err) {
+int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_first, nl_error *err) {
     const nl_config *config = spec->config;
     const uint32_t images = spec->data->train.count; /* no batch is larger */
     const bool whole = (uint32_t)config->data.batch > images;
-    *net = (nl_cuda_net){.model = spec->model, .batch = whole ? (int)images : config->data.batch};
+    *net = (nl_cuda_net){.model = spec->model,
+                         .batch = whole ? (int)images : config->data.batch,
+                         .own_first = own_first};
     net->rule = (nl_k_sgd){.momentum = (float)config->train.momentum,
                            .weight_decay = (float)config->train.weight_decay,
                            .l1 = config->train.l1,
@@ -240,7 +247,7 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err
         in = b->stage.y;
     }
     for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i, config);
-    return code;
+    return code || !own_first ? code : nl_cuda_first_open(net, err);
 }
 
 void nl_cuda_net_close(nl_cuda_net *net) {
@@ -269,7 +276,7 @@ static bool trains(const nl_cuda_net *net, int n) {
 int nl_cuda_form_make(nl_cuda_form *form, nl_cuda_net *net, int n, bool train, nl_error *err) {
     train = train && trains(net, n);
     *form = (nl_cuda_form){.n = n, .train = train};
-    for (int i = 0; i < net->n_blocks; i++) {
+    for (int i = net->own_first ? 2 : 0; i < net->n_blocks; i++) {
         const nl_layer *l = net->blocks[i].conv;
         for (int dir = 0; l && dir < (train ? NL_CONV_DIRS : 1); dir++) {
             if (dir == NL_CONV_DATA && i == 0) continue; /* nobody wants the images' gradient */

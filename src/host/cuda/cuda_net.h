@@ -52,6 +52,9 @@ typedef struct nl_cuda_net {
     void *owned[NL_CUDA_BLOCKS_MAX]; /* all of it */
     int n_owned;
 
+    bool own_first;   /* blocks 0 and 1, up to z of 1, by the kernels of nl_k_first */
+    nl_k_first first; /* then: of the full batch; stage and running are each step's */
+
     nl_convs *convs;
     cudaStream_t stream, branch; /* the branch: filter gradients */
     bool fork;                   /* whether the branch is used */
@@ -63,8 +66,9 @@ typedef struct nl_cuda_net {
 int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t size, const char *what,
                       nl_error *err);
 
-/* Streams, blocks and memory; the caller opens net->convs afterwards. On failure close it too. */
-int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, nl_error *err);
+/* Streams, blocks and memory; the caller opens net->convs afterwards. On failure close it too.
+ * own_first: see first_way.h, which knows whether it can be. */
+int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_first, nl_error *err);
 void nl_cuda_net_close(nl_cuda_net *net);
 
 /* The plans of a batch size; without `train` only those of the forward direction. A single image

@@ -5,10 +5,14 @@
  * and that of the filter, which nobody needs before the update: it may go to the branch, a second
  * stream that the first one waits for at the end. In a captured graph the two are parallel
  * branches.
+ *
+ * Where the first block goes by kernels of its own, these stand for both convolutions and all that
+ * is between them.
  */
 #include "cuda_net.h"
 
 #include "cuda/runtime/device.h" // nl_cuda_check
+#include "first_cuda.h"          // nl_cuda_first_of
 #include "launchers.h"           // nl_launchers_of
 
 /* What one step's launches share; the first failure stops the rest. */
@@ -17,6 +21,7 @@ typedef struct step {
     const nl_cuda_form *form;
     const nl_cuda_source *source;
     bool train;
+    bool forked; /* something is on the branch */
     nl_error *err;
     int code;
 } step;
@@ -88,11 +93,23 @@ static void normalise(step *s, const nl_cuda_block *b) {
     launched(s, (s->train ? l->forward : l->evaluate)(&stage, s->net->stream), label_of(b));
 }
 
+/* z of block 1. */
+static void first_forward(step *s) {
+    const nl_cuda_block *b = &s->net->blocks[0];
+    const nl_k_stage stage = stage_of(s, b);
+    const nl_k_first f = nl_cuda_first_of(s->net, &stage, s->train);
+    if (f.sets != NL_K_SETS_NONE && !f.running)
+        launched(s, nl_k_first_moments(&f, s->net->stream), label_of(b));
+    launched(s, nl_k_first_forward(&f, s->net->stream), label_of(b));
+}
+
 static void forward(step *s) {
     gather(s);
-    for (int i = 0; i < s->net->n_blocks && !s->code; i++) {
+    const bool own = s->net->own_first;
+    if (own) first_forward(s);
+    for (int i = own; i < s->net->n_blocks && !s->code; i++) {
         const nl_cuda_block *b = &s->net->blocks[i];
-        if (b->conv) {
+        if (b->conv && !(own && i == 1)) {
             convolve(s, i, NL_CONV_FORWARD, 0, b->z, b->in, param(s, b->conv->weight));
         }
         if (!b->to_loss) normalise(s, b);
@@ -136,11 +153,21 @@ static void denormalise(step *s, const nl_cuda_block *b) {
 static void filter_gradient(step *s, int index) {
     nl_cuda_net *net = s->net;
     const nl_cuda_block *b = &net->blocks[index];
+    s->forked = s->forked || net->fork;
     if (net->fork) {
         launched(s, (int)cudaEventRecord(b->ready, net->stream), "event");
         launched(s, (int)cudaStreamWaitEvent(net->branch, b->ready, 0), "event");
     }
     convolve(s, index, NL_CONV_FILTER, net->fork, grad(s, b->conv->weight), b->stage.dz, b->in);
+}
+
+/* From dz of block 1. */
+static void first_backward(step *s) {
+    const nl_cuda_block *b = &s->net->blocks[0];
+    const nl_k_stage stage = stage_of(s, b);
+    const nl_k_first f = nl_cuda_first_of(s->net, &stage, true);
+    launched(s, nl_k_first_backward(&f, s->net->stream), label_of(b));
+    launched(s, nl_k_first_gradient(&f, s->net->stream), label_of(b));
 }
 
 static void backward(step *s) {
@@ -150,11 +177,15 @@ static void backward(step *s) {
         if (!b->conv && i == 0) break; /* nothing in front of it learns */
         if (!b->to_loss) denormalise(s, b);
         if (!b->conv) continue;
+        if (net->own_first && i == 1) {
+            first_backward(s);
+            break;
+        }
         filter_gradient(s, i);
         if (i == 0) break;
         convolve(s, i, NL_CONV_DATA, 0, net->dy, b->stage.dz, param(s, b->conv->weight));
     }
-    if (!net->fork) return;
+    if (!s->forked) return;
     launched(s, (int)cudaEventRecord(net->joined, net->branch), "event");
     launched(s, (int)cudaStreamWaitEvent(net->stream, net->joined, 0), "event");
 }

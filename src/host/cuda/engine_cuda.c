@@ -7,6 +7,8 @@
 #include <stdio.h>  // snprintf
 #include <stdlib.h> // free
 
+#include <jansson.h> // JSON
+
 /* ---- open and close -------------------------------------------------------------------------- */
 
 #define ALLOC(pointer, count, what)                                                                \
@@ -90,13 +92,15 @@ static void engine_close(nl_engine *e) {
     free(e);
 }
 
-static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *err) {
+static int open_way(nl_engine **out, const nl_engine_spec *spec, const nl_first_way *way,
+                    nl_error *err) {
     nl_engine *e = nl_alloc(1, sizeof *e, "state of the CUDA engine");
     e->spec = *spec;
+    e->way = *way;
     nl_pixel_table table;
     nl_pixel_table_make(&table, &spec->model->picture);
     int code = nl_device_open(&e->device, spec->device, err);
-    if (!code) code = nl_cuda_net_open(&e->net, spec, err);
+    if (!code) code = nl_cuda_net_open(&e->net, spec, way->own, err);
     if (!code) code = nl_cuda_upload(e, e->net.table, &table, sizeof table, "pixel table", err);
     e->net.fork = true;
     if (!code) code = open_memory(e, err);
@@ -111,6 +115,12 @@ static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *er
     }
     *out = e;
     return NL_OK;
+}
+
+static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *err) {
+    nl_first_way way;
+    const int code = nl_first_way_choose(&way, spec, err);
+    return code ? code : open_way(out, spec, &way, err);
 }
 
 /* ---- state ----------------------------------------------------------------------------------- */
@@ -150,6 +160,39 @@ static int engine_get_state(nl_engine *e, const nl_state *state, nl_error *err) 
     return copy_state(e, state, cudaMemcpyDeviceToHost, err);
 }
 
+/* ---- a trial --------------------------------------------------------------------------------- */
+
+static int first_loss(double *loss, nl_engine *e, nl_error *err) {
+    const nl_model *model = e->net.model;
+    const uint32_t images = e->spec.data->train.count;
+    nl_state state = nl_state_alloc(model, sizeof(float));
+    uint32_t *order = nl_alloc(images, sizeof *order, "order");
+    for (uint32_t i = 0; i < images; i++) order[i] = i;
+    nl_model_init(model, state.params, state.buffers, e->spec.seed);
+    const nl_epoch epoch = {.order = order};
+    nl_step_record record = {0};
+    int code = engine_set_state(e, &state, err);
+    if (!code) code = nl_cuda_begin_epoch(e, &epoch, err);
+    if (!code) code = nl_cuda_enqueue(e, 0, 1, err);
+    if (!code) code = nl_cuda_collect(e, 0, 1, &record, err);
+    *loss = record.loss;
+    nl_state_free(&state);
+    free(order);
+    return code;
+}
+
+int nl_cuda_try(double *seconds, double *loss, const nl_engine_spec *spec, bool own_first,
+                nl_error *err) {
+    const nl_first_way way = {.own = own_first, .why = "trial"};
+    nl_engine *e;
+    int code = open_way(&e, spec, &way, err);
+    if (code) return code;
+    *seconds = e->step_seconds;
+    code = first_loss(loss, e, err);
+    engine_close(e);
+    return code;
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 int nl_cuda_probe(int device, nl_error *err) {
@@ -166,7 +209,14 @@ static void engine_describe(const nl_engine *e, char *text, size_t size) {
 }
 
 static char *engine_plan(const nl_engine *e) {
-    return nl_convs_json(e->net.convs);
+    char *convs = nl_convs_json(e->net.convs);
+    json_t *root = json_loads(convs, 0, NULL);
+    NL_NEED(root);
+    json_object_set_new(root, "first_block", nl_first_way_json(&e->way));
+    char *text = json_dumps(root, JSON_SORT_KEYS);
+    json_decref(root);
+    free(convs);
+    return text;
 }
 
 const nl_backend nl_backend_cuda = {.name = "cuda",

@@ -4,6 +4,7 @@
 #include "cuda/runtime/cuda_graph.h" // nl_cuda_capture
 #include "cuda_net.h"                // nl_cuda_net
 #include "cuda/runtime/device.h"     // nl_device
+#include "first_way.h"               // nl_first_way
 
 /* NL_CUDA_STEPS: steps of one long graph. NL_CUDA_BURST: what train enqueues at once. */
 enum { NL_CUDA_STEPS = 16, NL_CUDA_BURST = 64, NL_CUDA_MARKS = 8 };
@@ -26,6 +27,7 @@ struct nl_engine {
     nl_engine_spec spec;
     nl_device device;
     nl_cuda_net net;
+    nl_first_way way;
     nl_cuda_split train, test;
 
     nl_cuda_form full, last; /* training; last.n is 0 where the batches are all full */
@@ -34,6 +36,7 @@ struct nl_engine {
     nl_rotation *rotations;  /* (train.count), on the device, of the epoch */
     bool rotated;            /* what the graphs were recorded with */
     cudaGraphExec_t many_steps, one_step, last_step;
+    double step_seconds; /* of a full step, where it was timed, else 0 */
     nl_k_state *state;
     nl_k_record *records; /* (steps), on the device */
     nl_k_record *arrived; /* (steps), page-locked on the host */
@@ -45,6 +48,12 @@ struct nl_engine {
     nl_k_record *eval_records; /* (steps of the larger split) */
     nl_k_outputs outputs;      /* (images of the larger split) */
 };
+
+/* Opens an engine that goes one way through the first block, and closes it: how long a full step
+ * takes (0 where an epoch has too few to time), and the first batch's loss with the initial weights,
+ * in file order, without rotations. */
+int nl_cuda_try(double *seconds, double *loss, const nl_engine_spec *spec, bool own_first,
+                nl_error *err);
 
 /* Queues a copy to the device. */
 int nl_cuda_upload(nl_engine *engine, void *to, const void *from, size_t size, const char *what,

@@ -97,6 +97,7 @@ int nl_cuda_choose_fork(nl_engine *e, nl_error *err) {
     e->net.fork = true;
     if (time_step(e, &seconds[1], &why)) return leave_branch(e, &why, err);
     e->net.fork = seconds[1] < seconds[0];
+    e->step_seconds = seconds[e->net.fork];
     return NL_OK;
 }
 

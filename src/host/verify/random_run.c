@@ -77,7 +77,8 @@ int nl_random_bench_open(nl_random_bench *b, const nl_random_net *net, nl_error 
                                .model = &b->model,
                                .data = &b->data,
                                .seed = nl_config_seed(&b->config, NL_STREAM_DROPOUT),
-                               .threads = net->threads};
+                               .threads = net->threads,
+                               .first_block = net->first_block};
     const double degrees = b->config.data.rotate;
     const uint32_t turned = nl_config_seed(&b->config, NL_STREAM_ROTATION);
     for (uint32_t e = 0; e < NL_RANDOM_EPOCHS; e++) {

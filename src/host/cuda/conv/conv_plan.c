@@ -43,6 +43,13 @@ int nl_convs_probe(nl_error *err) {
     return nl_cudnn_load(&api, err);
 }
 
+int nl_convs_library(char *text, size_t size, nl_error *err) {
+    const nl_cudnn *api;
+    const int code = nl_cudnn_load(&api, err);
+    if (!code) snprintf(text, size, "cuDNN %s", api->version);
+    return code;
+}
+
 int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err) {
     nl_convs *c = nl_alloc(1, sizeof *c, "convolution plans");
     c->options = *options;

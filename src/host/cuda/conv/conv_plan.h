@@ -41,6 +41,8 @@ typedef struct nl_convs nl_convs;
 
 /* Whether the library that convolutions need is there. */
 int nl_convs_probe(nl_error *err);
+/* And which version of it. */
+int nl_convs_library(char *text, size_t size, nl_error *err);
 
 int nl_convs_open(nl_convs **convs, const nl_convs_options *options, nl_error *err);
 void nl_convs_close(nl_convs *convs);

@@ -1,10 +1,14 @@
 /* The cache file of convolution plans; see plan_cache.h. */
 #include "plan_cache.h"
 
-#include <limits.h> // PATH_MAX
-#include <stdio.h>  // snprintf
-#include <stdlib.h> // free
-#include <string.h> // strlen
+#include <errno.h>    // EINTR
+#include <fcntl.h>    // open
+#include <limits.h>   // PATH_MAX
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // free
+#include <string.h>   // strlen
+#include <sys/file.h> // flock
+#include <unistd.h>   // close
 
 #include <jansson.h> // JSON
 
@@ -37,6 +41,26 @@ int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *p
     const int known = found && snprintf(tag, size, "%s", found) < (int)size;
     json_decref(root);
     return known;
+}
+
+int nl_plan_cache_lock(void) {
+    char dir[PATH_MAX], path[PATH_MAX + 8];
+    nl_error err;
+    if (!cache_path(path, PATH_MAX) || !nl_cache_folder(dir, sizeof dir)) return -1;
+    if (nl_folder_make(dir, &err)) return -1;
+    strcat(path, ".lock");
+    const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0) return -1;
+    int status;
+    do status = flock(lock, LOCK_EX);
+    while (status != 0 && errno == EINTR);
+    if (status == 0) return lock;
+    close(lock);
+    return -1;
+}
+
+void nl_plan_cache_unlock(int lock) {
+    if (lock >= 0) close(lock);
 }
 
 void nl_plan_cache_store(const char *device, json_t *choices) {

@@ -1,0 +1,204 @@
+/* The CUDA engine with the first block's own kernels: whole runs of the published networks against
+ * double precision, random networks both ways, and how the way is chosen. Runs on a GPU where there
+ * is one, and on the CPU in the build that runs the kernels there. tests/simt also runs
+ * test_engine_cuda with NORMLAB_FIRST_BLOCK=1.
+ */
+#include <criterion/criterion.h>
+#include <math.h>   // fabs
+#include <stdio.h>  // printf
+#include <stdlib.h> // setenv
+#include <string.h> // strstr
+
+#include "normlab/random_net.h"
+#include "support/memory_run.h"
+
+enum { STEPS = 20, BATCH = 2 };
+
+#define NEED_DEVICE()                                                                              \
+    do {                                                                                           \
+        nl_error no_device;                                                                        \
+        if (nl_cuda_probe(0, &no_device)) cr_skip_test("no GPU");                                  \
+    } while (0)
+
+// --- the published networks ----------------------------------------------------------------------
+
+static void train(const nl_backend *backend, memory_run *r, nl_step_record *records) {
+    memory_engine e = memory_engine_open(r, backend);
+    memory_engine_steps(&e, 0, STEPS, records);
+    memory_engine_close(&e);
+}
+
+static void check_losses(const char *config) {
+    static nl_step_record got[STEPS], want[STEPS];
+    memory_run r;
+    double worst = 0;
+    memory_run_open(&r, config, STEPS * BATCH, "data.batch=2", NULL);
+    setenv("NORMLAB_FIRST_BLOCK", "1", 1);
+    train(&nl_backend_cuda, &r, got);
+    unsetenv("NORMLAB_FIRST_BLOCK");
+    train(&nl_backend_cpu64, &r, want);
+    for (int i = 0; i < STEPS; i++) {
+        const double apart = fabs(got[i].loss - want[i].loss) / want[i].loss;
+        cr_assert(apart <= (i == 0  ? 1e-5
+                            : i < 5 ? 1e-3
+                                    : 3e-2),
+                  "%s, step %d: %.9g, not %.9g", config, i, got[i].loss, want[i].loss);
+        worst = fmax(worst, apart);
+    }
+    printf("first block: %s: %d steps, losses within %.2g of double precision's\n", config, STEPS,
+           worst);
+    fflush(stdout);
+    memory_run_close(&r);
+}
+
+Test(first_block_cuda, losses_of_bn_l1) {
+    NEED_DEVICE();
+    check_losses("bn_l1");
+}
+
+Test(first_block_cuda, losses_of_ln) {
+    NEED_DEVICE();
+    check_losses("ln");
+}
+
+Test(first_block_cuda, losses_of_gn) {
+    NEED_DEVICE();
+    check_losses("gn");
+}
+
+// --- random networks ------------------------------------------------------------------------------
+
+static void check_both(nl_random_net *net, nl_norm norm) {
+    nl_random_outcome outcome;
+    nl_error err = {0};
+    for (net->first_block = NL_FIRST_GENERAL; net->first_block <= NL_FIRST_OWN; net->first_block++)
+        cr_assert(!nl_random_net_check(net, &nl_backend_cuda, &outcome, &err),
+                  "%s, seed %u, way %d: %s: %s", nl_norm_words[norm], net->seed, net->first_block,
+                  err.where, err.what);
+}
+
+/* The executor's other schedules (tests/simt) train other networks. */
+Test(first_block_cuda, random_networks_both_ways) {
+    NEED_DEVICE();
+    const char *schedule = getenv("NL_SIMT_SCHEDULE");
+    uint32_t seed = 1000 * (1 + (schedule ? (uint32_t)strtoul(schedule, NULL, 10) : 0));
+    for (nl_norm norm = 0; norm < NL_NORMS; norm++) {
+        nl_random_net net;
+        for (int found = 0; found < 2; seed++) {
+            if (!nl_random_net_first_block(&net, seed, 8000, norm)) continue;
+            found++;
+            check_both(&net, norm);
+        }
+    }
+}
+
+// --- the way -------------------------------------------------------------------------------------
+
+/* A network small enough to be timed in a test, or any other that is given. */
+static void open_small(memory_run *r, uint32_t images, const char *set) {
+    memory_run_open(r, "bn_l1", images, "data.batch=1", "data.rotate=0", set, NULL);
+    nl_layer_spec *l = r->config.model.layers;
+    for (int i = 0; i < r->config.model.n_layers; i++)
+        if (l[i].kind == NL_LAYER_CONV && l[i].out > 10) l[i].out = 4;
+    memory_run_rebuild(r);
+}
+
+/* What the plan says of an engine's first block; the caller frees. */
+static char *plan_of(memory_run *r, const char *plan, bool autotune, bool cached, int want) {
+    nl_engine_spec spec = {.config = &r->config,
+                           .model = &r->model,
+                           .data = &r->data,
+                           .seed = 1,
+                           .threads = 1,
+                           .autotune = autotune,
+                           .cached = cached,
+                           .plan = plan};
+    nl_engine *engine;
+    nl_error err = {0};
+    const int code = nl_backend_cuda.open(&engine, &spec, &err);
+    cr_assert_eq(code, want, "%d, not %d: %s: %s", code, want, err.where, err.what);
+    if (code) {
+        cr_assert(strstr(err.where, "NORMLAB_FIRST_BLOCK"), "%s", err.where);
+        return NULL;
+    }
+    char *text = nl_backend_cuda.plan(engine);
+    nl_backend_cuda.close(engine);
+    return text;
+}
+
+static void expect(memory_run *r, const char *plan, bool autotune, bool cached, const char *way,
+                   const char *why) {
+    char *text = plan_of(r, plan, autotune, cached, NL_OK), want[64];
+    snprintf(want, sizeof want, "\"way\": \"%s\"", way);
+    cr_assert(strstr(text, want), "%s, not %s", text, want);
+    snprintf(want, sizeof want, "\"why\": \"%s\"", why);
+    cr_assert(strstr(text, want), "%s, not %s", text, want);
+    free(text);
+}
+
+static const char general[] = "{\"plans\": {}, \"first_block\": {\"way\": \"general\"}}";
+static const char own[] = "{\"plans\": {}, \"first_block\": {\"way\": \"own\"}}";
+
+Test(first_block_cuda, what_says_which_way) {
+    NEED_DEVICE();
+    memory_run r;
+    open_small(&r, 4, "model.norm=layer");
+    expect(&r, NULL, false, false, "general", "--no-autotune");
+    setenv("NORMLAB_FIRST_BLOCK", "1", 1);
+    expect(&r, NULL, false, false, "own", "NORMLAB_FIRST_BLOCK");
+    expect(&r, own, false, false, "own", "resumed run");
+    cr_assert_null(plan_of(&r, general, false, false, NL_EUSAGE));
+    cr_assert_null(plan_of(&r, "{\"plans\": {}}", false, false, NL_EUSAGE), "one of before");
+    setenv("NORMLAB_FIRST_BLOCK", "0", 1);
+    expect(&r, NULL, true, false, "general", "NORMLAB_FIRST_BLOCK");
+    cr_assert_null(plan_of(&r, own, false, false, NL_EUSAGE));
+    setenv("NORMLAB_FIRST_BLOCK", "yes", 1);
+    cr_assert_null(plan_of(&r, NULL, false, false, NL_EUSAGE));
+    unsetenv("NORMLAB_FIRST_BLOCK");
+    expect(&r, own, true, false, "own", "resumed run");
+    expect(&r, general, true, false, "general", "resumed run");
+    memory_run_close(&r);
+}
+
+Test(first_block_cuda, what_allows_no_choice) {
+    NEED_DEVICE();
+    memory_run r;
+    setenv("NORMLAB_FIRST_BLOCK", "1", 1);
+    open_small(&r, 4, "train.math=tf32");
+    expect(&r, NULL, true, false, "general", "math");
+    memory_run_close(&r);
+    open_small(&r, 4, "model.norm=layer");
+    r.config.model.layers[0].kernel = 7;
+    r.config.model.layers[0].pad = 3;
+    memory_run_rebuild(&r);
+    expect(&r, NULL, true, false, "general", "network");
+    memory_run_close(&r);
+}
+
+/* Timed once, then taken from the cache, by eval too; not where there is nothing in it. */
+Test(first_block_cuda, timed_once_and_kept) {
+    NEED_DEVICE();
+    char folder[] = "/tmp/normlab-first-XXXXXX", path[96], text[4096] = "";
+    cr_assert_not_null(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    memory_run r;
+    open_small(&r, 4, "model.norm=layer");
+    expect(&r, NULL, true, false, "general", "not timed here"); /* too few steps */
+    memory_run_close(&r);
+    open_small(&r, 120, "model.norm=layer");
+    expect(&r, NULL, false, true, "general", "not timed here");
+    char *timed = plan_of(&r, NULL, true, false, NL_OK);
+    cr_assert(strstr(timed, "\"why\": \"timed\"") && strstr(timed, "\"seconds\""), "%s", timed);
+    const char *way = strstr(timed, "\"way\": \"own\"") ? "own" : "general";
+    expect(&r, NULL, true, false, way, "plan cache");
+    expect(&r, NULL, false, true, way, "plan cache");
+    memory_run_close(&r);
+    snprintf(path, sizeof path, "%s/normlab/conv-plans.json", folder);
+    FILE *file = fopen(path, "r");
+    cr_assert(file && fread(text, 1, sizeof text - 1, file) > 0);
+    fclose(file);
+    cr_assert(strstr(text, "first block, normlab") && strstr(text, "layer"), "%s", text);
+    free(timed);
+    snprintf(path, sizeof path, "rm -r %s", folder);
+    cr_assert(system(path) == 0);
+}
