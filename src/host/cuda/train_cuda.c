@@ -93,6 +93,7 @@ int nl_cuda_choose_fork(nl_engine *e, nl_error *err) {
     nl_error why;
     e->net.fork = false;
     int code = time_step(e, &seconds[0], err);
+    e->step_seconds = seconds[0];
     if (code) return code;
     e->net.fork = true;
     if (time_step(e, &seconds[1], &why)) return leave_branch(e, &why, err);
