@@ -154,7 +154,7 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
         if (count > *largest) *largest = count;
     }
     nl_k_first first;
-    if (!nl_first_shape(&first, net->model, net->batch)) return;
+    if (!nl_cuda_first_shape(&first, net->model, net->batch)) return;
     if (nl_k_first_counters(&first) > *counters) *counters = nl_k_first_counters(&first);
 }
 

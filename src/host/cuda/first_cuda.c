@@ -5,7 +5,7 @@
 
 #include "cuda/runtime/device.h" // nl_cuda_check
 
-bool nl_first_shape(nl_k_first *first, const nl_model *model, int n) {
+bool nl_cuda_first_shape(nl_k_first *first, const nl_model *model, int n) {
     static const nl_k_sets sets[] = {
         [NL_SETS_BATCH] = NL_K_SETS_CHANNELS, [NL_SETS_GROUPS] = NL_K_SETS_GROUPS};
     static_assert(sizeof sets / sizeof *sets == NL_SETS, "a row for each kind of sets");
@@ -30,7 +30,7 @@ bool nl_first_shape(nl_k_first *first, const nl_model *model, int n) {
     return nl_k_first_shared(first) > 0;
 }
 
-int nl_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err) {
+int nl_cuda_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err) {
     int most = 0;
     const cudaError_t status =
         cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
@@ -44,7 +44,7 @@ static float *at(float *arena, const nl_cuda_net *net, int tensor) {
 
 int nl_cuda_first_open(nl_cuda_net *net, nl_error *err) {
     nl_k_first *f = &net->first;
-    const bool there = nl_first_shape(f, net->model, net->batch);
+    const bool there = nl_cuda_first_shape(f, net->model, net->batch);
     NL_ASSERT(there && net->n_blocks > 1);
     const nl_cuda_block *one = &net->blocks[0], *two = &net->blocks[1];
     f->x = net->x;

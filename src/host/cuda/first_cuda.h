@@ -8,10 +8,10 @@
 
 /* The first two layers as such a block, its shape for n images; false: they are none, or none that
  * the kernels were made for. */
-bool nl_first_shape(nl_k_first *first, const nl_model *model, int n);
+bool nl_cuda_first_shape(nl_k_first *first, const nl_model *model, int n);
 
 /* Whether a block of threads may have the shared memory that it takes on this device. */
-int nl_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err);
+int nl_cuda_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err);
 
 /* net->first, and the memory it keeps; after the blocks'. */
 int nl_cuda_first_open(nl_cuda_net *net, nl_error *err);

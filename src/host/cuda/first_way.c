@@ -13,7 +13,7 @@
 #include "cuda/conv/plan_cache.h" // nl_plan_cache_find
 #include "cuda/runtime/device.h"  // nl_device_open
 #include "engine_cuda.h"          // nl_cuda_try
-#include "first_cuda.h"           // nl_first_shape
+#include "first_cuda.h"           // nl_cuda_first_shape
 
 #define VARIABLE "NORMLAB_FIRST_BLOCK"
 #define AGREE 1e-5 /* relative, of two losses */
@@ -120,12 +120,12 @@ static int find_obstacle(const char **obstacle, nl_k_first *first, const nl_engi
     const uint32_t images = spec->data->train.count;
     const bool whole = (uint32_t)spec->config->data.batch > images;
     *obstacle = "network";
-    if (!nl_first_shape(first, spec->model, whole ? (int)images : spec->config->data.batch))
+    if (!nl_cuda_first_shape(first, spec->model, whole ? (int)images : spec->config->data.batch))
         return NL_OK;
     *obstacle = "math";
     if (spec->config->train.math != NL_MATH_FP32) return NL_OK;
     *obstacle = "device";
-    const int code = nl_first_fits(&fits, first, spec->device, err);
+    const int code = nl_cuda_first_fits(&fits, first, spec->device, err);
     if (!code && fits) *obstacle = NULL;
     return code;
 }
