@@ -9,6 +9,7 @@
 #include <stdlib.h> // setenv
 #include <string.h> // strstr
 
+#include "cuda/first_way.h" // nl_first_way_choose
 #include "normlab/random_net.h"
 #include "support/memory_run.h"
 
@@ -173,6 +174,58 @@ Test(first_block_cuda, what_allows_no_choice) {
     memory_run_rebuild(&r);
     expect(&r, NULL, true, false, "general", "network");
     memory_run_close(&r);
+}
+
+static struct {
+    double seconds[2], loss[2];
+    int code, calls;
+} played;
+
+static int play(double *seconds, double *loss, const nl_engine_spec *spec, bool own,
+                nl_error *err) {
+    (void)spec;
+    played.calls++;
+    *seconds = played.seconds[own];
+    *loss = played.loss[own];
+    return own && played.code ? nl_fail(err, played.code, "played", "no such kernel") : NL_OK;
+}
+
+/* A choice among ways that take so long and give such losses, with a cache of its own. */
+static nl_first_way choose(double general, double own_seconds, double general_loss, double own_loss,
+                           int own_code) {
+    char folder[] = "/tmp/normlab-first-XXXXXX", command[64];
+    cr_assert_not_null(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    memory_run r;
+    open_small(&r, 120, "model.norm=group");
+    const nl_engine_spec spec = {
+        .config = &r.config, .model = &r.model, .data = &r.data, .autotune = true};
+    nl_first_way way, again;
+    nl_error err = {0};
+    played.seconds[0] = general, played.seconds[1] = own_seconds;
+    played.loss[0] = general_loss, played.loss[1] = own_loss;
+    played.code = own_code, played.calls = 0;
+    cr_assert(!nl_first_way_choose(&way, &spec, play, &err), "%s", err.what);
+    cr_assert(!nl_first_way_choose(&again, &spec, play, &err), "%s", err.what);
+    cr_assert(played.calls == 2 && again.own == way.own, "%d calls", played.calls);
+    cr_assert_str_eq(again.why, "plan cache");
+    memory_run_close(&r);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_assert(system(command) == 0);
+    return way;
+}
+
+Test(first_block_cuda, the_faster_way_whose_loss_agrees) {
+    NEED_DEVICE();
+    cr_assert(choose(2e-4, 1e-4, 2.3, 2.3 * (1 + 9e-6), NL_OK).own);
+    cr_assert(!choose(1e-4, 2e-4, 2.3, 2.3, NL_OK).own);
+    nl_first_way way = choose(2e-4, 1e-4, 2.3, 2.3 * (1 + 1.1e-5), NL_OK);
+    cr_assert(!way.own && way.apart > 1e-5, "%g", way.apart);
+    cr_assert_str_eq(way.why, "losses differ");
+    cr_assert(!choose(2e-4, 1e-4, 2.3, NAN, NL_OK).own);
+    way = choose(2e-4, 1e-4, 2.3, 2.3, NL_EDEVICE);
+    cr_assert(!way.own);
+    cr_assert_str_eq(way.why, "own kernels failed");
 }
 
 /* Timed once, then taken from the cache, by eval too; not where there is nothing in it. */

@@ -4,7 +4,7 @@
 #include <stdio.h> // snprintf
 
 #include "cuda/runtime/device.h" // nl_device_alloc
-#include "first_cuda.h"          // nl_cuda_first_open
+#include "first_cuda.h"          // nl_cuda_first_set
 #include "normlab/rng.h"         // nl_dropout_threshold
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -190,6 +190,17 @@ static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
     return NL_OK;
 }
 
+static int open_first(nl_cuda_net *net, nl_error *err) {
+    nl_k_first first;
+    const bool there = nl_cuda_first_shape(&first, net->model, net->batch);
+    NL_ASSERT(there && net->n_blocks > 1);
+    void *keep = NULL;
+    const int64_t bytes = (int64_t)nl_k_first_keep(&first);
+    const int code = nl_cuda_net_alloc(&keep, net, bytes, 1, "what the first block keeps", err);
+    if (!code) nl_cuda_first_set(net, keep);
+    return code;
+}
+
 /* ---- open and close -------------------------------------------------------------------------- */
 
 /* What the kernels cannot count is refused before anything is done. */
@@ -247,7 +258,7 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_firs
         in = b->stage.y;
     }
     for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i, config);
-    return code || !own_first ? code : nl_cuda_first_open(net, err);
+    return code || !own_first ? code : open_first(net, err);
 }
 
 void nl_cuda_net_close(nl_cuda_net *net) {

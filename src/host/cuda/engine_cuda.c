@@ -117,12 +117,6 @@ static int open_way(nl_engine **out, const nl_engine_spec *spec, const nl_first_
     return NL_OK;
 }
 
-static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *err) {
-    nl_first_way way;
-    const int code = nl_first_way_choose(&way, spec, err);
-    return code ? code : open_way(out, spec, &way, err);
-}
-
 /* ---- state ----------------------------------------------------------------------------------- */
 
 static int copy_state(nl_engine *e, const nl_state *state, enum cudaMemcpyKind kind,
@@ -162,6 +156,7 @@ static int engine_get_state(nl_engine *e, const nl_state *state, nl_error *err) 
 
 /* ---- a trial --------------------------------------------------------------------------------- */
 
+/* With the initial weights, in file order, without rotations. */
 static int first_loss(double *loss, nl_engine *e, nl_error *err) {
     const nl_model *model = e->net.model;
     const uint32_t images = e->spec.data->train.count;
@@ -181,9 +176,10 @@ static int first_loss(double *loss, nl_engine *e, nl_error *err) {
     return code;
 }
 
-int nl_cuda_try(double *seconds, double *loss, const nl_engine_spec *spec, bool own_first,
-                nl_error *err) {
-    const nl_first_way way = {.own = own_first, .why = "trial"};
+/* See nl_first_trial; 0 seconds where an epoch has too few steps to time. */
+static int try_way(double *seconds, double *loss, const nl_engine_spec *spec, bool own,
+                   nl_error *err) {
+    const nl_first_way way = {.own = own, .why = "trial"};
     nl_engine *e;
     int code = open_way(&e, spec, &way, err);
     if (code) return code;
@@ -191,6 +187,12 @@ int nl_cuda_try(double *seconds, double *loss, const nl_engine_spec *spec, bool 
     code = first_loss(loss, e, err);
     engine_close(e);
     return code;
+}
+
+static int engine_open(nl_engine **out, const nl_engine_spec *spec, nl_error *err) {
+    nl_first_way way;
+    const int code = nl_first_way_choose(&way, spec, try_way, err);
+    return code ? code : open_way(out, spec, &way, err);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */

@@ -49,12 +49,6 @@ struct nl_engine {
     nl_k_outputs outputs;      /* (images of the larger split) */
 };
 
-/* Opens an engine that goes one way through the first block, and closes it: how long a full step
- * takes (0 where an epoch has too few to time), and the first batch's loss with the initial weights,
- * in file order, without rotations. */
-int nl_cuda_try(double *seconds, double *loss, const nl_engine_spec *spec, bool own_first,
-                nl_error *err);
-
 /* Queues a copy to the device. */
 int nl_cuda_upload(nl_engine *engine, void *to, const void *from, size_t size, const char *what,
                    nl_error *err);

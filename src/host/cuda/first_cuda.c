@@ -42,7 +42,7 @@ static float *at(float *arena, const nl_cuda_net *net, int tensor) {
     return arena + net->model->tensors[tensor].offset;
 }
 
-int nl_cuda_first_open(nl_cuda_net *net, nl_error *err) {
+void nl_cuda_first_set(nl_cuda_net *net, void *keep) {
     nl_k_first *f = &net->first;
     const bool there = nl_cuda_first_shape(f, net->model, net->batch);
     NL_ASSERT(there && net->n_blocks > 1);
@@ -54,8 +54,7 @@ int nl_cuda_first_open(nl_cuda_net *net, nl_error *err) {
     f->dfilter2 = at(net->grads, net, two->conv->weight);
     f->z2 = two->z;
     f->dz2 = two->stage.dz;
-    return nl_cuda_net_alloc(&f->keep, net, (int64_t)nl_k_first_keep(f), 1,
-                             "what the first block keeps", err);
+    f->keep = keep;
 }
 
 nl_k_first nl_cuda_first_of(const nl_cuda_net *net, const nl_k_stage *stage, bool train) {

@@ -12,7 +12,6 @@
 #include "cuda/conv/conv_tune.h"  // NL_CONV_TIME_CALLS
 #include "cuda/conv/plan_cache.h" // nl_plan_cache_find
 #include "cuda/runtime/device.h"  // nl_device_open
-#include "engine_cuda.h"          // nl_cuda_try
 #include "first_cuda.h"           // nl_cuda_first_shape
 
 #define VARIABLE "NORMLAB_FIRST_BLOCK"
@@ -64,13 +63,14 @@ static void describe(char *text, size_t size, const nl_k_first *f, const nl_conf
 /* ---- timing ---------------------------------------------------------------------------------- */
 
 /* Both ways, each in an engine of its own. A way that fails is not taken. */
-static int time_both(nl_first_way *way, const nl_engine_spec *spec, nl_error *err) {
+static int time_both(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
+                     nl_error *err) {
     double loss[2] = {0, 0};
     *way = (nl_first_way){.why = "timed"};
-    int code = nl_cuda_try(&way->seconds[0], &loss[0], spec, false, err);
+    int code = trial(&way->seconds[0], &loss[0], spec, false, err);
     if (code) return code;
     nl_error failure = {0};
-    if (nl_cuda_try(&way->seconds[1], &loss[1], spec, true, &failure)) {
+    if (trial(&way->seconds[1], &loss[1], spec, true, &failure)) {
         nl_warn("first block", "%s: %s; the general way is taken", failure.where, failure.what);
         *way = (nl_first_way){.why = "own kernels failed"};
         return NL_OK;
@@ -96,11 +96,11 @@ static bool find_cached(nl_first_way *way, const char *device, const char *probl
 
 /* One process at a time: the next one finds what this one has stored. */
 static int time_once(nl_first_way *way, const nl_engine_spec *spec, const char *device,
-                     const char *problem, nl_error *err) {
+                     const char *problem, nl_first_trial *trial, nl_error *err) {
     const int lock = nl_plan_cache_lock();
     int code = NL_OK;
     if (!find_cached(way, device, problem)) {
-        code = time_both(way, spec, err);
+        code = time_both(way, spec, trial, err);
         if (!code) {
             json_t *fresh = json_pack("{s:s}", problem, words[way->own]);
             nl_plan_cache_store(device, fresh);
@@ -131,7 +131,7 @@ static int find_obstacle(const char **obstacle, nl_k_first *first, const nl_engi
 }
 
 static int choose(nl_first_way *way, const nl_engine_spec *spec, const nl_k_first *first,
-                  nl_error *err) {
+                  nl_first_trial *trial, nl_error *err) {
     nl_device d;
     char device[384], library[64], problem[256];
     int code = nl_device_open(&d, spec->device, err);
@@ -143,7 +143,7 @@ static int choose(nl_first_way *way, const nl_engine_spec *spec, const nl_k_firs
     *way = (nl_first_way){.why = "not timed here"};
     const bool enough =
         spec->data->train.count / (uint32_t)first->stage.shape.n >= NL_CONV_TIME_CALLS;
-    return spec->autotune && enough ? time_once(way, spec, device, problem, err) : NL_OK;
+    return spec->autotune && enough ? time_once(way, spec, device, problem, trial, err) : NL_OK;
 }
 
 /* Of a run that was started before. */
@@ -162,7 +162,8 @@ static int resume(nl_first_way *way, const char *plan, int forced, const char *o
     return nl_hint(err, "resume it where it was started");
 }
 
-int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_error *err) {
+int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
+                        nl_error *err) {
     nl_k_first first;
     const char *obstacle;
     int forced;
@@ -180,5 +181,5 @@ int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_error 
     if (obstacle) return NL_OK;
     *way = (nl_first_way){.own = forced > 0, .why = forced >= 0 ? by : "--no-autotune"};
     if (forced >= 0 || !(spec->autotune || spec->cached)) return NL_OK;
-    return choose(way, spec, &first, err);
+    return choose(way, spec, &first, trial, err);
 }

@@ -20,9 +20,15 @@ typedef struct nl_first_way {
     double apart;      /* relative distance of the losses where they do not agree, else 0 */
 } nl_first_way;
 
+/* One way tried in an engine that is opened and closed for it: seconds of a step, and the first batch's
+ * loss. */
+typedef int nl_first_trial(double *seconds, double *loss, const nl_engine_spec *spec, bool own,
+                           nl_error *err);
+
 /* Errors: NL_EUSAGE for a NORMLAB_FIRST_BLOCK that is neither, or not the resumed run's;
  * NL_EDEVICE. */
-int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_error *err);
+int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
+                        nl_error *err);
 
 /* For the plan's JSON, key "first_block". */
 struct json_t *nl_first_way_json(const nl_first_way *way);
