@@ -137,8 +137,8 @@ static void expect(memory_run *r, const char *plan, bool autotune, bool cached, 
     free(text);
 }
 
-static const char general[] = "{\"plans\": {}, \"first_block\": {\"way\": \"general\"}}";
-static const char own[] = "{\"plans\": {}, \"first_block\": {\"way\": \"own\"}}";
+static const char plan_general[] = "{\"plans\": {}, \"first_block\": {\"way\": \"general\"}}";
+static const char plan_own[] = "{\"plans\": {}, \"first_block\": {\"way\": \"own\"}}";
 
 Test(first_block_cuda, what_says_which_way) {
     NEED_DEVICE();
@@ -147,17 +147,17 @@ Test(first_block_cuda, what_says_which_way) {
     expect(&r, NULL, false, false, "general", "--no-autotune");
     setenv("NORMLAB_FIRST_BLOCK", "1", 1);
     expect(&r, NULL, false, false, "own", "NORMLAB_FIRST_BLOCK");
-    expect(&r, own, false, false, "own", "resumed run");
-    cr_assert_null(plan_of(&r, general, false, false, NL_EUSAGE));
+    expect(&r, plan_own, false, false, "own", "resumed run");
+    cr_assert_null(plan_of(&r, plan_general, false, false, NL_EUSAGE));
     cr_assert_null(plan_of(&r, "{\"plans\": {}}", false, false, NL_EUSAGE), "one of before");
     setenv("NORMLAB_FIRST_BLOCK", "0", 1);
     expect(&r, NULL, true, false, "general", "NORMLAB_FIRST_BLOCK");
-    cr_assert_null(plan_of(&r, own, false, false, NL_EUSAGE));
+    cr_assert_null(plan_of(&r, plan_own, false, false, NL_EUSAGE));
     setenv("NORMLAB_FIRST_BLOCK", "yes", 1);
     cr_assert_null(plan_of(&r, NULL, false, false, NL_EUSAGE));
     unsetenv("NORMLAB_FIRST_BLOCK");
-    expect(&r, own, true, false, "own", "resumed run");
-    expect(&r, general, true, false, "general", "resumed run");
+    expect(&r, plan_own, true, false, "own", "resumed run");
+    expect(&r, plan_general, true, false, "general", "resumed run");
     memory_run_close(&r);
 }
 
