@@ -53,7 +53,7 @@ template <Sets S, int V> __device__ Part block_moments(const Stage &t, int set, 
     const bool kept = r.end - r.begin <= kMomentPacks * step;
     const float count = static_cast<float>((r.end - r.begin) * V);
     const float x0 = set_load<S, V>(t, first, bias, r.begin).v[0];
-    Pack<V> x[kMomentPacks];
+    Pack<V> x[kMomentPacks] = {};
     const auto read = [&](int i) {
 #pragma unroll
         for (int u = 0; u < kMomentPacks; u++)
