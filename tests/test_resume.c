@@ -123,6 +123,27 @@ Test(resume, lost_results_are_made_again) {
     expect_untouched(3, "safetensors: ");
 }
 
+#ifdef NL_FAIL_AT
+/* What is left of it can be repaired the next time, also where no state tells of it any more. */
+Test(resume, a_finished_run_whose_repair_fails_stays_finished) {
+    char text[32];
+    expect_code(TRAIN("--epochs", "1"), 0, NULL);
+    IN_UNIT("rm state.safetensors");
+    for (int n = 1; n <= 5; n++) {
+        IN_UNIT("rm -f predictions.csv");
+        snprintf(text, sizeof text, "%d", n);
+        cr_assert(!setenv("LD_PRELOAD", NL_FAIL_AT, 1) && !setenv("NL_FAIL_KIND", "rename", 1) &&
+                  !setenv("NL_FAIL_AT", text, 1));
+        expect_code(TRAIN("--resume"), n <= 3 ? 6 : 0, NULL);
+        unsetenv("LD_PRELOAD");
+        expect_status("finished");
+    }
+    IN_UNIT("rm predictions.csv");
+    expect_code(TRAIN("--resume"), 0, "of a finished run it is gone: it is made again");
+    IN_UNIT("test -s predictions.csv");
+}
+#endif
+
 /* --- whose state it is -------------------------------------------------------------------------- */
 
 /* The state of a run with these other settings is refused. */

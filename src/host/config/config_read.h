@@ -36,6 +36,10 @@ int nl_list_add(nl_list *list, const nl_scalar *item, const char *path, nl_error
 /* The items of "[1, 28, 28]", at `value`'s place. Errors: no such list. */
 int nl_yaml_list(nl_list *list, const nl_scalar *value, const char *path, nl_error *err);
 
+/* Fails with what libyaml found wrong in the file. */
+struct yaml_parser_s;
+int nl_yaml_fail(const struct yaml_parser_s *parser, const char *path, nl_error *err);
+
 /* Fails with "unknown key", and the one that was probably meant as the hint. */
 int nl_config_unknown(const char *path, const nl_scalar *at, nl_error *err);
 

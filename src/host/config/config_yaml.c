@@ -33,39 +33,6 @@ static nl_scalar here(const reader *r) {
         .file = r->path, .line = (int)r->event.start_mark.line + 1, .code = NL_EUSAGE};
 }
 
-/* What to look for, of libyaml's words; whether the mistake is where they begin (libyaml sees that
- * a colon or a quotation mark is missing only in some later line). */
-static const char *syntax_hint(const yaml_parser_t *p, bool *at_start) {
-    const char *context = p->context ? p->context : "", *problem = p->problem ? p->problem : "";
-    const bool key = strstr(context, "simple key"), quote = strstr(context, "quoted scalar");
-    *at_start = key || quote;
-    if (key || strstr(problem, "mapping values"))
-        return "a line is KEY: VALUE, a space after the colon, or a section's name and colon";
-    if (quote) return "the quotation mark is not closed";
-    if (strstr(problem, "tab") || strstr(problem, "cannot start any token"))
-        return "indent with spaces, not tabs; quote a value that begins with @, % or `";
-    return "are the keys of a section indented alike, and all brackets closed?";
-}
-
-static int syntax_error(reader *r) {
-    const yaml_parser_t *p = &r->parser;
-    char where[512];
-    bool at_start;
-    if (p->error == YAML_MEMORY_ERROR) nl_out_of_memory(r->path, 0);
-    const char *hint = syntax_hint(p, &at_start);
-    const yaml_mark_t *mark = at_start ? &p->context_mark : &p->problem_mark;
-    snprintf(where, sizeof where, "%.490s:%zu", r->path, mark->line + 1);
-    if (p->error == YAML_READER_ERROR) {
-        nl_fail(r->err, NL_EUSAGE, r->path, "not a text file: %s at byte %zu",
-                p->problem ? p->problem : "unreadable", p->problem_offset);
-        return nl_hint(r->err, "a config is a text file, NAME.yaml");
-    }
-    nl_fail(r->err, NL_EUSAGE, where, "not valid YAML: %s%s%s",
-            p->problem ? p->problem : "unreadable", p->context ? " " : "",
-            p->context ? p->context : "");
-    return nl_hint(r->err, "%s", hint);
-}
-
 static int refuse(reader *r, const char *what) {
     const nl_scalar at = here(r);
     return nl_key_fail(r->err, &at, "YAML", "%s cannot be used in a config", what);
@@ -75,7 +42,7 @@ static int refuse(reader *r, const char *what) {
 static int next(reader *r) {
     if (r->has_event) yaml_event_delete(&r->event);
     r->has_event = yaml_parser_parse(&r->parser, &r->event);
-    if (!r->has_event) return syntax_error(r);
+    if (!r->has_event) return nl_yaml_fail(&r->parser, r->path, r->err);
     const yaml_event_t *e = &r->event;
     const bool scalar = e->type == YAML_SCALAR_EVENT, map = e->type == YAML_MAPPING_START_EVENT,
                list = e->type == YAML_SEQUENCE_START_EVENT;

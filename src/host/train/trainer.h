@@ -1,5 +1,5 @@
-/* One run, and what the files that make it up share: trainer.c opens and ends it, epoch_loop.c
- * trains, run_state.c saves and resumes, run_record.c writes run.json, run_log.c prints. Private to
+/* One run, and what the files that make it up share: trainer.c opens and ends it, epochs.c
+ * goes through its epochs, epoch_loop.c trains and tests one, run_state.c saves and resumes, run_record.c writes run.json, run_log.c prints. Private to
 * train. */
 #pragma once
 
@@ -135,6 +135,14 @@ int nl_run_holds_still(nl_run *run, nl_error *err);
 int nl_run_write_metrics(nl_run *run, const nl_metrics_record *record, nl_error *err);
 /* Warns, and undoes in the display what this process did of the run. */
 void nl_run_leave_to_other(nl_run *run, const nl_error *err);
+
+/* --- epochs.c -------------------------------------------------------------------------------- */
+
+/* What flows through the layers now, if that is asked for; the state has been fetched. */
+int nl_run_record_layers(nl_run *run, int64_t epoch, nl_error *err);
+/* Trains what is left of all epochs. Errors: NL_ENONFINITE, NL_EWRITE, the backend's, and those of
+ * nl_run_stopped, where all is saved. */
+int nl_run_train_epochs(nl_run *run, nl_error *err);
 
 /* --- epoch_loop.c ---------------------------------------------------------------------------- */
 
