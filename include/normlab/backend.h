@@ -21,6 +21,9 @@ typedef struct nl_engine nl_engine; /* private to each backend */
 /* The way through a network's first two convolutions, which a GPU has kernels of its own for. */
 typedef enum nl_first_block { NL_FIRST_ANY, NL_FIRST_GENERAL, NL_FIRST_OWN } nl_first_block;
 
+/* Where errors stand of NL_FIRST_OWN that a network or device does not allow (NL_EDEVICE). */
+#define NL_FIRST_BLOCK "first block"
+
 /* What an engine needs to know of a run. All pointers stay the caller's and outlive the engine. */
 typedef struct nl_engine_spec {
     const nl_config *config;

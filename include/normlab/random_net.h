@@ -23,7 +23,7 @@ typedef struct nl_random_net {
     bool by_set[NL_RANDOM_KEYS];     /* given with --set, not in the file */
     uint32_t images, tests;          /* of the data set */
     uint32_t steps;                  /* of each epoch */
-    int threads;
+    int threads, device;
     nl_first_block first_block;
 } nl_random_net;
 

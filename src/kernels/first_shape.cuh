@@ -22,7 +22,7 @@ constexpr size_t kKnownTo = 96 << 10;    // bytes a block, where smaller parts c
 /* Mean and deviation of a set. */
 struct FirstSet {
     double mean;
-    float rstd, var;
+    float rstd;
 };
 
 /* What forward and backward leave in memory, (n) for each image unless said otherwise. */

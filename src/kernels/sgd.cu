@@ -102,6 +102,21 @@ void check(const nl_k_arenas *a, const void *state, const void *scratch, const v
     NL_ASSERT(state && scratch && counters);
 }
 
+template <bool TRAIN>
+int launch_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_state *state,
+                  void *scratch, uint32_t *counters, void *stream) {
+    const int blocks = blocks_for(a->params_size, a->buffers_size);
+    const Update u = {*a,
+                      rule,
+                      records,
+                      state,
+                      static_cast<Twofold *>(scratch),
+                      counters,
+                      static_cast<float>(rule.l1)};
+    NL_LAUNCH((update<TRAIN>), static_cast<unsigned>(blocks), kThreads, 0, stream, u);
+    return launched();
+}
+
 } // namespace
 
 size_t nl_k_update_scratch(int64_t params_size, int64_t buffers_size) {
@@ -113,29 +128,11 @@ int nl_k_update(const nl_k_arenas *a, nl_k_sgd rule, nl_k_record *records, nl_k_
     check(a, state, scratch, counters);
     NL_ASSERT(a->momentum && a->grads && records);
     NL_ASSERT(a->buffers_size == 0 || (a->buffers && a->fresh));
-    const int blocks = blocks_for(a->params_size, a->buffers_size);
-    const Update u = {*a,
-                      rule,
-                      records,
-                      state,
-                      static_cast<Twofold *>(scratch),
-                      counters,
-                      static_cast<float>(rule.l1)};
-    NL_LAUNCH((update<true>), static_cast<unsigned>(blocks), kThreads, 0, stream, u);
-    return launched();
+    return launch_update<true>(a, rule, records, state, scratch, counters, stream);
 }
 
 int nl_k_penalty(const nl_k_arenas *a, nl_k_sgd rule, nl_k_state *state, void *scratch,
                  uint32_t *counters, void *stream) {
     check(a, state, scratch, counters);
-    const int blocks = blocks_for(a->params_size, a->buffers_size);
-    const Update u = {*a,
-                      rule,
-                      nullptr,
-                      state,
-                      static_cast<Twofold *>(scratch),
-                      counters,
-                      static_cast<float>(rule.l1)};
-    NL_LAUNCH((update<false>), static_cast<unsigned>(blocks), kThreads, 0, stream, u);
-    return launched();
+    return launch_update<false>(a, rule, nullptr, state, scratch, counters, stream);
 }

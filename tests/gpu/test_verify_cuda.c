@@ -2,18 +2,15 @@
  * in the build that runs the kernels there.
  */
 #include <criterion/criterion.h>
-#include <stdio.h> // printf
 
 #include "normlab/verify.h"
+#include "support/need_device.h" // NEED_DEVICE
 
 Test(verify_cuda, every_operation_is_as_it_should_be) {
     nl_verify_gpu *gpu;
     nl_error err = {0};
-    if (nl_verify_gpu_open(&gpu, 0, &err)) {
-        printf("gpu: skipped: %s\n", err.what);
-        fflush(stdout);
-        cr_skip_test("no GPU");
-    }
+    NEED_DEVICE();
+    cr_assert(nl_verify_gpu_open(&gpu, 0, &err) == NL_OK, "%s: %s", err.where, err.what);
     cr_assert(nl_verify("The kernels", nl_verify_cuda, gpu, &err) == NL_OK, "%s: %s", err.where,
               err.what);
     nl_verify_gpu_close(gpu);

@@ -31,7 +31,7 @@ static nl_k_first shape_of(const problem *p) {
 }
 
 first_device first_device_make(const problem *p, int shift, float *const running[2]) {
-    first_device d = {.f = shape_of(p), .p = p, .shift = shift};
+    first_device d = {.f = shape_of(p)};
     nl_k_first *f = &d.f;
     nl_k_stage *s = &f->stage;
     cr_assert(nl_k_first_shared(f) > 0);

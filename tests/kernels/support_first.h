@@ -8,8 +8,6 @@
 typedef struct first_device {
     nl_k_first f;
     float *in[INPUTS], *out[OUTPUTS];
-    const problem *p;
-    int shift;
 } first_device;
 
 /* shift: elements before z2 and dz2, so that 1 makes them unaligned. running: the problem's MEAN and

@@ -153,7 +153,7 @@ Test(k_first_block, no_variance_gives_exactly_beta) {
 
 // --- poison -------------------------------------------------------------------------------------
 
-/* What is finite is the same as in the plain operations, and so is what is not. */
+/* Finite is what is finite in the plain operations, and nothing else. */
 static void check_poison(nl_norm norm, bool relu, int input, int64_t at, float poison) {
     problem p = draw((nl_conv_shape){3, 1, 9, 9, 6, 3, 1}, 5, norm, groups_of(norm, 6), relu);
     p.in[input][at] = poison;
@@ -175,7 +175,8 @@ Test(k_first_block, poison_goes_where_it_goes_in_the_plain_operations) {
     static const struct {
         int input;
         int64_t at;
-    } places[] = {{X, 0}, {X, 81 + 40}, {X, 242}, {W1, 9 + 4}, {B1, 2}};
+    } places[] = {{X, 0},  {X, 81 + 40}, {X, 242},  {W1, 9 + 4}, {B1, 2},
+                  {W2, 8}, {GAMMA, 1},   {BETA, 3}, {DZ2, 50}};
     for (int i = 0; i < COUNT(norms) * 2 * COUNT(places) * COUNT(poisons); i++) {
         const int place = i / COUNT(poisons) % COUNT(places),
                   norm = i / COUNT(poisons) / COUNT(places);

@@ -3,19 +3,11 @@
 
 #include <stdio.h> // snprintf
 
-#include "cuda/runtime/device.h" // nl_device_alloc
-#include "first_cuda.h"          // nl_cuda_first_set
+#include "cuda/runtime/device.h" // nl_cuda_check
+#include "first_cuda.h"          // nl_cuda_first_open
 #include "normlab/rng.h"         // nl_dropout_threshold
 
 /* ---- memory ---------------------------------------------------------------------------------- */
-
-int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t size, const char *what,
-                      nl_error *err) {
-    NL_ASSERT(net->n_owned < NL_CUDA_BLOCKS_MAX);
-    const int code = nl_device_alloc(memory, (size_t)count * size, what, err);
-    if (!code) net->owned[net->n_owned++] = *memory;
-    return code;
-}
 
 /* A tensor of floats, named in errors with its shape. */
 static int alloc_tensor(float **tensor, nl_cuda_net *net, const char *label, const char *what,
@@ -146,7 +138,7 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
                       nl_k_softmax_loss_scratch(net->batch, net->model->picture.classes));
     *counters = 1;
     *largest = 1;
-    for (int i = 0; i < net->n_blocks; i++) {
+    for (int i = net->own_first; i < net->n_blocks; i++) { /* block 0 has no tensors then */
         const nl_k_shape *s = &net->blocks[i].stage.shape;
         const int64_t count = (int64_t)s->n * s->c * s->h * s->w;
         *scratch = larger(*scratch, nl_k_scratch_size(s));
@@ -154,7 +146,7 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
         if (count > *largest) *largest = count;
     }
     nl_k_first first;
-    if (!nl_cuda_first_shape(&first, net->model, net->batch)) return;
+    if (!net->own_first || !nl_cuda_first_shape(&first, net->model, net->batch)) return;
     if (nl_k_first_counters(&first) > *counters) *counters = nl_k_first_counters(&first);
 }
 
@@ -188,17 +180,6 @@ static int alloc_arenas(nl_cuda_net *net, nl_error *err) {
     a->grads = net->grads;
     a->fresh = net->fresh;
     return NL_OK;
-}
-
-static int open_first(nl_cuda_net *net, nl_error *err) {
-    nl_k_first first;
-    const bool there = nl_cuda_first_shape(&first, net->model, net->batch);
-    NL_ASSERT(there && net->n_blocks > 1);
-    void *keep = NULL;
-    const int64_t bytes = (int64_t)nl_k_first_keep(&first);
-    const int code = nl_cuda_net_alloc(&keep, net, bytes, 1, "what the first block keeps", err);
-    if (!code) nl_cuda_first_set(net, keep);
-    return code;
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -258,7 +239,7 @@ int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_firs
         in = b->stage.y;
     }
     for (int i = 0; i < net->n_blocks && !code; i++) fill_stage(net, i, config);
-    return code || !own_first ? code : open_first(net, err);
+    return code || !own_first ? code : nl_cuda_first_open(net, err);
 }
 
 void nl_cuda_net_close(nl_cuda_net *net) {

@@ -42,10 +42,13 @@ static float *at(float *arena, const nl_cuda_net *net, int tensor) {
     return arena + net->model->tensors[tensor].offset;
 }
 
-void nl_cuda_first_set(nl_cuda_net *net, void *keep) {
+int nl_cuda_first_open(nl_cuda_net *net, nl_error *err) {
     nl_k_first *f = &net->first;
     const bool there = nl_cuda_first_shape(f, net->model, net->batch);
     NL_ASSERT(there && net->n_blocks > 1);
+    const int64_t bytes = (int64_t)nl_k_first_keep(f);
+    const int code = nl_cuda_net_alloc(&f->keep, net, bytes, 1, "what the first block keeps", err);
+    if (code) return code;
     const nl_cuda_block *one = &net->blocks[0], *two = &net->blocks[1];
     f->x = net->x;
     f->filter1 = at(net->arenas.params, net, one->conv->weight);
@@ -54,7 +57,7 @@ void nl_cuda_first_set(nl_cuda_net *net, void *keep) {
     f->dfilter2 = at(net->grads, net, two->conv->weight);
     f->z2 = two->z;
     f->dz2 = two->stage.dz;
-    f->keep = keep;
+    return NL_OK;
 }
 
 nl_k_first nl_cuda_first_of(const nl_cuda_net *net, const nl_k_stage *stage, bool train) {

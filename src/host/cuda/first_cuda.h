@@ -13,8 +13,8 @@ bool nl_cuda_first_shape(nl_k_first *first, const nl_model *model, int n);
 /* Whether a block of threads may have the shared memory that it takes on this device. */
 int nl_cuda_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err);
 
-/* net->first, with nl_k_first_keep bytes of memory; after the blocks. */
-void nl_cuda_first_set(nl_cuda_net *net, void *keep);
+/* Fills net->first, whose memory is the net's; after the blocks. */
+int nl_cuda_first_open(nl_cuda_net *net, nl_error *err);
 
 /* What the launchers want in one step, of a stage of block 0. */
 nl_k_first nl_cuda_first_of(const nl_cuda_net *net, const nl_k_stage *stage, bool train);

@@ -25,7 +25,10 @@ json_t *nl_first_way_json(const nl_first_way *way) {
         json_object_set_new(
             json, "seconds",
             json_pack("{s:f, s:f}", words[0], way->seconds[0], words[1], way->seconds[1]));
-    if (way->apart > 0) json_object_set_new(json, "losses_apart", json_real(way->apart));
+    if (way->apart > 0)
+        json_object_set_new(json, "losses_apart",
+                            isfinite(way->apart) ? json_real(way->apart)
+                                                 : json_string("not finite"));
     return json;
 }
 
@@ -71,13 +74,13 @@ static int time_both(nl_first_way *way, const nl_engine_spec *spec, nl_first_tri
     if (code) return code;
     nl_error failure = {0};
     if (trial(&way->seconds[1], &loss[1], spec, true, &failure)) {
-        nl_warn("first block", "%s: %s; the general way is taken", failure.where, failure.what);
+        nl_warn(NL_FIRST_BLOCK, "%s: %s; the general way is taken", failure.where, failure.what);
         *way = (nl_first_way){.why = "own kernels failed"};
         return NL_OK;
     }
     const double apart = fabs(loss[1] - loss[0]) / fabs(loss[0]);
     if (!(apart <= AGREE)) {
-        nl_warn("first block", "its kernels' loss is %.9g, the general way's %.9g: that is taken",
+        nl_warn(NL_FIRST_BLOCK, "its kernels' loss is %.9g, the general way's %.9g: that is taken",
                 loss[1], loss[0]);
         way->apart = isfinite(apart) ? apart : HUGE_VAL;
         way->why = "losses differ";
@@ -175,6 +178,9 @@ int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_
     if (spec->first_block != NL_FIRST_ANY)
         forced = spec->first_block == NL_FIRST_OWN, by = "caller";
     *way = (nl_first_way){.why = obstacle};
+    if (obstacle && spec->first_block == NL_FIRST_OWN)
+        return nl_fail(err, NL_EDEVICE, NL_FIRST_BLOCK, "this %s does not allow its own kernels",
+                       obstacle);
     if (obstacle && forced > 0)
         nl_warn(by, "the %s does not allow the first block's own kernels: the general way is taken",
                 obstacle);

@@ -78,6 +78,7 @@ int nl_random_bench_open(nl_random_bench *b, const nl_random_net *net, nl_error 
                                .data = &b->data,
                                .seed = nl_config_seed(&b->config, NL_STREAM_DROPOUT),
                                .threads = net->threads,
+                               .device = net->device,
                                .first_block = net->first_block};
     const double degrees = b->config.data.rotate;
     const uint32_t turned = nl_config_seed(&b->config, NL_STREAM_ROTATION);

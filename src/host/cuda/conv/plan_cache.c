@@ -43,12 +43,13 @@ int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *p
     return known;
 }
 
-int nl_plan_cache_lock(void) {
-    char dir[PATH_MAX], path[PATH_MAX + 8];
+/* Waits for the lock file of that ending; -1: there is none to be had. */
+static int lock_file(const char *ending) {
+    char dir[PATH_MAX], path[PATH_MAX + 16];
     nl_error err;
     if (!cache_path(path, PATH_MAX) || !nl_cache_folder(dir, sizeof dir)) return -1;
     if (nl_folder_make(dir, &err)) return -1;
-    strcat(path, ".lock");
+    strcat(path, ending);
     const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lock < 0) return -1;
     int status;
@@ -59,6 +60,10 @@ int nl_plan_cache_lock(void) {
     return -1;
 }
 
+int nl_plan_cache_lock(void) {
+    return lock_file(".lock");
+}
+
 void nl_plan_cache_unlock(int lock) {
     if (lock >= 0) close(lock);
 }
@@ -66,6 +71,7 @@ void nl_plan_cache_unlock(int lock) {
 void nl_plan_cache_store(const char *device, json_t *choices) {
     char dir[PATH_MAX], path[PATH_MAX];
     if (!cache_path(path, sizeof path) || !nl_cache_folder(dir, sizeof dir)) return;
+    const int lock = lock_file(".write"); /* the other one may be this process's, for long */
     json_t *root = load(path);
     json_t *mine = json_object_get(root, device);
     if (!json_is_object(mine)) {
@@ -80,4 +86,5 @@ void nl_plan_cache_store(const char *device, json_t *choices) {
         nl_warn(path, "%s; convolution plans will be timed again", err.what);
     }
     free(text);
+    nl_plan_cache_unlock(lock);
 }
