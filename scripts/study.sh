@@ -8,7 +8,7 @@
 # kept without its weights in docs/study, to be committed, and is not trained again. It trains in
 # runs/study, where what is unfinished stays. As the same seeds give the same bits everywhere, the
 # units of several machines are one study; when the engine's bits change (the hashes of
-# tests/test_same_bits.c), it starts anew.
+# tests/test_same_bits.c), it starts anew; what was kept then lies in docs/study.BITS.
 #     --collect    trains nothing: takes what is finished in runs/study into docs/study
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
@@ -75,17 +75,17 @@ missing() {
 # train PART: what is missing, the configs that lack the same seeds in one call. The data's folder
 # goes by a link, so that no record names a path of this machine.
 train() {
-  local config list rc=0 resume
+  local config list rc=0 resume group
   local -A together=()
   for config in "${configs[@]}"; do
     list=$(missing "$config" "$1")
-    [ -z "$list" ] || together[$list]+=" $config"
+    [ -z "$list" ] || together[$list]+=$config$'\n'
   done
   for list in "${!together[@]}"; do
     resume=()
     [ ! -d "$1" ] || resume=(--resume)
-    # shellcheck disable=SC2086 # a list of configs
-    "$program" train ${together[$list]} --seeds "$list" --epochs "$epochs" --device cpu \
+    mapfile -t group <<<"${together[$list]%$'\n'}"
+    "$program" train "${group[@]}" --seeds "$list" --epochs "$epochs" --device cpu \
       --jobs "$jobs" --data data --out "$1" "${resume[@]}" --no-report || rc=$?
     collect_units "$1"
     [ $rc -eq 0 ] || exit $rc
@@ -104,7 +104,8 @@ bits=$(grep -oE '"[0-9a-f]{64}"' "$top/tests/test_same_bits.c" | sha256sum | cut
 work=$top/runs/study/$bits
 data=${NORMLAB_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist}
 if [ "$(cat "$kept/bits" 2>/dev/null)" != "$bits" ]; then
-  rm -rf "$kept" && mkdir -p "$kept" && echo "$bits" >"$kept/bits"
+  [ ! -e "$kept/bits" ] || mv "$kept" "$kept.$(cat "$kept/bits")" # nothing is lost
+  mkdir -p "$kept" && echo "$bits" >"$kept/bits"
   git -C "$top" rev-parse --short HEAD >"$kept/commit" 2>/dev/null || true
 fi
 for part in "${parts[@]}"; do collect_units "$part"; done

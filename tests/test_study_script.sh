@@ -4,12 +4,9 @@
 set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 tap=/dev/stdout
-[ $# -lt 1 ] || tap=${1#--tap=}
-
-fail() {
-  echo "$*"
-  exit 1
-}
+[ $# -eq 0 ] || tap=${1#--tap=}
+# shellcheck source=tests/support/tap.sh
+source "$top/tests/support/tap.sh"
 
 # tree: a copy of the scripts in $tmp/n with an empty study; sets bits and work
 tree() {
@@ -57,6 +54,7 @@ test_other_bits_are_another_study() {
   [ "$(cat "$tmp/n/docs/study/bits")" != "$bits" ] || fail 'the same study'
   [ ! -e "$tmp/n/docs/study/main" ] || fail 'units of other bits are kept'
   [ -e "$work/main/ln/seed-1/run.json" ] || fail 'a run is lost'
+  [ -e "$tmp/n/docs/study.$bits/main/ln/seed-1/run.json" ] || fail 'what was kept is lost'
 }
 
 test_what_is_kept_is_not_trained_again() {
@@ -71,31 +69,10 @@ test_what_is_kept_is_not_trained_again() {
 }
 
 test_unknown_parts_are_refused() {
-  local code=0
-  "$top/scripts/study.sh" --part fare >/dev/null 2>&1 || code=$?
-  [ $code = 2 ] || fail "exit $code"
+  expect 2 "$top/scripts/study.sh" --part fare
+  says 'the parts are main, fair and small_batch'
 }
 
 test_readme_shows_the_study() { python3 "$top/scripts/study_table.py" --check; }
 
-# ---- all ----
-
-mapfile -t tests < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
-echo "1..${#tests[@]}" >"$tap"
-number=0 failed=0
-for name in "${tests[@]}"; do
-  number=$((number + 1)) code=0
-  said=$(
-    tmp=$(mktemp -d)
-    trap 'rm -rf "$tmp"' EXIT
-    "$name" 2>&1
-  ) || code=$?
-  if [ $code = 0 ]; then
-    echo "ok $number - study::$name" >>"$tap"
-  else
-    echo "not ok $number - study::$name" >>"$tap"
-    echo "$name: $said" >&2
-    failed=1
-  fi
-done
-exit $failed
+run_tests study_script "$tap"
