@@ -2,7 +2,7 @@
  * as a full disk, a broken one or a machine without memory would. What it does:
  *
  *     NL_FAIL_KIND   write (also what the C library writes for a stream), fsync, rename, open,
- *                    close, access, read, seek, truncate, unlink, mkdir, link, list, lock, start
+ *                    close, access, read, seek, unlink, mkdir, link, list, lock, start
  *                    (a thread or a process) or memory
  *     NL_FAIL_AT     number of the call, from 1; 0: none, only count
  *     NL_FAIL_LIST   instead: each fails in a copy of the process (fail_each.h), which is told here
@@ -75,8 +75,8 @@ __attribute__((destructor)) static void end(void) {
 
 /* Whether calls of this kind change what is outside of the process; opening for that does too. */
 static bool changes(const char *of) {
-    static const char *const kinds[] = {"write",  "fsync", "rename", "truncate",
-                                        "unlink", "mkdir", "link",   "start"};
+    static const char *const kinds[] = {"write", "fsync", "rename", "unlink",
+                                        "mkdir", "link",  "start"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i], of) == 0) return true;
     return false;
@@ -230,10 +230,6 @@ off_t ftello(FILE *stream) {
 }
 
 /* --- changing what is there --- */
-
-int ftruncate(int file, off_t size) {
-    return fails("truncate", EIO) ? -1 : REAL(ftruncate)(file, size);
-}
 
 int remove(const char *path) {
     return fails("unlink", EIO) ? -1 : REAL(remove)(path);

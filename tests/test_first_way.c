@@ -1,7 +1,6 @@
 /* Which networks have their first two layers done as one operation (cpu/simd/first.h), and that
  * they learn as in double precision. */
 #include <criterion/criterion.h>
-#include <math.h>  // fabs
 #include <stdio.h> // snprintf
 
 #include "cpu/fast/isa.h"       // nl_isa_choose
@@ -96,13 +95,7 @@ static void check_steps(const char *config, const char *norm) {
     memory_engine_epoch(&wide, 0);
     memory_engine_steps(&narrow, 0, STEPS, got);
     memory_engine_steps(&wide, 0, STEPS, want);
-    for (int i = 0; i < STEPS; i++) {
-        const double relative = fabs(got[i].loss - want[i].loss) / want[i].loss;
-        cr_assert(relative <= (i == 0  ? 1e-5
-                               : i < 5 ? 1e-3
-                                       : 3e-2),
-                  "%s, step %d: %.9g, not %.9g", config, i, got[i].loss, want[i].loss);
-    }
+    memory_losses_agree(config, got, want, STEPS);
     memory_engine_close(&narrow);
     memory_engine_close(&wide);
     memory_run_close(&r);

@@ -298,18 +298,13 @@ def no_grids(program):
     results, findings = report(program, out)
     assert results["factors"]["seeds"] == [1]
     assert "Of its effects nothing is settled" in findings
-    record = os.path.join(out, "v2/seed-1/run.json")
-    with open(record) as file:
-        run = json.load(file)
-    run["options"] = {"limit_batches": 5, "init": None}
-    with open(record, "w") as file:
-        json.dump(run, file)
-    other = os.path.join(out, "v0/seed-1/run.json")
-    with open(other) as file:
-        first = json.load(file)
-    first["options"] = {"limit_batches": 0, "init": None}
-    with open(other, "w") as file:
-        json.dump(first, file)
+    for name, limit in (("v2", 5), ("v0", 0)):
+        record = os.path.join(out, name, "seed-1/run.json")
+        with open(record) as file:
+            run = json.load(file)
+        run["options"] = {"limit_batches": limit, "init": None}
+        with open(record, "w") as file:
+            json.dump(run, file)
     results, findings = report(program, out)
     assert "factors" not in results, "a part of the data is no level of a factor"
     shutil.rmtree(out)

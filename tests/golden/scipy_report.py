@@ -17,6 +17,7 @@ from scipy import stats
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from tap import Tap  # noqa: E402
 import scipy_factors  # noqa: E402
+from scipy_factors import holm  # noqa: E402
 
 program, out = sys.argv[1], tempfile.mkdtemp()
 SEEDS, IMAGES, MARGIN = 10, 400, {"accuracy": 0.05, "loss": 0.001}
@@ -55,14 +56,6 @@ def write(right, loss):
                 for i in range(IMAGES):
                     read = i % 10 if right[name][seed][i] else (i + 1) % 10
                     file.write(f"{i},{i % 10},{read},0.5,{loss[name][seed][i]:.8g}\n")
-
-
-def holm(p):
-    order, adjusted, floor = np.argsort(p, kind="stable"), np.empty(len(p)), 0.0
-    for rank, at in enumerate(order):
-        floor = max(floor, min(1.0, p[at] * (len(p) - rank)))
-        adjusted[at] = floor
-    return adjusted
 
 
 def need(mean, sd, reach, power):

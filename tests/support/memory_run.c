@@ -2,6 +2,7 @@
 #include "memory_run.h"
 
 #include <criterion/criterion.h> // cr_assert
+#include <math.h>                // fabs
 #include <stdarg.h>              // va_list
 #include <stdio.h>               // snprintf
 #include <stdlib.h>              // free
@@ -126,4 +127,19 @@ void memory_engine_steps(memory_engine *e, uint32_t first, uint32_t count,
     nl_error err = {0};
     cr_assert_eq(e->backend->enqueue(e->engine, first, count, &err), 0, "%s", err.what);
     cr_assert_eq(e->backend->collect(e->engine, first, count, records, &err), 0, "%s", err.what);
+}
+
+// --- losses -------------------------------------------------------------------------------------
+
+double memory_losses_agree(const char *name, const nl_step_record *got, const nl_step_record *want,
+                           int steps) {
+    double worst = 0;
+    for (int i = 0; i < steps; i++) {
+        const double bound = i == 0 ? 1e-5 : i < 5 ? 1e-3 : 3e-2;
+        const double apart = fabs(got[i].loss - want[i].loss) / want[i].loss;
+        cr_assert(apart <= bound, "%s, step %d: %.9g, not %.9g", name, i, got[i].loss,
+                  want[i].loss);
+        worst = fmax(worst, apart);
+    }
+    return worst;
 }

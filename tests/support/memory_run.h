@@ -42,6 +42,11 @@ void memory_engine_close(memory_engine *e);
 void memory_engine_epoch(memory_engine *e, uint32_t epoch);
 void memory_engine_steps(memory_engine *e, uint32_t first, uint32_t count, nl_step_record *records);
 
+/* Losses against those in double precision: the first within 1e-5 of it, five within 1e-3, all within
+ * 3e-2, as roundings grow from step to step. Returns the largest relative difference. */
+double memory_losses_agree(const char *name, const nl_step_record *got, const nl_step_record *want,
+                           int steps);
+
 /* The state from the engine, and to it. */
 void memory_engine_get(memory_engine *e);
 void memory_engine_set(memory_engine *e);

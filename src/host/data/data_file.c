@@ -129,7 +129,7 @@ int nl_data_file_open(nl_data_file **file, const char *path, nl_error *err) {
     char reason[NL_REASON];
     struct stat info;
     s->file = nl_regular_open_large(s->path, reason);
-    if (!s->file && errno == EINVAL) {
+    if (!s->file && (errno == EINVAL || errno == EISDIR)) {
         nl_fail(err, NL_EDATA, s->path, "%s", reason);
         nl_hint(err, "the file itself has to be there: scripts/fetch-data.sh gets the right ones");
         return NL_EDATA;

@@ -135,15 +135,15 @@ static double squares(const layout *l, nl_metric metric, const nl_term *t) {
     return sum * f->cells * f->n_seeds / (first * second);
 }
 
-/* What cells and seeds together leave unexplained, and how much of that rounding may be. */
-static double squares_left(const layout *l, nl_metric metric, double *rounding) {
+/* What cells and seeds together leave unexplained; NaN where that is no more than rounding may be. */
+static double squares_left(const layout *l, nl_metric metric) {
     const int cells = l->f->cells, n = l->f->n_seeds;
     const double *y = l->y[metric];
     double *by_seed = nl_alloc((size_t)n, sizeof *by_seed, "means of seeds"), mean = 0, sum = 0;
+    double rounding = 0;
     for (int c = 0; c < cells; c++)
         for (int s = 0; s < n; s++) by_seed[s] += y[c * n + s] / cells;
     for (int s = 0; s < n; s++) mean += by_seed[s] / n;
-    *rounding = 0;
     for (int c = 0; c < cells; c++) {
         double by_cell = 0;
         for (int s = 0; s < n; s++) by_cell += y[c * n + s] / n;
@@ -151,25 +151,22 @@ static double squares_left(const layout *l, nl_metric metric, double *rounding) 
             const double rest = y[c * n + s] - by_cell - by_seed[s] + mean;
             const double unit = NL_TIE * y[c * n + s];
             sum += rest * rest;
-            *rounding += unit * unit;
+            rounding += unit * unit;
         }
     }
     free(by_seed);
-    return sum;
+    return n >= 2 && sum > rounding ? sum : NAN;
 }
 
-static void test_term(nl_term *t, const layout *l) {
+static void test_term(nl_term *t, const layout *l, const double rest[NL_METRICS]) {
     const nl_factors *f = l->f;
     t->df = f->list[t->first].levels - 1;
     if (t->second >= 0) t->df *= f->list[t->second].levels - 1;
     t->df_rest = (f->cells - 1) * (f->n_seeds - 1);
     for (int m = 0; m < NL_METRICS; m++) {
-        double rounding;
         t->f[m] = t->p[m] = NAN;
-        if (f->n_seeds < 2) continue;
-        const double rest = squares_left(l, (nl_metric)m, &rounding);
-        if (rest <= rounding) continue;
-        t->f[m] = squares(l, (nl_metric)m, t) / t->df / (rest / t->df_rest);
+        if (isnan(rest[m])) continue;
+        t->f[m] = squares(l, (nl_metric)m, t) / t->df / (rest[m] / t->df_rest);
         t->p[m] = nl_stats_f_above(t->f[m], t->df, t->df_rest);
     }
 }
@@ -188,10 +185,12 @@ void nl_factors_make(nl_figures *figures) {
     if (f->n == 0) return;
     find_seeds(f, figures);
     const layout l = read_figures(figures);
+    double rest[NL_METRICS];
+    for (int m = 0; m < NL_METRICS; m++) rest[m] = squares_left(&l, (nl_metric)m);
     list_terms(f);
     f->effects = nl_alloc((size_t)f->cells, sizeof *f->effects, "effects"); /* all of their df */
     for (int i = 0; i < f->n_terms; i++) {
-        test_term(&f->terms[i], &l);
+        test_term(&f->terms[i], &l, rest);
         add_effects(f, &l, i);
     }
     adjust_effects(f);

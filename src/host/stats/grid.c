@@ -6,6 +6,7 @@
 #include <stdlib.h>  // qsort_r, free
 #include <string.h>  // strchr
 
+#include "base/character.h"      // nl_character
 #include "normlab/differences.h" // NL_DIFFER_LIMIT
 #include "config/config_keys.h"  // nl_config_keys
 #include "normlab/error.h"       // nl_alloc
@@ -30,15 +31,27 @@ static const json_t *value_at(const json_t *config, const char *path) {
     return json_object_get(config, path);
 }
 
+/* As much of a text as there is room for, by whole characters. */
+static void take_text(char text[NL_LEVEL_TEXT], const char *all) {
+    size_t size = 0;
+    bool printable;
+    while (all[size]) {
+        const size_t next = nl_character(&printable, all + size);
+        if (size + next >= NL_LEVEL_TEXT) break;
+        size += next;
+    }
+    snprintf(text, NL_LEVEL_TEXT, "%.*s", (int)size, all);
+}
+
 static void value_text(char text[NL_LEVEL_TEXT], const json_t *value) {
     if (json_is_string(value)) {
-        snprintf(text, NL_LEVEL_TEXT, "%s", json_string_value(value));
+        take_text(text, json_string_value(value));
     } else if (json_is_number(value)) {
         snprintf(text, NL_LEVEL_TEXT, "%.12g", json_number_value(value));
     } else {
         char *all = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
         NL_NEED(all);
-        snprintf(text, NL_LEVEL_TEXT, "%s", all);
+        take_text(text, all);
         free(all);
     }
 }
@@ -89,7 +102,14 @@ static void add_factor(nl_factors *f, const column *c, const int *of) {
     nl_factor *factor = &f->list[f->n++];
     *factor = (nl_factor){.key = c->key, .levels = c->levels};
     factor->names = nl_alloc((size_t)c->levels, sizeof *factor->names, "levels");
-    for (int k = 0; k < c->levels; k++) value_text(factor->names[k], c->value[of[k]]);
+    bool told_apart = true;
+    for (int k = 0; k < c->levels; k++) {
+        value_text(factor->names[k], c->value[of[k]]);
+        for (int i = 0; i < k; i++)
+            told_apart = told_apart && strcmp(factor->names[i], factor->names[k]) != 0;
+    }
+    for (int k = 0; k < c->levels && !told_apart; k++) /* long lists, as of layers */
+        snprintf(factor->names[k], NL_LEVEL_TEXT, "no. %d", k + 1);
 }
 
 static void add_companion(nl_factor *factor, const char *key) {
