@@ -8,7 +8,7 @@
  *               M w  = sum_i M_i w + hw (pbar_i - pbar) (mean_i - mean)
  *               S2   = rstd w . G
  *               dw   = rstd (gamma G - gamma S2 / m rstd M w)
- *               dgamma = S2    dbeta = S1    db = 0, but NaN where they are
+ *               dgamma = S2    dbeta = S1    db = 0, but NaN where they or gamma are
  *
  * with pbar_i = ubar_i + s_i. A block owns one row (a tap, S1, or an output of conv2) of 32
  * channels: a lane a channel, warps over the images. Where the sets are channels, the last block to
@@ -117,7 +117,8 @@ __device__ inline void finish_channel(const First &f, int channel) {
     if (warp_id() != 0) return;
     t.dgamma[channel] = static_cast<float>(s2);
     t.dbeta[channel] = static_cast<float>(__ldcg(total + f.taps * f.cp));
-    t.dbias[channel] = static_cast<float>(s2) * 0.0f; // 0, unless the channel is poisoned
+    // 0, unless the channel is poisoned
+    t.dbias[channel] = (static_cast<float>(s2) + t.gamma[channel]) * 0.0f;
 }
 
 __global__ __launch_bounds__(kFirstThreads) void first_gradient(const First f) {
