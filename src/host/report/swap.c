@@ -137,10 +137,12 @@ static void clear_away(const char *old, const char *place) {
     if (m.whole && (!each(old, "", carry, &m) || !each(old, NL_REPORT_PLOTS, carry, &m)))
         m.whole = false;
     free(m.list);
-    if (m.whole)
-        remove_tree(old);
-    else
+    struct stat info;
+    if (m.whole) remove_tree(old);
+    if (!m.whole)
         nl_warn(old, "this old report stays, as it may hold files of yours");
+    else if (lstat(old, &info) == 0)
+        nl_warn(old, "this old report could not be removed: the next report will");
 }
 
 /* ---- folders beside ---- */
