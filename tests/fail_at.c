@@ -168,7 +168,7 @@ ssize_t read(int file, void *bytes, size_t size) {
 
 /* A stream that has failed says so: there is no function that makes it. libxlsxwriter does not ask
  * when it reads its own temporary files. */
-static bool stream_fails(FILE *stream) {
+bool stream_fails(FILE *stream) {
     if (fails_book_is_open || fileno(stream) < 0 || !fails("read", EIO)) return false;
     stream->_flags |= _IO_ERR_SEEN;
     return true;
