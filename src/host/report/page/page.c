@@ -19,6 +19,8 @@ typedef struct page {
     const char *dir;
 } page;
 
+enum { words_shown = 8 };
+
 /* ---- parts ---- */
 
 static void cards(const page *p) {
@@ -81,14 +83,19 @@ static void part(const page *p, nl_findings_table which) {
     fputs("</p>\n", p->out);
 }
 
+/* The first sentences, and the rest behind a line to open; a rest of a line or two is no rest. */
 static void words(const page *p) {
+    const nl_lines *words = &p->findings->words;
+    const int shown = words->n > words_shown + 2 ? words_shown : words->n;
     fputs("<h2 id=\"short\">In short</h2>\n<ul>\n", p->out);
-    for (int i = 0; i < p->findings->words.n; i++) {
+    for (int i = 0; i < words->n; i++) {
+        if (i == shown)
+            fprintf(p->out, "</ul>\n<details><summary>%d more</summary>\n<ul>\n", words->n - shown);
         fputs("<li>", p->out);
-        nl_html(p->out, p->findings->words.text[i]);
+        nl_html(p->out, words->text[i]);
         fputs("</li>\n", p->out);
     }
-    fputs("</ul>\n", p->out);
+    fputs(shown < words->n ? "</ul>\n</details>\n" : "</ul>\n", p->out);
 }
 
 static void layers(const page *p) {
@@ -171,14 +178,14 @@ static void head(const page *p) {
 static void write_page(const page *p) {
     head(p);
     words(p);
+    if (nl_has_verdicts(p->figures))
+        chart(p, NL_CHART_VERDICTS, "Every pair and what it came to, in accuracy and in loss");
     fputs("<h2 id=\"curves\">Curves</h2>\n", p->out);
     chart(p, NL_CHART_ACCURACY, "Validation accuracy by epoch");
     chart(p, NL_CHART_LOSS, "Validation loss by epoch");
     part(p, NL_TABLE_RESULTS);
     chart(p, NL_CHART_SEEDS, "Final test accuracy, seed by seed");
     chart(p, NL_CHART_SEEDS_LOSS, "Final test loss, seed by seed");
-    if (nl_has_verdicts(p->figures))
-        chart(p, NL_CHART_VERDICTS, "Every pair and what it came to, in accuracy and in loss");
     part(p, NL_TABLE_PAIRS);
     part(p, NL_TABLE_LOSS);
     part(p, NL_TABLE_SPREAD);
