@@ -10,6 +10,7 @@
 
 #include "normlab/checkpoint.h"
 #include "support/idx_set.h"
+#include "support/slurp.h"
 
 static const float WEIGHTS[6] = {1.5f, -0.0f, NAN, INFINITY, -INFINITY, 1e-45f};
 static const double SUMS[2] = {0.1, -1e300};
@@ -31,14 +32,6 @@ typedef struct fixture {
     size_t size;
 } fixture;
 
-static size_t slurp(const char *path, uint8_t *bytes, size_t room) {
-    FILE *file = fopen(path, "rb");
-    cr_assert(file);
-    const size_t size = fread(bytes, 1, room, file);
-    fclose(file);
-    return size;
-}
-
 static void set_up(fixture *f) {
     f->dir = temp_dir_make();
     snprintf(f->path, sizeof f->path, "%s/a.safetensors", f->dir);
@@ -47,7 +40,10 @@ static void set_up(fixture *f) {
     cr_assert(nl_archive_write(f->path, BLOBS, N_BLOBS, metadata, &err) == NL_OK, "%s", err.what);
     cr_assert(json_object_size(metadata) == 1, "the caller's metadata stays as it was");
     json_decref(metadata);
-    f->size = slurp(f->path, f->bytes, sizeof f->bytes);
+    char *bytes = slurp(f->path, &f->size);
+    cr_assert(f->size <= sizeof f->bytes);
+    memcpy(f->bytes, bytes, f->size);
+    free(bytes);
 }
 
 /* Reading must give NL_EDATA with `what` in the message. */

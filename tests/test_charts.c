@@ -7,6 +7,7 @@
 #include <sys/stat.h> // mkdir
 #include <unistd.h>   // access
 
+#include "base/regular.h" // nl_regular_read
 #include "normlab/report.h"
 #include "support/idx_set.h" // temp_dir_make
 
@@ -56,13 +57,8 @@ static void add_run(const char *name, bool progress) {
 static char *content(const char *file, size_t *size) {
     char path[700];
     snprintf(path, sizeof path, "%s/report/%s", out, file);
-    FILE *stream = fopen(path, "rb");
-    if (!stream) return NULL;
-    char *text = calloc(1, 1 << 22);
-    cr_assert(text);
-    *size = fread(text, 1, (1 << 22) - 1, stream);
-    fclose(stream);
-    return text;
+    char reason[NL_REASON];
+    return nl_regular_read(path, size, reason);
 }
 
 static void make_report(void) {

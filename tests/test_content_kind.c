@@ -7,7 +7,7 @@
 
 #include "normlab/dataset.h"
 #include "support/idx_set.h"
-#include "support/refusal.h" // slurp
+#include "support/slurp.h"
 
 enum { TRAIN = 12, TEST = 5 };
 

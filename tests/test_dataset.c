@@ -10,6 +10,7 @@
 #include "normlab/checkpoint.h" // nl_sha256_hex
 #include "normlab/dataset.h"
 #include "support/idx_set.h"
+#include "support/slurp.h"
 
 enum { TRAIN = 12, TEST = 5 };
 
@@ -201,20 +202,11 @@ Test(dataset, refuses_a_gzip_bomb, .timeout = 120) {
     temp_dir_remove(dir);
 }
 
-static uint8_t *read_all(const char *path, size_t *size) {
-    FILE *file = fopen(path, "rb");
-    cr_assert(file);
-    uint8_t *bytes = nl_alloc(1 << 16, 1, "test");
-    *size = fread(bytes, 1, 1 << 16, file);
-    fclose(file);
-    return bytes;
-}
-
 Test(dataset, refuses_corrupt_gzip_streams) {
     char *dir = temp_dir_make();
     idx_set_write(dir, TRAIN, TEST, true);
     size_t size = 0;
-    uint8_t *good = read_all(path_of(dir, NL_TRAIN_IMAGES, true), &size);
+    uint8_t *good = (uint8_t *)slurp(path_of(dir, NL_TRAIN_IMAGES, true), &size);
     const char *path = path_of(dir, NL_TRAIN_IMAGES, true);
     const char *name = "train-images-idx3-ubyte.gz";
 

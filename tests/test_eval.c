@@ -13,7 +13,7 @@
 #include "normlab/philox.h"  // nl_philox4x32
 #include "support/idx_set.h"
 #include "support/program.h"
-#include "support/refusal.h" // slurp
+#include "support/slurp.h"
 
 enum { TRAIN = 60, TEST = 143 }; /* no multiple of a batch */
 

@@ -10,6 +10,7 @@
 
 #include "support/idx_set.h"
 #include "support/refusal.h"
+#include "support/slurp.h"
 
 #include "normlab/error.h"
 
@@ -112,6 +113,9 @@ static void images_as_labels(const char *path) {
 static void zip(const char *path, size_t extra, long keep) {
     size_t size;
     char *content = slurp(path, &size), zipped[PATH_SIZE];
+    content = realloc(content, size + extra);
+    cr_assert(content);
+    memset(content + size, 0, extra);
     snprintf(zipped, sizeof zipped, "%s.gz", path);
     idx_set_save(zipped, content, size + extra, true);
     free(content);

@@ -8,6 +8,7 @@
 
 #include "support/idx_set.h"
 #include "support/refusal.h"
+#include "support/slurp.h"
 
 #include "normlab/error.h"
 

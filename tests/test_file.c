@@ -14,8 +14,10 @@
 #include <sys/wait.h>     // waitpid
 #include <unistd.h>       // fork, setuid
 
+#include "base/regular.h" // nl_regular_read
 #include "normlab/checkpoint.h"
 #include "support/idx_set.h"
+#include "support/slurp.h"
 
 static int no_sync; /* errno that syncing a folder meets, or 0 */
 
@@ -47,12 +49,39 @@ static int count_files(const char *dir) {
 }
 
 static bool holds(const char *path, const char *text) {
-    char bytes[64] = {0};
-    FILE *file = fopen(path, "rb");
-    cr_assert(file);
-    const size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    return size == strlen(text) && memcmp(bytes, text, size) == 0;
+    size_t size;
+    char *bytes = slurp(path, &size);
+    const bool same = size == strlen(text) && memcmp(bytes, text, size) == 0;
+    free(bytes);
+    return same;
+}
+
+static void expect_no_text(const char *path, int number, const char *why) {
+    char reason[NL_REASON];
+    size_t size;
+    errno = 0;
+    char *text = nl_regular_read(path, &size, reason);
+    cr_expect(!text && errno == number, "%s: %d", path, errno);
+    cr_expect_str_eq(reason, why);
+    free(text);
+}
+
+Test(file, reads_regular_files_alone, .timeout = 30) {
+    char *dir = temp_dir_make(), path[512];
+    size_t size;
+    nl_error err = {0};
+    snprintf(path, sizeof path, "%s/f", dir);
+    expect_no_text(path, ENOENT, "No such file or directory");
+    expect_no_text(dir, EISDIR, "is a folder");
+    cr_assert(nl_file_write(path, "a\0b", 3, &err) == NL_OK);
+    char *text = slurp(path, &size);
+    cr_expect(size == 3 && memcmp(text, "a\0b", 4) == 0, "%zu bytes", size);
+    free(text);
+    cr_assert(truncate(path, ((off_t)4 << 30) + 1) == 0);
+    expect_no_text(path, EFBIG, "is larger than 4 GiB");
+    cr_assert(unlink(path) == 0 && mkfifo(path, 0666) == 0); /* nobody writes into it */
+    expect_no_text(path, EINVAL, "is not a regular file");
+    temp_dir_remove(dir);
 }
 
 Test(file, writes_and_replaces) {

@@ -1,7 +1,7 @@
 /* NORMLAB_ISA: the instruction set that the CPU engine computes with, as a user sees it. */
 #include <criterion/criterion.h>
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // setenv
+#include <stdlib.h> // setenv, free
 #include <string.h> // strstr
 #include <unistd.h> // access
 
@@ -9,6 +9,7 @@
 #include "support/idx_set.h"
 #include "support/isa.h" // TEST_IN_EACH_SET
 #include "support/program.h"
+#include "support/slurp.h"
 
 static char *dir; /* of data, and of what the program writes */
 
@@ -88,13 +89,11 @@ static void is_named(void) {
     cr_assert(r.code == 0, "exit %d: %s", r.code, r.err);
     program_free(&r);
     snprintf(text, sizeof text, "%s/runs-%s/ln/seed-1/run.json", dir, name);
-    static char record[1 << 16];
-    FILE *file = fopen(text, "r");
-    cr_assert_not_null(file, "%s", text);
-    cr_assert_gt(fread(record, 1, sizeof record - 1, file), 0);
-    fclose(file);
+    size_t size;
+    char *record = slurp(text, &size);
     snprintf(text, sizeof text, ", %s\"", name);
     cr_expect(strstr(record, text), "%s", record);
+    free(record);
 }
 
 TEST_IN_EACH_SET(isa, is_named)

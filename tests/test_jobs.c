@@ -10,6 +10,7 @@
 
 #include "cli/shard.h"
 #include "normlab/run_files.h" // NL_FILE_RUN
+#include "support/slurp.h"
 #include "support/toy_cli.h"
 
 TestSuite(jobs, .init = toy_cli_open, .fini = toy_cli_close);
@@ -17,13 +18,8 @@ TestSuite(jobs, .init = toy_cli_open, .fini = toy_cli_close);
 static char *content(const char *out, unsigned seed, const char *file) {
     char path[600];
     snprintf(path, sizeof path, "%s/toy/seed-%u/%s", out, seed, file);
-    FILE *in = fopen(path, "rb");
-    cr_assert(in, "%s", path);
-    char *text = NULL;
-    size_t size = 0;
-    cr_assert(getdelim(&text, &size, EOF, in) > 0);
-    fclose(in);
-    return text;
+    size_t size;
+    return slurp(path, &size);
 }
 
 /* Figures of time are taken out. */

@@ -2,17 +2,16 @@
  * against a step of the engine; and the chart, which is there when the runs recorded them. */
 #include <criterion/criterion.h>
 
-#include <math.h>     // exp
-#include <stdio.h>    // snprintf
-#include <stdlib.h>   // free
-#include <string.h>   // memcmp
-#include <sys/stat.h> // mkdir
+#include <math.h>   // exp
+#include <stdio.h>  // snprintf
+#include <stdlib.h> // free
+#include <string.h> // memcmp
 
 #include "normlab/layer_stats.h" // nl_layer_stats_of
-#include "normlab/report.h"      // nl_report
 #include "support/idx_set.h"
 #include "support/memory_run.h"
 #include "support/random.h"
+#include "support/run_dirs.h" // make_run
 
 static void near(const char *what, double got, double want, double relative) {
     cr_expect(fabs(got - want) <= relative * fabs(want) + 1e-15, "%s: %.15g, not %.15g", what, got,
@@ -186,53 +185,26 @@ Test(layer_stats, the_batch_is_fixed) {
 // --- the chart ----------------------------------------------------------------------------------
 
 static void write_run(const char *out, const char *name, const char *layer_records) {
-    char path[500];
-    snprintf(path, sizeof path, "%s/%s", out, name);
-    mkdir(path, 0777);
-    snprintf(path, sizeof path, "%s/%s/seed-1", out, name);
-    cr_assert_eq(mkdir(path, 0777), 0);
-    snprintf(path, sizeof path, "%s/%s/seed-1/metrics.jsonl", out, name);
-    FILE *file = fopen(path, "w");
-    cr_assert(file);
-    fprintf(file,
-            "%s{\"event\":\"epoch\",\"epoch\":0,\"test_loss\":0.1,\"test_accuracy\":97}\n"
-            "{\"event\":\"final\",\"test_loss\":0.1,\"test_accuracy\":97}\n",
-            layer_records);
-    fclose(file);
-}
-
-/* The text of a file of the report, or NULL. */
-static char *content(const char *out, const char *file) {
-    char path[500], *text = NULL;
-    size_t room = 0;
-    snprintf(path, sizeof path, "%s/report/%s", out, file);
-    FILE *in = fopen(path, "rb");
-    if (!in) return NULL;
-    cr_assert(getdelim(&text, &room, EOF, in) > 0);
-    fclose(in);
-    return text;
+    char unit[500], metrics[1000];
+    snprintf(metrics, sizeof metrics,
+             "%s{\"event\":\"epoch\",\"epoch\":0,\"test_loss\":0.1,\"test_accuracy\":97}\n"
+             "{\"event\":\"final\",\"test_loss\":0.1,\"test_accuracy\":97}\n",
+             layer_records);
+    make_run(unit, out, name, 1, metrics);
 }
 
 static void expect_chart(const char *out, bool there) {
     static const char *const files[] = {"layer_statistics.svg", "layer_statistics.png",
                                         "plots/layer_statistics.gp", "plots/layers.dat"};
-    nl_error err = {0};
-    cr_assert_eq(nl_report(out, &err), NL_OK, "%s", err.what);
+    report(out, NL_OK);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char *text = content(out, files[i]);
+        char *text = read_report(out, files[i]);
         cr_expect_eq(text != NULL, there, "%s", files[i]);
         free(text);
     }
-    char *page = content(out, "index.html");
+    char *page = read_report(out, "index.html");
     cr_expect_eq(strstr(page, "id=\"layers\"") != NULL, there);
     free(page);
-}
-
-static void expect_in(const char *out, const char *file, const char *words) {
-    char *text = content(out, file);
-    cr_assert(text);
-    cr_expect(strstr(text, words), "%s does not hold '%s':\n%.2000s", file, words, text);
-    free(text);
 }
 
 /* conv2 has no ReLU; a label that could mean something to gnuplot is no record. */
@@ -251,11 +223,11 @@ Test(layer_stats, chart_where_there_are_records) {
     expect_chart(out, false);
     write_run(out, "bn", records);
     expect_chart(out, true);
-    expect_in(out, "plots/layers.dat", "# bn, conv1\n0 2 0.5 50 25\n1 4 1e-07 75 0\n");
-    expect_in(out, "plots/layers.dat", "# bn, conv2\n0 3 NaN NaN NaN\n1 NaN NaN NaN NaN\n");
-    expect_in(out, "plots/layers.dat", "# ln, conv1\n0 NaN NaN NaN NaN\n");
-    expect_in(out, "plots/layer_statistics.gp", "no ReLU");
-    char *script = content(out, "plots/layer_statistics.gp");
+    expect_in(out, "plots/layers.dat", "# bn, conv1\n0 2 0.5 50 25\n1 4 1e-07 75 0\n", true);
+    expect_in(out, "plots/layers.dat", "# bn, conv2\n0 3 NaN NaN NaN\n1 NaN NaN NaN NaN\n", true);
+    expect_in(out, "plots/layers.dat", "# ln, conv1\n0 NaN NaN NaN NaN\n", true);
+    expect_in(out, "plots/layer_statistics.gp", "no ReLU", true);
+    char *script = read_report(out, "plots/layer_statistics.gp");
     cr_expect_not(strstr(script, "system"));
     free(script);
     temp_dir_remove(out);

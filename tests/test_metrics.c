@@ -2,12 +2,14 @@
 #include <criterion/criterion.h>
 #include <math.h>     // NAN
 #include <stdio.h>    // fopen
+#include <stdlib.h>   // free
 #include <string.h>   // strlen
 #include <sys/stat.h> // mkdir
 #include <unistd.h>   // truncate
 
 #include "train/metrics.h"
 #include "support/idx_set.h" // temp_dir_make
+#include "support/slurp.h"
 
 static char *dir, path[256];
 static nl_metrics metrics;
@@ -27,12 +29,10 @@ static void teardown(void) {
 TestSuite(metrics, .init = setup, .fini = teardown);
 
 static void expect_content(const char *expected) {
-    char text[1024];
-    FILE *file = fopen(path, "r");
-    cr_assert(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
+    size_t size;
+    char *text = slurp(path, &size);
     cr_expect_str_eq(text, expected);
+    free(text);
 }
 
 static int write_step(uint32_t epoch, int64_t step, double loss, double penalty) {

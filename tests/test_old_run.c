@@ -5,7 +5,8 @@
 #include <stdlib.h> // system
 #include <string.h> // strstr
 
-#include "support/idx_set.h" // temp_dir_make
+#include "support/idx_set.h"  // temp_dir_make
+#include "support/run_dirs.h" // expect_in
 #include "support/toy_cli.h"
 
 static char out[300];
@@ -63,12 +64,6 @@ Test(old_run, is_reported) {
     program_result r = RUN_NORMLAB("report", out);
     cr_assert_eq(r.code, 0, "%s", r.err);
     program_free(&r);
-    char path[400], text[20000];
-    snprintf(path, sizeof path, "%s/report/findings.md", out);
-    FILE *findings = fopen(path, "r");
-    cr_assert(findings);
-    text[fread(text, 1, sizeof text - 1, findings)] = '\0';
-    fclose(findings);
-    cr_expect(strstr(text, "| toy | 3 | 2 | 25.00 | 2.3057 |"), "%s", text);
-    cr_expect(strstr(text, "finished"), "%s", text);
+    expect_in(out, "findings.md", "| toy | 3 | 2 | 25.00 | 2.3057 |", true);
+    expect_in(out, "findings.md", "finished", true);
 }

@@ -11,7 +11,7 @@
 #include "support/idx_set.h"   // temp_dir_make
 #include "support/picture_sets.h"
 #include "support/program.h" // RUN_NORMLAB
-#include "support/refusal.h" // slurp
+#include "support/slurp.h"
 
 enum { LETTERS = 1, CIFAR10, CIFAR100, SIGNS };
 

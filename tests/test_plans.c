@@ -16,6 +16,7 @@
 #include "cuda/conv/conv_graph.h"
 #include "cuda/conv/plan_cache.h"
 #include "support/idx_set.h" // temp_dir_make
+#include "support/slurp.h"
 
 static const char *const configs[] = {"bn_l1", "ln", "gn", "bn", "none"};
 static const char *const profiles[] = {"h100", "a100", "t4", "rtx4090"};
@@ -66,14 +67,14 @@ static void collect(problems *all) {
 }
 
 static nl_conv_target open_profile(const nl_cudnn *api, const char *name) {
-    char path[512], json[4096] = "";
+    char path[512];
+    size_t size;
     snprintf(path, sizeof path, "%s/tests/device-profiles/%s.json", NL_SOURCE_DIR, name);
-    FILE *file = fopen(path, "r");
-    cr_assert(file && fread(json, 1, sizeof json - 1, file) > 0, "%s", path);
-    fclose(file);
+    char *json = slurp(path, &size);
     nl_conv_target target;
     nl_error err = {0};
     cr_assert(nl_conv_target_profile(&target, api, json, &err) == NL_OK, "%s: %s", name, err.what);
+    free(json);
     return target;
 }
 

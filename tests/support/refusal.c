@@ -3,7 +3,6 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>  // snprintf
-#include <stdlib.h> // calloc
 #include <string.h> // strstr
 
 char *join(char path[REFUSAL_PATH], const char *dir, const char *name) {
@@ -28,14 +27,4 @@ void check_refusal(const char *what, int code, const char *says, const char *con
     cr_expect(strstr(r.err, says), "%s: does not say '%s': %s", what, says, r.err);
     cr_expect(!*r.out, "%s: spoke before it refused: %s", what, r.out);
     program_free(&r);
-}
-
-char *slurp(const char *path, size_t *size) {
-    FILE *file = fopen(path, "rb");
-    cr_assert(file, "%s", path);
-    char *text = calloc(1, 1 << 20);
-    cr_assert(text);
-    *size = fread(text, 1, (1 << 20) - 1, file);
-    fclose(file);
-    return text;
 }

@@ -28,6 +28,3 @@ void check_refusal(const char *what, int code, const char *says, const char *con
 /* DIR/NAME, into path and returned. */
 enum { REFUSAL_PATH = 600 };
 char *join(char path[REFUSAL_PATH], const char *dir, const char *name);
-
-/* A whole file of less than 1 MiB, with a closing 0. The caller frees. */
-char *slurp(const char *path, size_t *size);

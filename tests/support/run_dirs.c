@@ -9,6 +9,7 @@
 #include <string.h>   // strstr
 #include <sys/stat.h> // mkdir, stat
 
+#include "base/regular.h" // nl_regular_read
 #include "normlab/report.h"
 #include "normlab/run_files.h" // NL_FILE_METRICS
 
@@ -52,12 +53,10 @@ void finished_run(const char *out, const char *name, unsigned seed, double accur
 char *read_report(const char *out, const char *file) {
     char path[600];
     snprintf(path, sizeof path, "%s/" NL_REPORT_FOLDER "/%s", out, file);
-    FILE *in = fopen(path, "rb");
-    if (!in) return NULL;
-    char *text = NULL;
-    size_t size = 0;
-    cr_assert(getdelim(&text, &size, EOF, in) > 0, "%s is empty", path);
-    fclose(in);
+    char reason[NL_REASON];
+    size_t size = 1;
+    char *text = nl_regular_read(path, &size, reason);
+    cr_assert(size > 0, "%s is empty", path);
     return text;
 }
 

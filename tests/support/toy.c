@@ -9,6 +9,7 @@
 
 #include "support/idx_set.h"
 
+#include "base/regular.h"      // nl_regular_read
 #include "normlab/diagnose.h"  // nl_diagnose
 #include "normlab/run_files.h" // NL_SEED_FOLDER
 
@@ -76,12 +77,8 @@ char *toy_read(const toy *t, const char *out, const char *file, size_t *size) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s/" NL_SEED_FOLDER "/%s", out, t->config.name,
              t->config.train.seed, file);
-    FILE *stream = fopen(path, "r");
-    if (!stream) return NULL;
-    char *content = nl_alloc(1 << 20, 1, path);
-    *size = fread(content, 1, (1 << 20) - 1, stream);
-    fclose(stream);
-    return content;
+    char reason[NL_REASON];
+    return nl_regular_read(path, size, reason);
 }
 
 bool toy_same_weights(const toy *t, const char *out_a, const char *file_a, const char *out_b,

@@ -3,9 +3,12 @@
 #include <errno.h>    // errno
 #include <fcntl.h>    // open
 #include <stdint.h>   // INT64_MAX
+#include <stdlib.h>   // free
 #include <string.h>   // strerror
 #include <sys/stat.h> // fstat
 #include <unistd.h>   // close
+
+#include "normlab/error.h" // nl_alloc
 
 static FILE *refuse(int file, int number, const char *what, char reason[NL_REASON]) {
     if (file >= 0) close(file);
@@ -32,4 +35,21 @@ FILE *nl_regular_open(const char *path, char reason[NL_REASON]) {
 
 FILE *nl_regular_open_large(const char *path, char reason[NL_REASON]) {
     return open_up_to(INT64_MAX, path, reason);
+}
+
+char *nl_regular_read(const char *path, size_t *size, char reason[NL_REASON]) {
+    struct stat info;
+    FILE *file = nl_regular_open(path, reason);
+    if (!file) return NULL;
+    char *text = NULL;
+    if (fstat(fileno(file), &info) == 0) {
+        text = nl_alloc((size_t)info.st_size + 1, 1, path);
+        *size = fread(text, 1, (size_t)info.st_size, file);
+    }
+    const int failure = text && !ferror(file) ? 0 : errno;
+    fclose(file);
+    if (!failure) return text;
+    free(text);
+    refuse(-1, failure, strerror(failure), reason);
+    return NULL;
 }

@@ -12,3 +12,7 @@ FILE *nl_regular_open(const char *path, char reason[NL_REASON]);
 
 /* The same for files of any size, as pictures have. */
 FILE *nl_regular_open_large(const char *path, char reason[NL_REASON]);
+
+/* All of such a file, of at most 4 GiB, with a 0 behind its *size bytes; the caller frees. NULL as
+ * above, or where it cannot be read to its end. */
+char *nl_regular_read(const char *path, size_t *size, char reason[NL_REASON]);

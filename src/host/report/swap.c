@@ -14,7 +14,7 @@
 #include <unistd.h>   // gethostname
 
 #include "base/folder.h"        // nl_folder_make
-#include "base/regular.h"       // nl_regular_open
+#include "base/regular.h"       // nl_regular_read
 #include "normlab/checkpoint.h" // nl_path, nl_file_write
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
 
@@ -76,17 +76,12 @@ static int write_list(const char *dir, nl_error *err) {
 /* All of the list with a newline before and behind each name; NULL: there is none (ENOENT), or it
  * cannot be read. */
 static char *read_list(const char *dir) {
-    char reason[NL_REASON], *path = nl_path(dir, LIST), *text = NULL, *line = NULL;
-    size_t size = 0, room = 0;
-    FILE *list = nl_regular_open(path, reason);
+    char reason[NL_REASON], *path = nl_path(dir, LIST), *text = NULL;
+    size_t size;
+    char *list = nl_regular_read(path, &size, reason);
+    if (list) NL_NEED(asprintf(&text, "\n%s", list) >= 0);
+    free(list); /* leaves errno alone */
     free(path);
-    if (!list) return NULL; /* free leaves errno alone */
-    FILE *out = nl_text_open(&text, &size);
-    fputc('\n', out);
-    while (getline(&line, &room, list) > 0) fputs(line, out);
-    nl_text_close(out);
-    fclose(list);
-    free(line);
     return text;
 }
 

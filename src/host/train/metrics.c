@@ -14,7 +14,7 @@
 
 #include "base/folder.h"        // nl_cannot_write
 #include "base/number.h"        // nl_json_number
-#include "base/regular.h"       // nl_regular_open
+#include "base/regular.h"       // nl_regular_read
 #include "normlab/checkpoint.h" // nl_file_write
 
 /* --- what stands in a record ----------------------------------------------------------------- */
@@ -81,28 +81,15 @@ static const struct {
 
 /* The first `keep` bytes; the caller frees them. */
 static int read_kept(char **bytes, const char *path, int64_t keep, nl_error *err) {
-    char reason[NL_REASON] = "";
-    FILE *file = nl_regular_open(path, reason);
-    if (!file && errno != ENOENT) return nl_fail(err, NL_EDATA, path, "cannot read: %s", reason);
-    const off_t size = !file ? 0 : fseeko(file, 0, SEEK_END) == 0 ? ftello(file) : -1;
-    const bool whole = file && size >= keep;
-    int code = NL_OK;
-    if (size < 0) {
-        code = nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
-    } else if (!whole) {
-        code = nl_fail(err, NL_EDATA, path,
-                       "shorter than when the state was saved (%" PRId64
-                       " bytes): the run cannot go on",
-                       keep);
-        nl_hint(err, "--overwrite starts the run anew");
-    } else {
-        rewind(file);
-        *bytes = nl_alloc((size_t)keep, 1, "records");
-        if (fread(*bytes, 1, (size_t)keep, file) != (size_t)keep)
-            code = nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(errno));
-    }
-    if (file) fclose(file);
-    return code;
+    char reason[NL_REASON];
+    size_t size = 0;
+    *bytes = nl_regular_read(path, &size, reason);
+    if (!*bytes && errno != ENOENT) return nl_fail(err, NL_EDATA, path, "cannot read: %s", reason);
+    if (*bytes && size >= (size_t)keep) return NL_OK;
+    nl_fail(err, NL_EDATA, path,
+            "shorter than when the state was saved (%" PRId64 " bytes): the run cannot go on",
+            keep);
+    return nl_hint(err, "--overwrite starts the run anew");
 }
 
 int nl_metrics_open(nl_metrics *metrics, const char *path, int64_t keep, nl_error *err) {

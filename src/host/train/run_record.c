@@ -15,7 +15,7 @@
 #include "base/number.h"        // nl_json_precision
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_FILE_RUN
-#include "base/regular.h"       // nl_regular_open
+#include "base/regular.h"       // nl_regular_read
 
 /* --- writing -------------------------------------------------------------------------------- */
 
@@ -124,16 +124,15 @@ int nl_record_read(json_t **record, const nl_unit *unit, nl_error *err) {
     char reason[NL_REASON];
     /* Looked at first, as run.json is written before them: another process may begin just now. */
     const bool others = nl_unit_has(unit, NL_FILE_STATE) || nl_unit_trace(unit);
-    FILE *file = nl_regular_open(nl_unit_file(unit, path, NL_FILE_RUN), reason);
-    if (!file) return check_no_run(path, errno == ENOENT && !others, reason, err);
+    size_t size;
+    char *text = nl_regular_read(nl_unit_file(unit, path, NL_FILE_RUN), &size, reason);
+    if (!text) return check_no_run(path, errno == ENOENT && !others, reason, err);
     json_error_t error;
-    *record = json_loadf(file, 0, &error);
-    const int failure = ferror(file) ? errno : 0;
-    fclose(file);
-    if (json_is_object(*record) && !failure) return NL_OK;
+    *record = json_loadb(text, size, 0, &error);
+    free(text);
+    if (json_is_object(*record)) return NL_OK;
     json_decref(*record);
     *record = NULL;
-    if (failure) return nl_fail(err, NL_EDATA, path, "cannot read: %s", strerror(failure));
     nl_fail(err, NL_EDATA, path, "not the record of a run: line %d: %s", error.line, error.text);
     return nl_hint(err, "--overwrite starts the run anew");
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>      // free, strtol
 #include <string.h>      // strstr
 
+#include "base/regular.h"          // nl_regular_read
 #include "report/charts/gnuplot.h" // nl_colours
 #include "page.h"
 #include "report/text/text.h" // nl_html
@@ -15,20 +16,9 @@
 /* The whole file, with a 0 behind it; NULL where there is none, or it cannot be read, which is said.
  * The caller frees. */
 static char *read_file(const char *path, size_t *size) {
-    FILE *file = fopen(path, "rb");
-    if (!file && errno != ENOENT) nl_warn(path, "not in the page: %s", strerror(errno));
-    if (!file) return NULL;
-    char *text = NULL, block[16384];
-    FILE *memory = nl_text_open(&text, size);
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, file)) > 0) fwrite(block, 1, n, memory);
-    nl_text_close(memory);
-    const bool whole = !ferror(file);
-    if (!whole) nl_warn(path, "not in the page: %s", strerror(errno));
-    fclose(file);
-    if (whole) return text;
-    free(text);
-    return NULL;
+    char reason[NL_REASON], *text = nl_regular_read(path, size, reason);
+    if (!text && errno != ENOENT) nl_warn(path, "not in the page: %s", reason);
+    return text;
 }
 
 /* ---- SVG ---- */

@@ -8,12 +8,12 @@
 #include <string.h> // strcmp
 #include <unistd.h> // access
 
-#include <jansson.h> // json_loadf
+#include <jansson.h> // json_loadb
 
 #include "normlab/checkpoint.h" // nl_path
 #include "normlab/run_files.h"  // NL_FILE_RUN
 #include "base/claim.h"         // nl_claim_is_held
-#include "base/regular.h"       // nl_regular_open
+#include "base/regular.h"       // nl_regular_read
 #include "runs.h"
 
 /* run.json, and the config in it. */
@@ -22,14 +22,14 @@ static void read_info(nl_seed_run *run, const char *path) {
     char reason[NL_REASON];
     /* what all runs saw before their records told it */
     nl_picture_of_set(&run->config.data.picture, "mnist");
-    FILE *file = nl_regular_open(path, reason);
-    if (!file) {
-        if (errno != ENOENT) nl_warn(path, "cannot open: %s", reason);
+    size_t size;
+    char *text = nl_regular_read(path, &size, reason);
+    if (!text) {
+        if (errno != ENOENT) nl_warn(path, "cannot read: %s", reason);
         return;
     }
-    run->info = json_loadf(file, 0, &error);
-    if (ferror(file)) snprintf(error.text, sizeof error.text, "cannot read: %s", strerror(errno));
-    fclose(file);
+    run->info = json_loadb(text, size, 0, &error);
+    free(text);
     if (!json_is_object(run->info)) {
         if (run->info)
             nl_warn(path, "not the record of a run: no JSON object");

@@ -11,7 +11,7 @@
 #include <unistd.h>   // unlink
 
 #include "base/folder.h"        // nl_cannot_write
-#include "base/regular.h"       // nl_regular_open
+#include "base/regular.h"       // nl_regular_read
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/report.h"     // nl_worksheet
 #include "workbook_parts.h"
@@ -125,17 +125,11 @@ static void fill(nl_book *book) {
 
 /* The file, under a name of its own, put where it belongs. */
 static int put(const char *path, const char *temporary, nl_error *err) {
-    char reason[NL_REASON], block[16384], *text = NULL;
-    size_t size = 0, n;
-    FILE *from = nl_regular_open(temporary, reason), *to = nl_text_open(&text, &size);
-    while (from && (n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, to);
-    const bool whole = from && !ferror(from);
-    if (from && !whole) snprintf(reason, sizeof reason, "%s", strerror(errno));
-    if (from) fclose(from);
-    nl_text_close(to);
+    size_t size;
+    char reason[NL_REASON], *text = nl_regular_read(temporary, &size, reason);
     const int code =
-        whole ? nl_file_write(path, text, size, err)
-              : nl_fail(err, NL_EWRITE, path, "cannot read what was written: %s", reason);
+        text ? nl_file_write(path, text, size, err)
+             : nl_fail(err, NL_EWRITE, path, "cannot read what was written: %s", reason);
     free(text);
     return code;
 }
