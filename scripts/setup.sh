@@ -43,6 +43,8 @@ cluster /usr/sbin/slurmctld  slurm-wlm - - -
 cluster /usr/sbin/munged  munge - - -
 cluster mpirun           openmpi-bin - - -
 cluster parallel         parallel . . .
+lint valgrind            valgrind . . .
+lint cppcheck            cppcheck . . .
 TABLE
 }
 
@@ -81,6 +83,15 @@ there() {
   py:*) "$(system_python)" -c "import ${1#py:}" >/dev/null 2>&1 ;;
   *) command -v "$1" >/dev/null ;;
   esac
+}
+
+# version_14 TOOL: LLVM's tools differ between versions; the project's are those of 14. Its name here, or 1.
+version_14() {
+  local tool
+  for tool in "$1" "$1-14" "$(cache_folder)/venv-tests/bin/$1"; do
+    if [[ $("$tool" --version 2>/dev/null) =~ version\ 14\. ]]; then printf '%s\n' "$tool" && return; fi
+  done
+  return 1
 }
 
 # manager: the package manager of this system; apt-get's names where we know none

@@ -4,15 +4,15 @@
 # clang too, where it is.
 # --all also fetches MNIST, CUDA's compiler and libraries (1 GB, for the kernels and cuDNN's plans;
 # no GPU is needed), PyTorch and clang-format 14, installs clang with libFuzzer, LibreOffice,
-# Chromium, Slurm, Open MPI and GNU parallel, and runs the fuzzers for a few seconds each. What needs
-# them is skipped elsewhere, and named.
+# Chromium, Slurm, Open MPI and GNU parallel, and runs the fuzzers for a few seconds each, then
+# ThreadSanitizer, valgrind and cppcheck. What needs them is skipped elsewhere, and named.
 # Ends with one line: N passed, N failed, N skipped; tests that want a GPU are counted apart, by
 # name, where there is none. Exits 1 if something failed or nothing ran.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
 
-all='' passed=0 failed=0 skipped=0 gpu=()
+all='' passed=0 failed=0 skipped=0 gpu=() under=()
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
@@ -31,7 +31,7 @@ skip() {
 heavy_tools() {
   local tool
   if [ -n "$all" ]; then
-    need clang office browser cluster
+    need clang office browser cluster lint
     need fuzzer # Ubuntu 22.04's clang brings it
     [ -n "${NORMLAB_DATA-}" ] || "$top/scripts/fetch-mnist.sh" "$(cache_folder)/mnist" ||
       say "going on without MNIST"
@@ -71,6 +71,22 @@ count() {
   done < <(ctest --test-dir "$folder" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p')
 }
 
+# check NAME COMMAND...: what ctest does not run; exit 77: a tool is missing
+check() {
+  local name=$1 rc=0
+  shift
+  echo "== $name"
+  "$@" || rc=$?
+  case $rc in
+  0) passed=$((passed + 1)) ;;
+  77) skip "$name" ;;
+  *)
+    echo "failed: $name"
+    failed=$((failed + 1))
+    ;;
+  esac
+}
+
 # suite PRESET [OPTION...]: these go to ctest. Criterion hides what a sanitizer reports in a test's
 # process, so the reports go to files, and a file that is not empty is a failure.
 suite() {
@@ -84,7 +100,8 @@ suite() {
   mkdir "$reports"
   ASAN_OPTIONS=log_path=$reports/asan:detect_stack_use_after_return=1 \
     UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
-    ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" "$@" || rc=$?
+    TSAN_OPTIONS=log_path=$reports/tsan \
+    "${under[@]}" ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" "$@" || rc=$?
   grep -hE '^(simt|plans): ' "$folder/Testing/Temporary/LastTest.log" || true
   before=$((passed + failed))
   count "$folder" "$@"
@@ -101,46 +118,29 @@ suite() {
   [ "$rc" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 }
 
+# The tests of threads once more, on a program that ThreadSanitizer watches. It wants its addresses
+# free, where some kernels put programs anywhere.
+threads() {
+  echo "== tsan: build"
+  build tsan normlab
+  ! setarch -R true 2>/dev/null || under=(setarch -R)
+  NORMLAB_PROGRAM=$top/build/tsan/normlab suite release -L threads
+  under=()
+}
+
 # clang-format's output differs between versions; the project's is that of 14.
 format() {
   local tool
-  echo "== format"
-  for tool in clang-format clang-format-14 "$(cache_folder)/venv-tests/bin/clang-format"; do
-    ! [[ $("$tool" --version 2>/dev/null) =~ version\ 14\. ]] || break
-  done
-  if ! [[ $("$tool" --version 2>/dev/null) =~ version\ 14\. ]]; then
-    skip "format, as clang-format 14 is not here (--all fetches it)"
-  elif find "$top" \( -name build -o -name .git \) -prune -o \
+  tool=$(version_14 clang-format) || { echo "clang-format 14 is not here (--all fetches it)" && return 77; }
+  find "$top" \( -name build -o -name .git \) -prune -o \
     \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
-    xargs -0 "$tool" --dry-run -Werror; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-  fi
+    xargs -0 "$tool" --dry-run -Werror
 }
 
 # All of it by clang too, warnings being errors; its objects are not run.
 compiled_by_clang() {
-  echo "== clang: build"
-  if ! there clang; then
-    skip "all of it compiled by clang, which is not here (--all installs it)"
-  elif (build clang && build clang-simt); then
-    passed=$((passed + 1))
-  else
-    echo "failed: clang"
-    failed=$((failed + 1))
-  fi
-}
-
-# Six seconds of each reader's fuzzer. Their committed inputs are read by the suites above.
-fuzzed() {
-  echo "== fuzz"
-  if "$top/scripts/fuzz.sh" 0.1; then
-    passed=$((passed + 1))
-  else
-    echo "failed: fuzz"
-    failed=$((failed + 1))
-  fi
+  there clang || { echo "clang is not here (--all installs it)" && return 77; }
+  (build clang && build clang-simt)
 }
 
 need build report fetch test
@@ -150,9 +150,15 @@ suite release
   skip "kernels compiled by nvcc, their registers and cuDNN's plans, built without CUDA (--all fetches it)"
 suite asan
 suite simt -L simt
-compiled_by_clang
-[ -z "$all" ] || fuzzed
-format
+check "all of it compiled by clang" compiled_by_clang
+check format format
+if [ -n "$all" ]; then
+  # Six seconds of each reader's fuzzer. Their committed inputs are read by the suites above.
+  check fuzz "$top/scripts/fuzz.sh" 0.1
+  threads
+  check valgrind "$top/tests/test_valgrind.sh" "$top/build/release/normlab"
+  check cppcheck "$top/scripts/lint.sh" cppcheck
+fi
 [ ${#gpu[@]} -eq 0 ] || echo "not run without a GPU: ${#gpu[@]} tests: ${gpu[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -311,7 +311,7 @@ test_setup_of_every_system_is_whole() {
   local setup="source '$repo/scripts/setup.sh'" manager
   for manager in apt-get pacman dnf zypper; do
     expect 0 bash -c "$setup; there() { false; }; manager() { echo $manager; }
-      missing_of build report fetch unzip test venv torch clang fuzzer office browser cluster"
+      missing_of build report fetch unzip test venv torch clang fuzzer office browser cluster lint"
     [ "$(wc -l <<<"$said")" -eq "$(bash -c "$setup; parts" | wc -l)" ] || fail "rows: $said"
     [[ $said != *' . '* && $said != *' .'$'\n'* && $said != *,* ]] || fail "not names: $said"
   done
@@ -459,7 +459,7 @@ test_what_is_missing_is_a_skip() {
   FORMAT=19.1.7 BUILT='' CODE=0 PROGRAMS="test_b" check_tests 4 0 2 || return 1
   says "skipped: kernels compiled by nvcc" || return 1
   says "skipped: format" || return 1
-  sed -i 's/^clang clang .*/clang nonesuch clang . . ./; s/there clang;/there nonesuch;/' \
+  sed -i 's/^clang clang .*/clang nonesuch clang . . ./; s/there clang |/there nonesuch |/' \
     "$repo"/scripts/{setup,test}.sh
   CODE=0 PROGRAMS="test_b" check_tests 4 0 1 || return 1
   says "skipped: all of it compiled by clang"

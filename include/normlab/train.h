@@ -63,7 +63,7 @@ typedef struct nl_study_run {
     bool layer_stats;
     char init[4096];      /* "": none */
     char init_sha256[65]; /* of the weights in it; "": not known */
-    nl_run_status status;
+    _Atomic nl_run_status status; /* asked for by the threads of other runs too */
     bool has_final; /* a run of 0 epochs has none */
     nl_final final;
 } nl_study_run;

@@ -11,6 +11,7 @@
 #include <errno.h>      // errno
 #include <fcntl.h>      // open
 #include <inttypes.h>   // PRIx64
+#include <stdatomic.h>  // atomic_bool
 #include <stdio.h>      // snprintf
 #include <stdlib.h>     // free, getenv
 #include <string.h>     // strerror
@@ -167,13 +168,12 @@ static int lock_file(int file, int operation) {
 }
 
 static void warn_once(const char *folder, int failure) {
-    static bool warned;
-    if (!warned)
+    static atomic_bool warned;
+    if (!atomic_exchange(&warned, true))
         nl_warn(folder,
                 "no locks on this file system (flock: %s): the file %s alone keeps other "
                 "processes off",
                 strerror(failure), NL_FILE_CLAIM);
-    warned = true;
 }
 
 /* The lock is another's: its claim tells whose, if it is made yet. */

@@ -1,10 +1,11 @@
-/* Stopping by signal. The handler only notes the exit code; training looks at it between two
- * steps, where the state is whole, and evaluation between two parts of a pass. */
+/* Stopping by signal. The handler, in whatever thread, only notes the exit code; training looks at
+ * it between two steps, where the state is whole, and evaluation between two parts of a pass. */
 #include "signals.h"
 
-#include <signal.h>  // sigaction
-#include <stdbool.h> // bool
-#include <unistd.h>  // _exit
+#include <signal.h>    // sigaction
+#include <stdatomic.h> // atomic_int
+#include <stdbool.h>   // bool
+#include <unistd.h>    // _exit
 
 #include "normlab/error.h" // NL_ESIGINT
 
@@ -13,12 +14,11 @@ enum { SIGNALS = sizeof numbers / sizeof *numbers };
 
 static struct sigaction before[SIGNALS];
 static bool catching;
-static volatile sig_atomic_t caught;
+static atomic_int caught; /* lock-free, as in a handler it has to be */
 
 static void note(int number) {
     const int code = number == SIGINT ? NL_ESIGINT : number == SIGHUP ? NL_ESIGHUP : NL_ESIGTERM;
-    if (caught) _exit(code);
-    caught = code;
+    if (atomic_exchange(&caught, code)) _exit(code);
 }
 
 void nl_signals_catch(void) {

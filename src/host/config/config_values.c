@@ -133,7 +133,7 @@ static int wrong_list(nl_error *err, const nl_key *key, const char *path, const 
 static int parse_shape(nl_image_shape *at, const nl_key *key, const char *path,
                        const nl_scalar *value, nl_error *err) {
     if (!value->items || value->n_items != 3) return wrong_list(err, key, path, value);
-    double number[3];
+    double number[3] = {0};
     for (int i = 0; i < 3; i++) {
         const int code = parse_number(&number[i], key, path, &value->items[i], err);
         if (code) return code;
@@ -199,7 +199,7 @@ static int parse_set(unsigned *at, const nl_key *key, const char *path, const nl
 int nl_key_parse(void *base, const nl_key *key, const char *path, const nl_scalar *value,
                  nl_error *err) {
     void *at = (char *)base + key->offset;
-    double number;
+    double number = 0;
     int code;
     if (value->items && !nl_key_takes_list(key))
         return nl_key_fail(err, value, path, "wants one value, not a list");

@@ -164,7 +164,7 @@ static void *work(void *argument) {
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-/* The caller's thread is one of them. Signals are handled there: the others block them. */
+/* The caller's thread is one of them. */
 static void train_all(nl_crew *crew) {
     pthread_t *threads = nl_alloc((size_t)crew->jobs, sizeof *threads, "jobs");
     int started = 0;
