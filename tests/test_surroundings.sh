@@ -273,11 +273,32 @@ hostile_names() { # of files and folders: nothing is run, expanded or taken for 
   done
   [ -z "$(find . -name pwned)" ]
 }
+only_into_out() { # nor does a name that a record tells lead elsewhere
+  mkdir -p box/home box/tmp box/out
+  cp -r data toy.yaml box
+  cd box
+  export HOME=$PWD/home TMPDIR=$PWD/tmp
+  unset XDG_CACHE_HOME
+  all_else() { # but the fonts that gnuplot's library has found
+    find . \( -path ./out -o -path ./home/.cache/fontconfig \) -prune -o -type f -printf '%p %s %T@\n' | sort
+  }
+  all_else >../before
+  train --out out --quiet
+  train --out out --quiet --resume --epochs 3
+  "$program" eval out/toy/seed-1/last.safetensors --data data --device cpu
+  "$program" report out
+  [ -s out/report/index.html ]
+  sed -i 's|"name": *"toy"|"name": "../../evil"|' out/toy/seed-1/run.json
+  grep -q evil out/toy/seed-1/run.json
+  "$program" report out || [ $? = 3 ]
+  all_else | cmp ../before -
+  [ ! -e ../evil ] && [ ! -e evil ]
+}
 
 sanitized=$("$program" --version --verbose | grep -c sanitizers || true)
 for test in closed_descriptors lost_reader full_output file_limit full_disks few_descriptors \
   small_stack little_memory devices_and_pipes its_own_input no_files killed_report quotes \
-  hostile_names; do
+  hostile_names only_into_out; do
   case $sanitized:$test in
   1:little_memory | 1:small_stack)
     number=$((number + 1))
