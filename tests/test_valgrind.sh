@@ -42,7 +42,6 @@ test_in_double_precision() {
 test_the_rest() {
   memcheck "$program" summary toy.yaml
   memcheck "$program" worksheet sheet.xlsx
-  memcheck "$program" --version --verbose
   expect 3 memcheck "$program" eval toy.yaml --data data
   expect 2 memcheck "$program" train toy.yaml --set train.lr=0
 }

@@ -55,7 +55,7 @@ typedef enum nl_run_status {
     NL_RUN_FAILED,    /* its loss was no longer finite */
 } nl_run_status;
 
-/* One run of a study. */
+/* One run of a study. Its status is asked for by the threads of other runs too. */
 typedef struct nl_study_run {
     nl_config config; /* resolved: train.seed is this run's */
     /* Of the options, or of the record of the run that is resumed: nl_study_check fills them. */
@@ -63,7 +63,7 @@ typedef struct nl_study_run {
     bool layer_stats;
     char init[4096];      /* "": none */
     char init_sha256[65]; /* of the weights in it; "": not known */
-    _Atomic nl_run_status status; /* asked for by the threads of other runs too */
+    _Atomic nl_run_status status;
     bool has_final; /* a run of 0 epochs has none */
     nl_final final;
 } nl_study_run;
