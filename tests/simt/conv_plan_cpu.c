@@ -8,6 +8,7 @@
 
 #include "cuda/conv/conv_plan.h"
 #include "cuda/runtime/device.h" // nl_cuda_check
+#include "simt_bytes.h"          // simt_bytes_moved
 
 enum { MAX_PROBLEMS = 4096 };
 
@@ -68,9 +69,22 @@ int nl_convs_plan(int *index, nl_convs *c, nl_conv_problem problem, const char *
     return NL_OK;
 }
 
+/* Each tensor once: the least that any plan can do. */
+static void count(nl_conv_dir dir, nl_conv_shape s) {
+    static const char *const names[] = {
+        [NL_CONV_FORWARD] = "conv", [NL_CONV_DATA] = "conv_data", [NL_CONV_FILTER] = "conv_filter"};
+    const int64_t in = (int64_t)s.n * s.c * s.h * s.w * 4;
+    const int64_t out =
+        (int64_t)s.n * s.o * nl_conv_out(s.h, s.k, s.pad) * nl_conv_out(s.w, s.k, s.pad) * 4;
+    const int64_t filter = (int64_t)s.o * s.c * s.k * s.k * 4;
+    const int64_t written = dir == NL_CONV_FORWARD ? out : dir == NL_CONV_DATA ? in : filter;
+    simt_bytes_moved(names[dir], in + out + filter - written, written);
+}
+
 static void run(void *argument) {
     const job *j = argument;
     const nl_conv_shape s = j->problem.shape;
+    count(j->problem.dir, s);
     float *zeros = nl_alloc((size_t)s.o, sizeof *zeros, "bias");
     switch (j->problem.dir) {
     case NL_CONV_FORWARD:

@@ -359,6 +359,7 @@ void execute(const Launch &launch) {
     blockIdx = {0, 0, 0};
     check_limits(launch);
     note_launch(launch);
+    begin_counting(launch.name);
     inside = true;
     gridDim = launch.grid;
     blockDim = launch.block;
@@ -377,6 +378,7 @@ void execute(const Launch &launch) {
         static_shared = 0;
         run_block();
     }
+    end_counting();
     inside = false;
     running = nullptr;
 }

@@ -98,6 +98,7 @@ void finish_all();
 struct Reference {
     const void *memory;
     uint64_t number;
+    size_t size;
 };
 using References = std::vector<Reference>;
 /* Adds every word of these bytes that is an address in an allocation. */
@@ -110,6 +111,12 @@ void submit(cudaStream_t stream, std::function<void()> work, const char *name = 
 /* A kernel's code comes to the device when it first runs, which a capture does not allow. */
 void load(const void *kernel, const char *name, cudaStream_t stream);
 void execute(const Launch &launch);
+
+/* Around a kernel: see simt_bytes.h. */
+void begin_counting(const char *kernel);
+void end_counting();
+/* A kernel reads (way 0) or writes (1) these bytes. */
+void touch(const void *p, size_t size, int way);
 
 template <typename... P, typename... A>
 void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,

@@ -36,7 +36,8 @@ void find_references(References &found, const void *bytes, size_t size) {
         const void *p;
         memcpy(&p, static_cast<const char *>(bytes) + i, sizeof p);
         const auto it = allocation_of(p);
-        if (it != allocations.end()) found.push_back({it->first, it->second.number});
+        if (it != allocations.end())
+            found.push_back({it->first, it->second.number, it->second.size});
     }
 }
 
