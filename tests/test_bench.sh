@@ -7,12 +7,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 programs=$1
 tap=/dev/stdout
 [ $# -lt 2 ] || tap=${2#--tap=}
-
-# Ends the test, which runs in a shell of its own.
-fail() {
-  echo "$*"
-  exit 1
-}
+# shellcheck source=tests/support/tap.sh
+source "$top/tests/support/tap.sh"
 
 # norms PROGRAM WRONG: lines of JSON in $tmp/lines, the exit code in $rc
 norms() {
@@ -272,26 +268,4 @@ END
   bash -n "$top/bench/compare.sh"
 }
 
-# ---- all ----
-
-mapfile -t tests < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
-echo "1..${#tests[@]}" >"$tap"
-number=0 failed=0
-for name in "${tests[@]}"; do
-  number=$((number + 1)) code=0
-  said=$(
-    tmp=$(mktemp -d)
-    trap 'rm -rf "$tmp"' EXIT
-    "$name" 2>&1
-  ) || code=$?
-  case $code in
-  0) echo "ok $number - bench::$name" >>"$tap" ;;
-  77) echo "ok $number - bench::$name # SKIP ${said##*$'\n'}" >>"$tap" ;;
-  *)
-    echo "not ok $number - bench::$name" >>"$tap"
-    echo "$name: $said"
-    failed=1
-    ;;
-  esac
-done
-exit $failed
+run_tests bench "$tap"

@@ -229,6 +229,14 @@ Test(train_faults, a_full_disk) {
     expect_code(TRAIN("--resume", "--epochs", "2"), 0, NULL);
 }
 
+/* Refused before a word of a run that is not begun. */
+Test(train_faults, out_cannot_be_made) {
+    char inside[256];
+    program_result r = TRAIN("--out", toy_path(inside, "toy.yaml/out"));
+    cr_expect_str_empty(r.out);
+    expect_code(r, 6, "toy.yaml: cannot make the folder");
+}
+
 Test(train_faults, a_checkpoint_that_cannot_be_written) {
     char path[512];
     snprintf(path, sizeof path, "%s/toy/seed-3", toy_cli.out);

@@ -16,13 +16,12 @@ typedef struct study_options {
 enum { OPT_MARGIN = 256, OPT_LOSS_MARGIN, OPT_OWN };
 
 /* Rows of a command's list of options. */
-#define STUDY_MARGIN_TEXT                                                                          \
-    "test accuracies closer than this are equal for any use (default 0.05 points)"
-#define STUDY_MARGIN_OPTION                                                                        \
-    { "margin", OPT_MARGIN, "POINTS", 0, STUDY_MARGIN_TEXT, 0 }
-#define STUDY_LOSS_MARGIN_OPTION                                                                   \
-    { "loss-margin", OPT_LOSS_MARGIN, "LOSS", 0, "the same of test losses (default 0.001)", 0 }
-#define STUDY_OPTIONS STUDY_MARGIN_OPTION, STUDY_LOSS_MARGIN_OPTION
+// clang-format off
+#define STUDY_OPTIONS \
+    {"margin", OPT_MARGIN, "POINTS", 0, \
+     "test accuracies closer than this are equal for any use (default 0.05 points)", 0}, \
+    {"loss-margin", OPT_LOSS_MARGIN, "LOSS", 0, "the same of test losses (default 0.001)", 0}
+// clang-format on
 
 /* Takes such an option, or a folder; ARGP_ERR_UNKNOWN: not theirs. */
 error_t study_options_parse(study_options *o, const char *command, int key, char *arg);

@@ -85,6 +85,7 @@ static void measure(nl_effect *e, const layout *l, const nl_term *t, nl_metric m
         }
     }
     e->by[metric] = nl_stats_paired(a, b, n);
+    e->holm[metric] = e->by[metric].p;
     free(a);
 }
 
@@ -97,23 +98,6 @@ static void add_effects(nl_factors *f, const layout *l, int term) {
             *e = (nl_effect){.term = term, .level = {i, t->second < 0 ? 0 : j}};
             for (int m = 0; m < NL_METRICS; m++) measure(e, l, t, (nl_metric)m);
         }
-}
-
-static void adjust_effects(nl_factors *f) {
-    const int n = NL_METRICS * f->n_effects;
-    double *p = nl_alloc((size_t)n, sizeof *p, "p values");
-    for (int i = 0; i < n; i++) p[i] = f->effects[i / NL_METRICS].by[i % NL_METRICS].p;
-    nl_stats_holm(p, n);
-    for (int i = 0; i < n; i++) f->effects[i / NL_METRICS].holm[i % NL_METRICS] = p[i];
-    free(p);
-}
-
-static void adjust_terms(nl_factors *f) {
-    double p[NL_FACTORS * (NL_FACTORS + 1) / 2 * NL_METRICS];
-    const int n = NL_METRICS * f->n_terms;
-    for (int i = 0; i < n; i++) p[i] = f->terms[i / NL_METRICS].p[i % NL_METRICS];
-    nl_stats_holm(p, n);
-    for (int i = 0; i < n; i++) f->terms[i / NL_METRICS].holm[i % NL_METRICS] = p[i];
 }
 
 /* ---- terms ---- */
@@ -164,10 +148,10 @@ static void test_term(nl_term *t, const layout *l, const double rest[NL_METRICS]
     if (t->second >= 0) t->df *= f->list[t->second].levels - 1;
     t->df_rest = (f->cells - 1) * (f->n_seeds - 1);
     for (int m = 0; m < NL_METRICS; m++) {
-        t->f[m] = t->p[m] = NAN;
+        t->f[m] = t->p[m] = t->holm[m] = NAN;
         if (isnan(rest[m])) continue;
         t->f[m] = squares(l, (nl_metric)m, t) / t->df / (rest[m] / t->df_rest);
-        t->p[m] = nl_stats_f_above(t->f[m], t->df, t->df_rest);
+        t->p[m] = t->holm[m] = nl_stats_f_above(t->f[m], t->df, t->df_rest);
     }
 }
 
@@ -177,6 +161,21 @@ static void list_terms(nl_factors *f) {
     for (int i = 0; i < f->n; i++)
         for (int j = i + 1; j < f->n; j++)
             f->terms[f->n_terms++] = (nl_term){.first = i, .second = j};
+}
+
+/* Of the values of each metric in each of a list of structs. */
+static double *nth(double *first, size_t size, int i) {
+    return (double *)((char *)first + (size_t)(i / NL_METRICS) * size) + i % NL_METRICS;
+}
+
+/* Holm's adjustment of all of them, as one family. */
+static void adjust(double *first, size_t size, int count) {
+    const int n = NL_METRICS * count;
+    double *p = nl_alloc((size_t)n, sizeof *p, "p values");
+    for (int i = 0; i < n; i++) p[i] = *nth(first, size, i);
+    nl_stats_holm(p, n);
+    for (int i = 0; i < n; i++) *nth(first, size, i) = p[i];
+    free(p);
 }
 
 void nl_factors_make(nl_figures *figures) {
@@ -193,7 +192,7 @@ void nl_factors_make(nl_figures *figures) {
         test_term(&f->terms[i], &l, rest);
         add_effects(f, &l, i);
     }
-    adjust_effects(f);
-    adjust_terms(f);
+    adjust(f->terms->holm, sizeof *f->terms, f->n_terms);
+    adjust(f->effects->holm, sizeof *f->effects, f->n_effects);
     for (int m = 0; m < NL_METRICS; m++) free(l.y[m]);
 }

@@ -84,5 +84,8 @@ void nl_figures_free(nl_figures *figures);
  * and their losses; NaN where a run of a common seed has none. Costs a pass over all of them. */
 nl_two_way nl_pair_over_images(const nl_figures *figures, const nl_pair *pair, nl_metric metric);
 
+/* The pair of rows a < b. */
+const nl_pair *nl_pair_of(const nl_figures *figures, int a, int b);
+
 /* Part of nl_figures_make: all pairs of the rows. */
 void nl_pairs_make(nl_figures *figures);

@@ -157,8 +157,8 @@ int nl_factors_level(const nl_factors *f, int cell, int factor) {
 static bool is_comparable(const nl_figures *s) {
     for (int i = 0; i < s->n_rows; i++)
         if (!s->rows[i].variant->has_config) return false;
-    for (int i = 0; i < s->n_rows - 1; i++) { /* the first pairs are those of row 0 */
-        const nl_pair *p = &s->pairs[i];
+    for (int i = 1; i < s->n_rows; i++) {
+        const nl_pair *p = nl_pair_of(s, 0, i);
         if (!p->compared) return false;
         for (int k = 0; k < p->differ.n; k++)
             if (strcmp(p->differ.names[k], NL_DIFFER_LIMIT) == 0 ||

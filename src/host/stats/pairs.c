@@ -206,6 +206,11 @@ static void adjust(nl_figures *figures) {
     free(p);
 }
 
+/* In the order in which nl_pairs_make makes them: (0, 1), (0, 2) ... (1, 2) ... */
+const nl_pair *nl_pair_of(const nl_figures *figures, int a, int b) {
+    return &figures->pairs[a * figures->n_rows - a * (a + 1) / 2 + b - a - 1];
+}
+
 void nl_pairs_make(nl_figures *figures) {
     const int n = figures->n_rows;
     figures->n_pairs = n * (n - 1) / 2;

@@ -53,3 +53,10 @@ int nl_spread_rows(int *rows, const nl_figures *figures) {
     free(taken);
     return n;
 }
+
+int nl_spread_streams(const char *names[NL_STREAM_DROPOUT], const nl_variant *variant) {
+    int n = 0;
+    for (int i = 0; nl_stream_words[i]; i++)
+        if (streams(variant) >> i & 1u) names[n++] = nl_stream_words[i];
+    return n;
+}

@@ -99,8 +99,8 @@ static int next_shared_run(nl_crew *crew) {
 static int next_own_run(nl_crew *crew) {
     while (crew->next < crew->study->n_runs) {
         const int i = crew->next++;
-        nl_log_begin(crew, i);
         if (!nl_run_has_ended(&crew->study->runs[i])) return i;
+        nl_log_begin(crew, i);
     }
     return -1;
 }

@@ -180,7 +180,7 @@ int nl_train_run(nl_crew *crew, int number, int threads, bool *trained, nl_error
         free(run);
         return code;
     }
-    if (options->join) nl_log_begin(crew, number);
+    nl_log_begin(crew, number); /* what is refused was not begun */
     *trained = true;
     nl_progress_run(&crew->progress, 1, 0);
     nl_file_guard(ask_whether_held, run);

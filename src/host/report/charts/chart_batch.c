@@ -10,8 +10,7 @@
 
 #include "curves.h" // nl_curve_value
 #include "gnuplot.h"
-#include "report/runs/labels.h" // nl_text_width
-#include "normlab/run_files.h"  // NL_REPORT_PLOTS
+#include "normlab/run_files.h" // NL_REPORT_PLOTS
 #include "scales.h"
 
 enum { width = 920, height = 540 };
@@ -128,7 +127,7 @@ static void write_key(FILE *out, const nl_factor *lines) {
         nl_gnuplot_quote(out, lines->names[k]);
         fprintf(out, " at screen %.4f, screen %.4f tc rgb '%s'\n", (x + 44) / width, y,
                 nl_text_colours[k % NL_COLOURS]);
-        x += 44 + 8.6 * nl_text_width(lines->names[k]) + 18;
+        x += 44 + nl_gnuplot_width(lines->names[k]) + 18;
     }
 }
 

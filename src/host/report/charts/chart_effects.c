@@ -6,11 +6,8 @@
 #include <math.h> // fmin
 
 #include "gnuplot.h"
-#include "report/runs/labels.h"   // nl_text_width
 #include "report/text/findings.h" // nl_effect_name_of
 #include "normlab/run_files.h"    // NL_REPORT_PLOTS
-
-static const double letter = 8.6; /* pixels, on average */
 
 enum { least_width = 920, row_height = 30, head_height = 84, foot_height = 56, panel_least = 230 };
 
@@ -114,12 +111,10 @@ static void panel(FILE *out, const nl_factors *f, int metric) {
 void nl_chart_effects(const nl_figures *figures, const char *dir, const char *name) {
     const nl_factors *f = &figures->factors;
     if (!nl_has_effects(figures)) return;
-    int longest = 0;
-    for (int i = 0; i < f->n_effects; i++) {
-        const int w = nl_text_width(nl_effect_name_of(f, &f->effects[i]).text);
-        if (w > longest) longest = w;
-    }
-    const double left = longest * letter + 26, gap = 34;
+    double name_width = 0;
+    for (int i = 0; i < f->n_effects; i++)
+        name_width = fmax(name_width, nl_gnuplot_width(nl_effect_name_of(f, &f->effects[i]).text));
+    const double left = name_width + 26, gap = 34;
     const int width = (int)fmax(least_width, left + 2 * panel_least + gap + 24);
     const int height = head_height + foot_height + row_height * f->n_effects;
     const double panel_width = (width - 24 - left - gap) / 2;

@@ -7,8 +7,7 @@
 
 #include "curves.h" // nl_curve_value
 #include "gnuplot.h"
-#include "report/runs/labels.h" // nl_text_width
-#include "normlab/run_files.h"  // NL_REPORT_PLOTS
+#include "normlab/run_files.h" // NL_REPORT_PLOTS
 
 enum { width = 920, head_height = 84, foot_height = 62 };
 
@@ -168,16 +167,13 @@ static void write_plot(FILE *out, const nl_figures *figures, nl_metric metric) {
 static void write_script(FILE *out, const nl_figures *figures, nl_metric metric, double low,
                          double high) {
     const int n = figures->n_rows, height = height_of(figures);
-    int longest = 4;
-    for (int i = 0; i < n; i++) {
-        const int w = nl_text_width(figures->rows[i].variant->label.text);
-        if (w > longest) longest = w;
-    }
+    double label = 34;
+    for (int i = 0; i < n; i++)
+        label = fmax(label, nl_gnuplot_width(figures->rows[i].variant->label.text));
     fprintf(out,
             "set lmargin at screen %.4f\nset rmargin at screen 0.97\n"
             "set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
-            (longest * 8.6 + 24) / width, 1 - (double)head_height / height,
-            (double)foot_height / height);
+            (label + 24) / width, 1 - (double)head_height / height, (double)foot_height / height);
     fprintf(out,
             "set xrange [%.6g:%.6g]\nset yrange [%.2f:0.5]\nunset ytics\n"
             "set grid noytics xtics lt 1 lw 1 lc rgb '" NL_GRID "'\nset format x '%%g'\n"

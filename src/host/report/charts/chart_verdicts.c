@@ -7,25 +7,21 @@
 #include <stdlib.h> // free
 
 #include "gnuplot.h"
-#include "report/runs/labels.h" // nl_text_width
 
 enum { least_width = 920, cell_height = 52, head_height = 78, foot_height = 44 };
-static const double letter = 8.6; /* pixels, on average */
 
 /* The variants stand in rows and columns; all in pixels. */
 typedef struct layout {
-    int n, longest; /* variants; letters of the longest label */
-    bool turned;    /* the labels of the columns lie aslant */
+    int n;       /* variants */
+    bool turned; /* the labels of the columns lie aslant */
     double left, top, cell, width, height;
 } layout;
 
 static layout lay_out(const nl_figures *figures) {
     layout l = {.n = figures->n_rows < NL_MOST_SHOWN ? figures->n_rows : NL_MOST_SHOWN};
-    for (int i = 0; i < l.n; i++) {
-        const int w = nl_text_width(figures->rows[i].variant->label.text);
-        if (w > l.longest) l.longest = w;
-    }
-    const double label = l.longest * letter;
+    double label = 0;
+    for (int i = 0; i < l.n; i++)
+        label = fmax(label, nl_gnuplot_width(figures->rows[i].variant->label.text));
     l.left = label + 30;
     l.cell = fmin(fmax((least_width - l.left - 20) / l.n, 76), 190);
     l.turned = label > l.cell - 8;
@@ -33,11 +29,6 @@ static layout lay_out(const nl_figures *figures) {
     l.width = fmax(least_width, l.left + l.n * l.cell + (l.turned ? 0.77 * label : 0) + 20);
     l.height = l.top + l.n * cell_height + foot_height;
     return l;
-}
-
-static const nl_pair *pair_of(const nl_figures *figures, int a, int b) {
-    const int n = figures->n_rows; /* pairs stand in the order (0, 1), (0, 2) ... (1, 2) ... */
-    return &figures->pairs[a * n - a * (a + 1) / 2 + b - a - 1];
 }
 
 /* ---- cells ---- */
@@ -129,7 +120,7 @@ static void write_script(FILE *out, const nl_figures *figures, const layout *l) 
     for (int a = 0; a < l->n; a++)
         for (int b = a + 1; b < l->n; b++)
             for (int m = 0; m < NL_METRICS; m++)
-                write_cell(out, pair_of(figures, a, b), (nl_metric)m);
+                write_cell(out, nl_pair_of(figures, a, b), (nl_metric)m);
     fputs("plot NaN\n", out);
 }
 

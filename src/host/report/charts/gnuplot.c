@@ -16,6 +16,7 @@
 #include <unistd.h>    // unlink, fork
 
 #include "base/processor.h"     // nl_processor_cores
+#include "report/runs/labels.h" // nl_text_width
 #include "report/text/text.h"   // nl_other_character
 #include "normlab/checkpoint.h" // nl_file_write
 #include "normlab/run_files.h"  // NL_REPORT_PLOTS
@@ -67,6 +68,10 @@ void nl_gnuplot_quote(FILE *out, const char *text) {
         if (strncmp(text, "]>", 2) == 0) fputs("\xe2\x81\xa0", out);
     }
     fputc('\'', out);
+}
+
+double nl_gnuplot_width(const char *text) {
+    return 8.6 * nl_text_width(text); /* the font's letters, on average */
 }
 
 /* ---- looks ---- */

@@ -25,6 +25,9 @@ void nl_script_value(FILE *out, double value);
 /* A string in single quotes: nothing in it has a meaning to gnuplot. */
 void nl_gnuplot_quote(FILE *out, const char *text);
 
+/* How wide it is drawn, about, in pixels. */
+double nl_gnuplot_width(const char *text);
+
 /* The colours of the charts. The page maps them to its own, light and dark. */
 #define NL_INK "#333333"
 #define NL_SOFT "#6b6b6b"

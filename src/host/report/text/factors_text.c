@@ -75,7 +75,7 @@ void nl_findings_effects(nl_table *table, const nl_figures *s) {
         const nl_effect *e = &f->effects[i];
         nl_table_add(table, "%s", nl_effect_name_of(f, e).text);
         for (int m = 0; m < NL_METRICS; m++) {
-            const int decimals = m == NL_METRIC_LOSS ? 5 : 3;
+            const int decimals = nl_metric_words_of[m].decimals;
             const nl_paired *r = &e->by[m];
             nl_table_add(table, "%s%s", r->mean >= 0 ? "+" : "", nl_fixed(r->mean, decimals).text);
             nl_table_add(table, "%s", nl_range(r->low, r->high, decimals).text);
@@ -106,22 +106,20 @@ static char *all_factors(const nl_factors *f) {
 static void effect(nl_lines *words, const nl_factors *f, const nl_effect *e, nl_metric metric) {
     const nl_term *t = &f->terms[e->term];
     const nl_factor *first = &f->list[t->first], *second = &f->list[t->second < 0 ? 0 : t->second];
-    const bool is_loss = metric == NL_METRIC_LOSS;
-    const int decimals = is_loss ? 5 : 3;
+    const nl_metric_words *m = &nl_metric_words_of[metric];
     const nl_paired *r = &e->by[metric];
     char figures[200];
     snprintf(figures, sizeof figures, "%+.*f%s (95 %% interval %+.*f to %+.*f, p after Holm %s)",
-             decimals, r->mean, is_loss ? "" : " points", decimals, r->low, decimals, r->high,
+             m->decimals, r->mean, m->unit, m->decimals, r->low, m->decimals, r->high,
              nl_p(e->holm[metric]).text);
     if (t->second < 0)
         nl_lines_add(words, "Effect of %s %s instead of %s on test %s, over all the rest: %s.",
-                     first->key, first->names[e->level[0]], first->names[0],
-                     is_loss ? "loss" : "accuracy", figures);
+                     first->key, first->names[e->level[0]], first->names[0], m->name, figures);
     else
-        nl_lines_add(
-            words, "From %s %s to %s the effect of %s %s instead of %s on test %s changes by %s.",
-            first->key, first->names[0], first->names[e->level[0]], second->key,
-            second->names[e->level[1]], second->names[0], is_loss ? "loss" : "accuracy", figures);
+        nl_lines_add(words,
+                     "From %s %s to %s the effect of %s %s instead of %s on test %s changes by %s.",
+                     first->key, first->names[0], first->names[e->level[0]], second->key,
+                     second->names[e->level[1]], second->names[0], m->name, figures);
 }
 
 static void settled(nl_lines *words, const nl_factors *f, nl_metric metric) {
@@ -135,8 +133,7 @@ static void settled(nl_lines *words, const nl_factors *f, nl_metric metric) {
         count++;
     }
     nl_lines_add(words, "%d of %d effects on test %s %s settled at the 5 %% level%s.", count,
-                 f->n_effects, metric == NL_METRIC_LOSS ? "loss" : "accuracy",
-                 count == 1 ? "is" : "are",
+                 f->n_effects, nl_metric_words_of[metric].name, count == 1 ? "is" : "are",
                  told < count ? "; those not told here stand in the table" : "");
 }
 
@@ -158,7 +155,7 @@ static void pooled(nl_lines *words, const nl_factors *f, nl_metric metric) {
         nl_lines_add(words,
                      "If all variants spread alike over seeds, so that their spread may be pooled, "
                      "test %s depends on: %s.",
-                     metric == NL_METRIC_LOSS ? "loss" : "accuracy", text);
+                     nl_metric_words_of[metric].name, text);
     free(text);
 }
 

@@ -19,6 +19,13 @@ typedef enum nl_findings_table {
     NL_TABLE_COUNT
 } nl_findings_table;
 
+/* How a metric is spoken of: test `name`; decimals of a difference, and its unit behind it. */
+typedef struct nl_metric_words {
+    const char *name, *unit;
+    int decimals;
+} nl_metric_words;
+extern const nl_metric_words nl_metric_words_of[NL_METRICS];
+
 typedef struct nl_finding {
     const char *id, *title;
     const char *note; /* below the table: how to read it */

@@ -58,22 +58,19 @@ static json_t *keys_of(const nl_differences *d) {
     return keys;
 }
 
-static const char *metric_name(nl_metric metric) {
-    return metric == NL_METRIC_LOSS ? "loss" : "accuracy";
-}
-
 static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric metric) {
     static const char *const verdicts[] = {"open", "a", "b", "equal"};
     const nl_comparison *c = &p->by[metric];
     return json_pack(
         "{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:o, s:o, s:o}",
         "a", s->rows[p->a].variant->name, "b", s->rows[p->b].variant->name, "metric",
-        metric_name(metric), "seeds", c->paired.n, "difference", nl_json_number(c->paired.mean),
-        "sd", nl_json_number(c->paired.sd), "low", nl_json_number(c->paired.low), "high",
-        nl_json_number(c->paired.high), "p", nl_json_number(c->paired.p), "p_sign_flip",
-        nl_json_number(c->sign_flip), "p_holm", nl_json_number(c->holm), "p_equivalent",
-        nl_json_number(c->equivalent), "margin", c->margin, "verdict", verdicts[c->verdict],
-        "seeds_needed", c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better",
+        nl_metric_words_of[metric].name, "seeds", c->paired.n, "difference",
+        nl_json_number(c->paired.mean), "sd", nl_json_number(c->paired.sd), "low",
+        nl_json_number(c->paired.low), "high", nl_json_number(c->paired.high), "p",
+        nl_json_number(c->paired.p), "p_sign_flip", nl_json_number(c->sign_flip), "p_holm",
+        nl_json_number(c->holm), "p_equivalent", nl_json_number(c->equivalent), "margin", c->margin,
+        "verdict", verdicts[c->verdict], "seeds_needed",
+        c->seeds > 0 ? json_integer(c->seeds) : json_null(), "a_better",
         nl_json_number(c->a_better), "differ_in", keys_of(&p->differ));
 }
 
@@ -82,12 +79,12 @@ static json_t *one_comparison(const nl_figures *s, const nl_pair *p, nl_metric m
 static json_t *one_spread(const nl_row *r, nl_metric metric) {
     const nl_sample *s = metric == NL_METRIC_LOSS ? &r->loss : &r->accuracy;
     const nl_interval range = nl_stats_sd_interval(s->sd, s->n);
+    const char *names[NL_STREAM_DROPOUT];
+    const int n = nl_spread_streams(names, r->variant);
     json_t *streams = json_array();
-    for (int i = 0; nl_stream_words[i]; i++)
-        if (r->variant->config.train.vary >> i & 1u)
-            json_array_append_new(streams, json_string(nl_stream_words[i]));
+    for (int i = 0; i < n; i++) json_array_append_new(streams, json_string(names[i]));
     return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:o}", "variant", r->variant->name, "vary",
-                     streams, "metric", metric_name(metric), "seeds", s->n, "sd",
+                     streams, "metric", nl_metric_words_of[metric].name, "seeds", s->n, "sd",
                      nl_json_number(s->sd), "low", nl_json_number(range.low), "high",
                      nl_json_number(range.high));
 }
@@ -123,21 +120,21 @@ static json_t *one_factor(const nl_factors *f, int i) {
 
 static json_t *one_term(const nl_factors *f, const nl_term *t, nl_metric metric) {
     return json_pack("{s:o, s:s, s:o, s:i, s:i, s:o, s:o}", "keys",
-                     of_term(f, t, first_levels, key_of), "metric", metric_name(metric), "f",
-                     nl_json_number(t->f[metric]), "df", t->df, "df_rest", t->df_rest, "p",
+                     of_term(f, t, first_levels, key_of), "metric", nl_metric_words_of[metric].name,
+                     "f", nl_json_number(t->f[metric]), "df", t->df, "df_rest", t->df_rest, "p",
                      nl_json_number(t->p[metric]), "p_holm", nl_json_number(t->holm[metric]));
 }
 
 static json_t *one_effect(const nl_factors *f, const nl_effect *e, nl_metric metric) {
     const nl_term *t = &f->terms[e->term];
     const nl_paired *r = &e->by[metric];
-    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "keys",
-                     of_term(f, t, first_levels, key_of), "levels",
-                     of_term(f, t, e->level, level_of), "base",
-                     of_term(f, t, first_levels, level_of), "metric", metric_name(metric),
-                     "difference", nl_json_number(r->mean), "sd", nl_json_number(r->sd), "low",
-                     nl_json_number(r->low), "high", nl_json_number(r->high), "p",
-                     nl_json_number(r->p), "p_holm", nl_json_number(e->holm[metric]));
+    return json_pack(
+        "{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "keys",
+        of_term(f, t, first_levels, key_of), "levels", of_term(f, t, e->level, level_of), "base",
+        of_term(f, t, first_levels, level_of), "metric", nl_metric_words_of[metric].name,
+        "difference", nl_json_number(r->mean), "sd", nl_json_number(r->sd), "low",
+        nl_json_number(r->low), "high", nl_json_number(r->high), "p", nl_json_number(r->p),
+        "p_holm", nl_json_number(e->holm[metric]));
 }
 
 static json_t *all_factors(const nl_factors *f) {

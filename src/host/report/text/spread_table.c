@@ -5,17 +5,18 @@
 #include "findings.h"
 #include "stats/spread.h" // nl_spread_rows
 
-static void streams_cell(nl_table *table, const nl_config *config) {
+static void streams_cell(nl_table *table, const nl_variant *variant) {
+    const char *names[NL_STREAM_DROPOUT];
     char text[64] = "";
     size_t used = 0;
-    for (int i = 0; nl_stream_words[i]; i++)
-        if (config->train.vary >> i & 1u)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "",
-                                     nl_stream_words[i]);
+    const int n = nl_spread_streams(names, variant);
+    for (int i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", names[i]);
     nl_table_add(table, "%s", text);
 }
 
-static void deviation_cells(nl_table *table, const nl_sample *s, int decimals) {
+static void deviation_cells(nl_table *table, const nl_sample *s, nl_metric metric) {
+    const int decimals = nl_metric_words_of[metric].decimals;
     const nl_interval range = nl_stats_sd_interval(s->sd, s->n);
     nl_table_add(table, "%s", nl_fixed(s->sd, decimals).text);
     nl_table_add(table, "%s", nl_range(range.low, range.high, decimals).text);
@@ -31,10 +32,10 @@ void nl_findings_spread(nl_table *table, const nl_figures *s) {
     for (int i = 0; i < n; i++) {
         const nl_row *r = &s->rows[rows[i]];
         nl_table_add(table, "%s", r->variant->name);
-        streams_cell(table, &r->variant->config);
+        streams_cell(table, r->variant);
         nl_table_add(table, "%d", r->accuracy.n);
-        deviation_cells(table, &r->accuracy, 3);
-        deviation_cells(table, &r->loss, 5);
+        deviation_cells(table, &r->accuracy, NL_METRIC_ACCURACY);
+        deviation_cells(table, &r->loss, NL_METRIC_LOSS);
     }
     free(rows);
 }

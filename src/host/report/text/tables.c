@@ -145,7 +145,7 @@ static void verdict(nl_table *table, const nl_figures *s, const nl_pair *p, nl_m
 
 static void pair_row(nl_table *table, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
-    const int decimals = metric == NL_METRIC_LOSS ? 5 : 3;
+    const int decimals = nl_metric_words_of[metric].decimals;
     const nl_two_way images = nl_pair_over_images(s, p, metric);
     nl_table_add(table, "%s − %s", name_of(s, p->a), name_of(s, p->b));
     nl_table_add(table, "%d", c->paired.n);

@@ -12,18 +12,6 @@
 
 enum { most_pairs = 15 }; /* of more, only what is settled gets a sentence each, and not of all */
 
-/* How a metric is spoken of. */
-typedef struct metric_words {
-    const char *name, *unit;
-    int decimals; /* of a difference */
-    const char *ahead;
-} metric_words;
-
-static const metric_words metrics[NL_METRICS] = {
-    {"test accuracy", " points", 3, "is ahead of"},
-    {"test loss", "", 5, "has a lower test loss than"},
-};
-
 static const char *name_of(const nl_figures *s, int row) {
     return s->rows[row].variant->name;
 }
@@ -37,14 +25,16 @@ static void over_images(char *text, size_t size, const nl_figures *s, const nl_p
     text[0] = '\0';
     if (isnan(r.low)) return;
     const double low = sign < 0 ? -r.high : r.low, high = sign < 0 ? -r.low : r.high;
+    const int decimals = nl_metric_words_of[metric].decimals;
     snprintf(text, size, " Over other seeds and other images of the kind: %+.*f to %+.*f%s.",
-             metrics[metric].decimals, low, metrics[metric].decimals, high,
+             decimals, low, decimals, high,
              low > 0 || high < 0 ? "" : ", which leaves it open there");
 }
 
 static void different(nl_lines *words, const nl_figures *s, const nl_pair *p, nl_metric metric) {
+    static const char *const ahead[NL_METRICS] = {"is ahead of", "has a lower test loss than"};
     const nl_comparison *c = &p->by[metric];
-    const metric_words *m = &metrics[metric];
+    const nl_metric_words *m = &nl_metric_words_of[metric];
     const bool swap = c->verdict == NL_B_BETTER;
     const double sign = c->paired.mean < 0 ? -1 : 1;
     char beyond[200], *keys = nl_differences_text(&p->differ, p->differ.n);
@@ -52,7 +42,7 @@ static void different(nl_lines *words, const nl_figures *s, const nl_pair *p, nl
     nl_lines_add(words,
                  "Settled: %s %s %s by %.*f%s (95 %% interval %.*f to %.*f, %d seeds, p after Holm "
                  "%s).%s%s%s%s",
-                 name_of(s, swap ? p->b : p->a), m->ahead, name_of(s, swap ? p->a : p->b),
+                 name_of(s, swap ? p->b : p->a), ahead[metric], name_of(s, swap ? p->a : p->b),
                  m->decimals, fabs(c->paired.mean), m->unit, m->decimals,
                  sign < 0 ? -c->paired.high : c->paired.low, m->decimals,
                  sign < 0 ? -c->paired.low : c->paired.high, c->paired.n, nl_p(c->holm).text,
@@ -63,14 +53,15 @@ static void different(nl_lines *words, const nl_figures *s, const nl_pair *p, nl
 
 static void equal(nl_lines *words, const nl_figures *s, const nl_pair *p, nl_metric metric) {
     const nl_comparison *c = &p->by[metric];
-    const metric_words *m = &metrics[metric];
-    nl_lines_add(words,
-                 "Equal: %s and %s in %s, to within %g%s (difference %+.*f, 95 %% interval %+.*f "
-                 "to %+.*f, %d seeds, p after Holm %s).%s",
-                 name_of(s, p->a), name_of(s, p->b), m->name, c->margin, m->unit, m->decimals,
-                 c->paired.mean, m->decimals, c->paired.low, m->decimals, c->paired.high,
-                 c->paired.n, nl_p(c->equivalent).text,
-                 c->holm < NL_LEVEL ? " There is a difference, but it is smaller than that." : "");
+    const nl_metric_words *m = &nl_metric_words_of[metric];
+    nl_lines_add(
+        words,
+        "Equal: %s and %s in test %s, to within %g%s (difference %+.*f, 95 %% interval %+.*f "
+        "to %+.*f, %d seeds, p after Holm %s).%s",
+        name_of(s, p->a), name_of(s, p->b), m->name, c->margin, m->unit, m->decimals,
+        c->paired.mean, m->decimals, c->paired.low, m->decimals, c->paired.high, c->paired.n,
+        nl_p(c->equivalent).text,
+        c->holm < NL_LEVEL ? " There is a difference, but it is smaller than that." : "");
 }
 
 /* ---- open ---- */
