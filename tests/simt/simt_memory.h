@@ -3,7 +3,9 @@
  * simt_runtime.cpp includes this.
  *
  * A copy is as late as the real one may be: a waiting copy to the device, or a fill, waits for
- * nothing but that the host's bytes have been read.
+ * nothing but that the host's bytes have been read. One that does not wait may read and write them
+ * at any time, in pageable memory too: that it is staged there is not promised, and where the device
+ * reaches the host's memory it is not.
  */
 #pragma once
 
@@ -76,7 +78,7 @@ auto allocation_of(const void *p) {
     return inside ? it : allocations.end();
 }
 
-/* Memory of the host that the runtime did not give, from which and to which it copies at once. */
+/* Memory of the host that the runtime did not give. */
 bool is_pageable(const void *p) {
     return allocation_of(p) == allocations.end();
 }
@@ -90,12 +92,10 @@ void check_references(const Node &node) {
     }
 }
 
-void copy(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
-    cudaStreamCaptureStatus status;
-    cudaStreamIsCapturing(stream, &status);
+/* stage: the host's bytes are read at once. */
+void copy(void *to, const void *from, size_t size, bool stage, cudaStream_t stream) {
     if (size == 0) return;
-    if (status == cudaStreamCaptureStatusNone && kind == cudaMemcpyHostToDevice &&
-        is_pageable(from)) {
+    if (stage) {
         const auto bytes = static_cast<const char *>(from);
         const auto staged = std::make_shared<std::vector<char>>(bytes, bytes + size);
         simt::submit(stream, [=] { memcpy(to, staged->data(), size); });

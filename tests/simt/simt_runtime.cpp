@@ -185,20 +185,15 @@ cudaError_t cudaFreeHost(void *memory) {
 cudaError_t cudaMemcpy(void *to, const void *from, size_t size, cudaMemcpyKind kind) {
     MAY_FAIL();
     not_while_capturing("a waiting copy");
-    copy(to, from, size, kind, nullptr);
-    const bool returns_early =
-        kind == cudaMemcpyDeviceToDevice || (kind == cudaMemcpyHostToDevice && is_pageable(from));
-    if (!returns_early) finish(before(nullptr));
+    const bool stage = kind == cudaMemcpyHostToDevice && is_pageable(from);
+    copy(to, from, size, stage, nullptr);
+    if (!stage && kind != cudaMemcpyDeviceToDevice) finish(before(nullptr));
     return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind,
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind,
                             cudaStream_t stream) {
     MAY_FAIL();
-    cudaStreamCaptureStatus status;
-    cudaStreamIsCapturing(stream, &status);
-    copy(to, from, size, kind, stream);
-    if (status == cudaStreamCaptureStatusNone && kind == cudaMemcpyDeviceToHost && is_pageable(to))
-        finish(before(stream));
+    copy(to, from, size, false, stream);
     return cudaSuccess;
 }
 cudaError_t cudaMemset(void *memory, int value, size_t size) {

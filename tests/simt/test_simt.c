@@ -294,6 +294,21 @@ Test(simt, a_copy_to_the_device_may_come_after_it_returned) {
     cr_assert(seen_of_copy(true) == 5);
 }
 
+Test(simt, a_copy_that_does_not_wait_reads_and_writes_the_host_late) {
+    simt_schedule(1);
+    const device_work w = work_make();
+    float *there, host = 5, back = 0;
+    cr_assert(cudaMalloc((void **)&there, sizeof *there) == cudaSuccess);
+    cudaMemcpyAsync(there, &host, sizeof host, cudaMemcpyHostToDevice, w.stream);
+    cudaMemcpyAsync(&back, there, sizeof back, cudaMemcpyDeviceToHost, w.stream);
+    host = 6;
+    cr_assert(back == 0);
+    cudaStreamSynchronize(w.stream);
+    cr_assert(back == 6);
+    cudaFree(there);
+    work_free(w);
+}
+
 Test(simt, a_device_that_is_full_says_so) {
     void *memory;
     cr_assert(cudaMalloc(&memory, (size_t)1 << 40) == cudaErrorMemoryAllocation);

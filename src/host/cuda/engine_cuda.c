@@ -134,8 +134,8 @@ static int copy_state(nl_engine *e, const nl_state *state, enum cudaMemcpyKind k
             status = cudaMemcpyAsync(to->data, from->data, (size_t)to->size * sizeof(float), kind,
                                      e->net.stream);
     }
-    if (!status) status = cudaStreamSynchronize(e->net.stream);
-    return nl_cuda_check(status, "copying the model's state", err);
+    const cudaError_t waited = cudaStreamSynchronize(e->net.stream); /* after a failure too */
+    return nl_cuda_check(status ? status : waited, "copying the model's state", err);
 }
 
 /* The epoch and its learning rate stay what they are. */

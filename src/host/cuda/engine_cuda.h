@@ -49,7 +49,8 @@ struct nl_engine {
     nl_k_outputs outputs;      /* (images of the larger split) */
 };
 
-/* Queues a copy to the device. */
+/* Copies to the device, behind what is queued, and waits: from pageable memory the runtime need not
+ * have read the source before (where the device reaches the host's memory it does not). */
 int nl_cuda_upload(nl_engine *engine, void *to, const void *from, size_t size, const char *what,
                    nl_error *err);
 /* Writes the part of the device's state that begins at `offset`. */

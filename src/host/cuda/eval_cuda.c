@@ -72,8 +72,9 @@ static int fetch_all(nl_engine *e, const nl_eval_pass *pass, nl_k_record *record
     if (!code) code = fetch_scores(e, pass, pass->logits, e->outputs.logits, err);
     if (!code)
         code = fetch(e, predictions, e->outputs.predictions + pass->first, pass->images, err);
-    if (!code) code = nl_cuda_check(cudaStreamSynchronize(e->net.stream), "evaluation", err);
-    return code;
+    /* after a failure too: what is under way writes the caller's memory */
+    const cudaError_t status = cudaStreamSynchronize(e->net.stream);
+    return code ? code : nl_cuda_check(status, "evaluation", err);
 }
 
 static int begin(work *w, const nl_eval_pass *pass, nl_error *err) {

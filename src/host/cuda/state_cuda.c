@@ -3,8 +3,9 @@
 
 int nl_cuda_upload(nl_engine *e, void *to, const void *from, size_t size, const char *what,
                    nl_error *err) {
-    return nl_cuda_check(cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, e->net.stream),
-                         what, err);
+    cudaError_t status = cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, e->net.stream);
+    if (!status) status = cudaStreamSynchronize(e->net.stream);
+    return nl_cuda_check(status, what, err);
 }
 
 int nl_cuda_write_state(nl_engine *e, const nl_k_state *state, size_t offset, size_t size,

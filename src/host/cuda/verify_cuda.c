@@ -32,10 +32,11 @@ static void *take(arena *a, size_t bytes, const void *host) {
     void *memory = NULL;
     if (!a->code) a->code = nl_device_alloc(&memory, bytes, "verify", a->err);
     if (!a->code) a->owned[a->count++] = memory;
-    if (!a->code && host && bytes) /* in the stream of the launches, which waits for no other */
-        a->code =
-            nl_cuda_check(cudaMemcpyAsync(memory, host, bytes, cudaMemcpyHostToDevice, a->stream),
-                          "verify", a->err);
+    if (a->code || !host || bytes == 0) return memory;
+    /* in the stream of the launches, which waits for no other; the caller's bytes may go then */
+    cudaError_t status = cudaMemcpyAsync(memory, host, bytes, cudaMemcpyHostToDevice, a->stream);
+    if (!status) status = cudaStreamSynchronize(a->stream);
+    a->code = nl_cuda_check(status, "verify", a->err);
     return memory;
 }
 
