@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # gpu.sh [--bundle DIR] [--out FILE] [--quick] [STEP...]: everything that only a GPU can show, from the
 # folder that scripts/bundle.sh made. Needs bash and coreutils there, no package and no network. A step that
-# fails is named, and the others go on. Steps, all by default, --quick: those marked by a star:
+# fails is named, and the others go on; a program that hangs is ended after GPU_LIMIT seconds (default 300).
+# Steps, all by default, --quick: those marked by a star:
 #   tests *   the tests of kernels and engine, on the device
 #   compare * the first 20 losses of each variant, CPU and GPU
 #   timing *  milliseconds of a training step, batch 64; what launches cost; every convolution by every plan
@@ -9,8 +10,8 @@
 #   repeat    two runs with one seed: the same bits
 #   sanitize  compute-sanitizer's memcheck, racecheck, initcheck and synccheck
 #   train     bn_l1, ln and gn for 20 epochs
-# Writes FILE (default: gpu.json), one JSON object; exits 0 only if every step passed and a GPU ran
-# something. Without a GPU: exit 4.
+# Writes FILE (default: gpu.json), one JSON object, after each step; exits 0 only if every step passed and a
+# GPU ran something. Without a GPU: exit 4.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bundle='' out=gpu.json steps=()
@@ -18,7 +19,7 @@ all=(tests compare timing verify repeat sanitize train) # first what teaches mos
 quick=(tests compare timing)
 variants=(bn_l1 ln gn)
 
-usage() { sed -n '2,15s/^# \?//p' "$0"; }
+usage() { sed -n '2,16s/^# \?//p' "$0"; }
 while [ $# -gt 0 ]; do
   case $1 in
   -h | --help) usage && exit ;;
@@ -46,7 +47,7 @@ wheel_folders() {
   if command -v python3 >/dev/null; then
     python3 -c 'import site, sys; print("\n".join(sys.path + site.getsitepackages()))' 2>/dev/null
   fi
-  for root in /usr/lib /usr/local/lib /opt /venv "$HOME/.local/lib" "${VIRTUAL_ENV:-}"; do
+  for root in /usr/lib /usr/local/lib /opt /venv "${HOME-}/.local/lib" "${VIRTUAL_ENV:-}"; do
     [ -d "$root" ] && find "$root" -maxdepth 6 -type d -name '*-packages' 2>/dev/null
   done
 }
@@ -54,14 +55,24 @@ libraries=$(wheel_folders | sort -u | while read -r folder; do
   [ -n "$folder" ] || continue
   for lib in "$folder"/nvidia/*/lib; do [ -d "$lib" ] && echo "$lib"; done
 done | sort -u | paste -sd:)
-for folder in /usr/local/cuda/lib64 /usr/lib/x86_64-linux-gnu; do
+# and what scripts/cuda.sh has fetched, which the program looks for in the cache: it gets another one here
+for folder in "${XDG_CACHE_HOME:-${HOME-}/.cache}"/normlab/cuda-*/nvidia/*/lib /usr/local/cuda/lib64 \
+  /usr/lib/x86_64-linux-gnu; do
   [ -d "$folder" ] && libraries=$libraries:$folder
 done
 export NORMLAB_LIBRARY_PATH=${NORMLAB_LIBRARY_PATH:+$NORMLAB_LIBRARY_PATH:}$libraries
 export LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export XDG_CACHE_HOME=$work/cache
+export NORMLAB_TEST_CONFIGS=$bundle/configs
 
-normlab() { "$bundle/normlab" "$@"; }
+# limited COMMAND...: ended where it takes too long, and then it says so
+limited() {
+  local code=0
+  timeout -k 10 "${GPU_LIMIT:-300}" "$@" || code=$?
+  case $code in 124 | 137) echo "gpu: $(basename "$1") was ended after ${GPU_LIMIT:-300} s" >&2 ;; esac
+  return $code
+}
+normlab() { limited "$bundle/normlab" "$@"; }
 train() { normlab train --data "$bundle/data" --no-report --quiet "$@" >/dev/null; }
 config() { echo "$bundle/configs/$1.yaml"; }
 
@@ -95,7 +106,7 @@ step_tests() {
   local program name tap passed=0 bad=0 p
   for program in "$bundle"/tests/test_*; do
     name=$(basename "$program") tap=$work/$(basename "$program").tap
-    "$program" -j1 --tap="$tap" >"$work/$name.log" 2>&1 || { bad=$((bad + 1)) && tail -n 20 "$work/$name.log"; }
+    limited "$program" -j1 --tap="$tap" >"$work/$name.log" 2>&1 || { bad=$((bad + 1)) && tail -n 20 "$work/$name.log"; }
     p=$(grep '^ok ' "$tap" 2>/dev/null | grep -vc '# SKIP')
     [ "${p:-0}" -gt 0 ] || { bad=$((bad + 1)) && echo "gpu: tests: $name ran nothing"; }
     passed=$((passed + ${p:-0}))
@@ -163,14 +174,14 @@ step_timing() {
   done
   if [ -x "$bundle/bench/bench_launch" ]; then
     local launches
-    if launches=$("$bundle/bench/bench_launch"); then
+    if launches=$(limited "$bundle/bench/bench_launch"); then
       rest+=", \"launches\": $launches"
     else
       code=1 && echo 'gpu: timing: bench_launch fails'
     fi
   fi
   if [ -x "$bundle/bench/bench_gpu" ]; then # the device, and every convolution by every plan
-    "$bundle/bench/bench_gpu" >"${out%.json}-device.txt" 2>&1 ||
+    limited "$bundle/bench/bench_gpu" >"${out%.json}-device.txt" 2>&1 ||
       { code=1 && echo 'gpu: timing: bench_gpu fails' && tail -n 3 "${out%.json}-device.txt"; }
     local properties
     properties=$(sed -n 's/^properties: //p' "${out%.json}-device.txt")
@@ -192,14 +203,14 @@ step_sanitize() {
     flags=(--tool "$tool" --error-exitcode 9 --target-processes all)
     for program in "$bundle"/tests/test_k_*; do
       runs=$((runs + 1))
-      if ! "$sanitizer" "${flags[@]}" "$program" -j4 >"$work/sanitize" 2>&1 ||
+      if ! limited "$sanitizer" "${flags[@]}" "$program" -j4 >"$work/sanitize" 2>&1 ||
         grep -q 'ERROR SUMMARY: [1-9]' "$work/sanitize"; then
         code=1 && echo "gpu: sanitize: $tool: $(basename "$program")" && tail -n 20 "$work/sanitize"
       fi
     done
   done
   train "$(config bn_l1)" --device cuda --epochs 0 --out "$work/warm"
-  "$sanitizer" --tool memcheck --error-exitcode 9 "$bundle/normlab" train "$(config bn_l1)" --quiet \
+  limited "$sanitizer" --tool memcheck --error-exitcode 9 "$bundle/normlab" train "$(config bn_l1)" --quiet \
     --no-report --data "$bundle/data" --device cuda --epochs 1 --limit-batches 2 \
     --out "$work/sanitized" >"$work/sanitize" 2>&1 || { code=1 && tail -n 20 "$work/sanitize"; }
   verdict sanitize $code "$runs runs of kernel tests under 4 tools, 2 training steps under memcheck"
@@ -221,12 +232,6 @@ step_train() {
   verdict train $code "test accuracy after 20 epochs:$note" "$rest"
 }
 
-for step in "${steps[@]}"; do "step_$step"; done
-if [ "$ran" -eq 0 ]; then
-  echo "gpu: no test ran on the GPU"
-  failed=$((failed + 1))
-fi
-
 # What the clocks are while nothing runs, and the most they may be.
 clocks() {
   local name
@@ -234,15 +239,26 @@ clocks() {
     printf '"%s": "%s", ' "$name" "$(text "$(gpu_of "$name")")"
   done
 }
-clocks=$(clocks)
-member clocks "{${clocks%, }}"
 
-run_json=$work/probe/ln/seed-1/run.json
-{
+results() {
+  local clocks run_json=$work/probe/ln/seed-1/run.json
+  clocks=$(clocks)
   printf '{\n "date": "%s",\n "gpu": "%s",\n "driver": "%s",\n "device": "%s",\n' \
     "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(text "$(gpu_of name)")" "$(text "$(gpu_of driver_version)")" \
     "$(text "$(sed -n 's/.*"device": *"\([^"]*\)".*/\1/p' "$run_json" | head -n 1)")"
-  printf ' "build": %s%s,\n "failed": %d\n}\n' "$(cat "$bundle/bundle.json")" "$members" "$failed"
-} >"$out"
+  printf ' "build": %s%s,\n "clocks": {%s},\n "failed": %d\n}\n' "$(cat "$bundle/bundle.json")" "$members" \
+    "${clocks%, }" "$failed"
+}
+write_results() { results >"$out.part" && mv "$out.part" "$out"; }
+
+for step in "${steps[@]}"; do
+  "step_$step"
+  write_results # what comes next may take the machine with it
+done
+if [ "$ran" -eq 0 ]; then
+  echo "gpu: no test ran on the GPU"
+  failed=$((failed + 1))
+  write_results
+fi
 echo "gpu: $out written; ${#steps[@]} steps, $failed failed"
 [ "$failed" -eq 0 ]

@@ -13,6 +13,7 @@ stand_in() { printf '#!/usr/bin/env bash\n%s\n' "$2" >"$1" && chmod +x "$1"; }
 prepare() {
   tmp=$(mktemp -d)
   mkdir -p "$tmp/tests" "$tmp/configs" "$tmp/data" "$tmp/lib"
+  touch "$tmp/configs/ln.yaml"
   echo '{"commit": "abc"}' >"$tmp/bundle.json"
   stand_in "$tmp/normlab" '
     [ "$1" = verify ] && { echo "3 cases, 1 failed"; [ "$FAULT" != verify ]; exit; }
@@ -34,7 +35,8 @@ prepare() {
   stand_in "$tmp/tests/test_k_x" '
     for a in "$@"; do case $a in --tap=*) tap=${a#--tap=} ;; esac; done
     [ "$FAULT" = skip ] && echo "ok - a # SKIP no GPU" >"$tap" && exit 0
-    echo "ok - a" >"$tap"; [ "$FAULT" != test ]'
+    echo "ok - a" >"$tap"; [ "$FAULT" = hang ] && exec sleep 60
+    [ -e "$NORMLAB_TEST_CONFIGS/ln.yaml" ] && [ "$FAULT" != test ]'
   mkdir "$tmp/bench"
   stand_in "$tmp/bench/bench_launch" '[ "$FAULT" != launch ] && echo "{\"graph_us\": 51.2}"'
   stand_in "$tmp/bench/bench_gpu" 'echo "properties: {\"smVersion\": 900}"'
@@ -73,6 +75,22 @@ a_race() { fails_with race 1 'sanitize: FAILED'; }
 no_bundle() { (cd "$tmp" && bash "$gpu" --bundle "$tmp/data" >"$tmp/said" 2>&1); [ $? -eq 2 ]; }
 unknown_step() { run none nonsense; [ $? -eq 2 ]; }
 timing_alone_is_no_test() { run none timing; [ $? -eq 1 ] && grep -q 'no test ran' "$tmp/said"; }
+what_hangs_does_not_stop_the_rest() {
+  GPU_LIMIT=1 fails_with hang 1 'test_k_x was ended after 1 s' && grep -q 'tests: FAILED' "$tmp/said" &&
+    grep -q 'gpu: train: ok' "$tmp/said"
+}
+each_step_is_written() {
+  stand_in "$tmp/tests/test_k_x" 'read -r _ _ _ script _ <"/proc/$PPID/stat"; kill -9 "$script"'
+  run none compare tests 2>/dev/null
+  python3 -c 'import json; assert json.load(open("'"$tmp"'/gpu.json"))["compare"]["passed"]'
+}
+fetched_libraries() {
+  mkdir -p "$tmp/cache/normlab/cuda-13.0/nvidia/cudnn/lib"
+  stand_in "$tmp/tests/test_k_x" '
+    for a in "$@"; do case $a in --tap=*) echo "ok - a" >"${a#--tap=}" ;; esac; done
+    [[ :$NORMLAB_LIBRARY_PATH: == *"/cache/normlab/cuda-13.0/nvidia/cudnn/lib:"* ]]'
+  XDG_CACHE_HOME=$tmp/cache run none tests
+}
 what_fails_does_not_stop_the_rest() {
   fails_with launch 1 'bench_launch fails' && grep -q 'timing: FAILED' "$tmp/said" &&
     grep -q 'gpu: train: ok' "$tmp/said"
@@ -86,7 +104,8 @@ assert all(r[s]["passed"] for s in ("tests", "compare", "timing")) and "train" n
 one_step() { run none compare && ! grep -q train "$tmp/gpu.json"; }
 
 cases=(all_well without_a_gpu a_failing_test only_skipped_tests a_wrong_operation other_losses other_bits
-  low_accuracy a_race no_bundle unknown_step timing_alone_is_no_test what_fails_does_not_stop_the_rest quick one_step)
+  low_accuracy a_race no_bundle unknown_step timing_alone_is_no_test what_fails_does_not_stop_the_rest
+  what_hangs_does_not_stop_the_rest each_step_is_written fetched_libraries quick one_step)
 failed=0
 {
   echo "1..${#cases[@]}"

@@ -5,7 +5,7 @@
 #include <math.h>                // fabs
 #include <stdarg.h>              // va_list
 #include <stdio.h>               // snprintf
-#include <stdlib.h>              // free
+#include <stdlib.h>              // free, getenv
 
 #include "normlab/rng.h" // nl_epoch_order
 #include "support/idx_set.h"
@@ -29,7 +29,8 @@ static void draw(uint8_t *image, nl_image_shape s, uint32_t number) {
 void memory_run_open(memory_run *r, const char *config, uint32_t images, ...) {
     nl_error err = {0};
     char path[1024];
-    snprintf(path, sizeof path, NL_SOURCE_DIR "/configs/%s.yaml", config);
+    const char *configs = getenv("NORMLAB_TEST_CONFIGS"); /* set by gpu.sh, where no sources are */
+    snprintf(path, sizeof path, "%s/%s.yaml", configs ? configs : NL_SOURCE_DIR "/configs", config);
     *r = (memory_run){0};
     cr_assert_eq(nl_config_load(&r->config, path, &err), 0, "%s: %s", err.where, err.what);
     va_list sets;
