@@ -136,19 +136,25 @@ void simt_schedule(unsigned schedule);
 /* A block may have so much shared memory, where its kernel was told so; from now on. */
 void simt_shared(size_t bytes);
 
+/* From now on kernels are launched and not executed: what the host does is all there is. */
+void simt_idle(int idle);
+
 /* The device has so many bytes left from now on. */
 void simt_memory(size_t bytes);
 
 /* The n-th call from now on (from 1) of the runtime's function of that name, or of any (NULL), fails
  * with this error, and does nothing; what releases releases all the same. 0: none. */
 void simt_fail_at(const char *name, long n, cudaError_t error);
-/* Such calls since then. */
+/* The n-th call from now on and all after it fail so, until the next simt_fail_at. */
+void simt_break_at(long n, cudaError_t error);
+/* Such calls since then, and the name of the n-th. A launch is one of "cudaLaunchKernel". */
 long simt_calls(void);
+const char *simt_called(long n);
 
 /* Allocations, streams, events and graphs that have not been released. */
 int simt_alive(void);
 
-/* From now on whatever waits, launches a graph or asks for errors gets this one: it stays. */
+/* From now on every call fails with this error: it stays. */
 void simt_break(cudaError_t error);
 
 /* One line for the summary of what the tests covered: "shape norm_batch 3x5x7" and the like. */

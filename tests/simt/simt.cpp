@@ -59,6 +59,7 @@ unsigned schedule = [] {
     return given ? static_cast<unsigned>(strtoul(given, nullptr, 10)) : 0u;
 }();
 uint64_t random_state, pick_state = schedule;
+bool idle; // see simt_idle
 
 const char *name_of(Op op) {
     static const char *const names[] = {"__syncthreads",  "__syncwarp",       "__shfl_sync",
@@ -359,6 +360,10 @@ void execute(const Launch &launch) {
     blockIdx = {0, 0, 0};
     check_limits(launch);
     note_launch(launch);
+    if (idle) {
+        running = nullptr;
+        return;
+    }
     begin_counting(launch.name);
     inside = true;
     gridDim = launch.grid;
@@ -390,6 +395,11 @@ void execute(const Launch &launch) {
 void simt_shared(size_t bytes) {
     simt::shared_of_device = bytes;
     simt::shared_of_kernels.clear();
+}
+
+void simt_idle(int idle) {
+    simt::finish_all();
+    simt::idle = idle;
 }
 
 void simt_schedule(unsigned value) {

@@ -108,6 +108,11 @@ void find_references(References &found, const void *bytes, size_t size);
 void submit(cudaStream_t stream, std::function<void()> work, const char *name = "work",
             References references = {});
 
+/* Whether this call of the runtime is made to fail (simt_fail_at). */
+cudaError_t fails(const char *function);
+/* A call that fails leaves its error for cudaGetLastError. */
+cudaError_t kept(cudaError_t error);
+
 /* A kernel's code comes to the device when it first runs, which a capture does not allow. */
 void load(const void *kernel, const char *name, cudaStream_t stream);
 void execute(const Launch &launch);
@@ -122,6 +127,7 @@ template <typename... P, typename... A>
 void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
             cudaStream_t stream, A... args) {
     std::tuple<P...> values{static_cast<P>(args)...};
+    if (fails("cudaLaunchKernel")) return; // cudaGetLastError tells
     load(reinterpret_cast<const void *>(kernel), name, stream);
     Launch it{name,
               grid,
@@ -161,7 +167,9 @@ template <typename T> T unpack(uint64_t bits) {
 
 template <typename... P>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute, int bytes) {
-    return simt::allow_shared(reinterpret_cast<const void *>(kernel), bytes);
+    const cudaError_t error = simt::fails("cudaFuncSetAttribute");
+    if (error) return error;
+    return simt::kept(simt::allow_shared(reinterpret_cast<const void *>(kernel), bytes));
 }
 
 // --- functions of the device; where they were called is part of the check ---

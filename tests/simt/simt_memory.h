@@ -30,13 +30,20 @@ cudaError_t lasting = cudaSuccess; // see simt_break
 
 struct {
     const char *name; // of the function, or NULL: any
-    long at, count;   // the call that fails, 0: none; calls since
+    long at;          // the call that fails, 0: none
     cudaError_t error;
+    bool stays;                       // the error is that of all calls after
+    std::vector<const char *> called; // since
 } fault;
+cudaError_t last_error; // of the calls since cudaGetLastError
 
 cudaError_t fault_of(const char *name) {
     if (fault.name && strcmp(fault.name, name) != 0) return cudaSuccess;
-    return ++fault.count == fault.at ? fault.error : cudaSuccess;
+    fault.called.push_back(name);
+    const bool now = static_cast<long>(fault.called.size()) == fault.at;
+    if (now && fault.stays) lasting = fault.error;
+    if (lasting) return lasting;
+    return simt::kept(now ? fault.error : cudaSuccess);
 }
 
 /* At the head of a function that does nothing where it fails. */

@@ -60,6 +60,15 @@ void simt_submit_on(cudaStream_t stream, void (*work)(void *), void *argument, s
         stream, [work, argument] { work(argument); }, "host work", std::move(found));
 }
 
+cudaError_t simt::fails(const char *name) {
+    return fault_of(name);
+}
+
+cudaError_t simt::kept(cudaError_t error) {
+    if (error) last_error = error;
+    return error;
+}
+
 void simt_break(cudaError_t error) {
     lasting = error;
 }
@@ -69,11 +78,21 @@ void simt_memory(size_t bytes) {
 }
 
 void simt_fail_at(const char *name, long n, cudaError_t error) {
-    fault = {name, n, 0, error};
+    fault = {name, n, error, false, {}};
+    last_error = lasting = cudaSuccess;
+}
+
+void simt_break_at(long n, cudaError_t error) {
+    simt_fail_at(nullptr, n, error);
+    fault.stays = true;
 }
 
 long simt_calls(void) {
-    return fault.count;
+    return static_cast<long>(fault.called.size());
+}
+
+const char *simt_called(long n) {
+    return fault.called.at(static_cast<size_t>(n - 1));
 }
 
 int simt_alive(void) {
@@ -82,32 +101,33 @@ int simt_alive(void) {
 
 // --- device ---
 
+static const int kCache = 50 << 20;
+
 cudaError_t cudaGetDeviceCount(int *count) {
     MAY_FAIL();
     *count = 1;
     return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int *device) {
+    MAY_FAIL();
     *device = 0;
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
     MAY_FAIL();
-    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+    return simt::kept(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device) {
     MAY_FAIL();
-    if (device != 0) return cudaErrorInvalidDevice;
-    *prop = {"SIMT executor", capacity, 9, 0, 132, 50 << 20};
+    if (device != 0) return simt::kept(cudaErrorInvalidDevice);
+    *prop = {"SIMT executor", capacity, 9, 0, 132, kCache};
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device) {
-    cudaDeviceProp prop;
-    const cudaError_t status = cudaGetDeviceProperties(&prop, device);
-    if (status != cudaSuccess) return status;
-    *value =
-        which == cudaDevAttrL2CacheSize ? prop.l2CacheSize : static_cast<int>(simt::most_shared());
-    return status;
+    MAY_FAIL();
+    if (device != 0) return simt::kept(cudaErrorInvalidDevice);
+    *value = which == cudaDevAttrL2CacheSize ? kCache : static_cast<int>(simt::most_shared());
+    return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int *version) {
     MAY_FAIL();
@@ -126,12 +146,13 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
-    MAY_FAIL();
-    return lasting;
+    const cudaError_t own = fault_of(__func__), error = last_error;
+    last_error = cudaSuccess;
+    return lasting ? lasting : own ? own : error;
 }
 cudaError_t cudaPeekAtLastError() {
     MAY_FAIL();
-    return lasting;
+    return lasting ? lasting : last_error;
 }
 const char *cudaGetErrorName(cudaError_t error) {
     return error == cudaSuccess ? "cudaSuccess" : "cudaError";
@@ -163,15 +184,15 @@ const char *cudaGetErrorString(cudaError_t error) {
 
 cudaError_t cudaMalloc(void **memory, size_t size) {
     MAY_FAIL();
-    return allocate(memory, size, true);
+    return simt::kept(allocate(memory, size, true));
 }
 cudaError_t cudaMallocHost(void **memory, size_t size) {
     MAY_FAIL();
-    return allocate(memory, size, false);
+    return simt::kept(allocate(memory, size, false));
 }
 cudaError_t cudaHostAlloc(void **memory, size_t size, unsigned) {
     MAY_FAIL();
-    return allocate(memory, size, false);
+    return simt::kept(allocate(memory, size, false));
 }
 /* What releases does so, whatever it returns. */
 cudaError_t cudaFree(void *memory) {
@@ -196,19 +217,23 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyK
     copy(to, from, size, false, stream);
     return cudaSuccess;
 }
-cudaError_t cudaMemset(void *memory, int value, size_t size) {
-    MAY_FAIL();
-    not_while_capturing("a fill");
-    return cudaMemsetAsync(memory, value, size, nullptr);
-}
-cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream) {
-    MAY_FAIL();
+static void fill(void *memory, int value, size_t size, cudaStream_t stream) {
     simt::References one;
     simt::find_references(one, &memory, sizeof memory);
     const auto work = [=] {
         if (size) memset(memory, value, size);
     };
     simt::submit(stream, work, "fill", std::move(one));
+}
+cudaError_t cudaMemset(void *memory, int value, size_t size) {
+    MAY_FAIL();
+    not_while_capturing("a fill");
+    fill(memory, value, size, nullptr);
+    return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t size, cudaStream_t stream) {
+    MAY_FAIL();
+    fill(memory, value, size, stream);
     return cudaSuccess;
 }
 
@@ -244,9 +269,10 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     MAY_FAIL();
     CUstream_st &waits = known(stream);
-    if (event->capture) return wait_for_captured(waits, *event);
+    if (event->capture) return simt::kept(wait_for_captured(waits, *event));
     if (event->after.empty()) return cudaSuccess; // never recorded
-    if (waits.capturing()) return invalidate(waits.capture, cudaErrorStreamCaptureIsolation);
+    if (waits.capturing())
+        return simt::kept(invalidate(waits.capture, cudaErrorStreamCaptureIsolation));
     append(waits.last, event->after);
     return cudaSuccess;
 }
@@ -256,14 +282,18 @@ cudaError_t cudaDeviceSynchronize() {
     simt::finish_all();
     return lasting;
 }
-cudaError_t cudaEventCreate(cudaEvent_t *event) {
-    MAY_FAIL();
+static cudaError_t make_event(cudaEvent_t *event) {
     *event = new CUevent_st;
     events++;
     return cudaSuccess;
 }
+cudaError_t cudaEventCreate(cudaEvent_t *event) {
+    MAY_FAIL();
+    return make_event(event);
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
-    return cudaEventCreate(event);
+    MAY_FAIL();
+    return make_event(event);
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
@@ -286,7 +316,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     MAY_FAIL();
     not_while_capturing("a wait");
-    if (event->capture) return cudaErrorCapturedEvent;
+    if (event->capture) return simt::kept(cudaErrorCapturedEvent);
     finish(event->after);
     return lasting;
 }
@@ -295,7 +325,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEvent_t end) {
     MAY_FAIL();
-    if (!begin->seconds || !end->seconds) return cudaErrorInvalidValue;
+    if (!begin->seconds || !end->seconds) return simt::kept(cudaErrorInvalidValue);
     if (!not_done(begin->after).empty() || !not_done(end->after).empty()) return cudaErrorNotReady;
     *milliseconds = static_cast<float>(1e3 * (*end->seconds - *begin->seconds));
     return cudaSuccess;
@@ -305,7 +335,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEve
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     MAY_FAIL();
-    if (!stream || stream->capturing()) return cudaErrorInvalidValue;
+    if (!stream || stream->capturing()) return simt::kept(cudaErrorInvalidValue);
     stream->capture = std::make_shared<Capture>();
     stream->capture->origin = stream;
     stream->last_captured.clear();
@@ -314,13 +344,15 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     *graph = nullptr;
-    if (!stream->capturing() || stream->capture->origin != stream) return cudaErrorInvalidValue;
+    if (!stream->capturing() || stream->capture->origin != stream)
+        return simt::kept(cudaErrorInvalidValue);
     const std::shared_ptr<Capture> capture = stream->capture;
     capture->ended = true;
     captures--;
     MAY_FAIL();
-    if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
-    if (!all_joined(capture->nodes, stream->last_captured)) return cudaErrorStreamCaptureUnjoined;
+    if (capture->invalid) return simt::kept(cudaErrorStreamCaptureInvalidated);
+    if (!all_joined(capture->nodes, stream->last_captured))
+        return simt::kept(cudaErrorStreamCaptureUnjoined);
     *graph = new CUgraph_st{std::move(capture->nodes)};
     graphs++;
     return cudaSuccess;

@@ -1,180 +1,44 @@
-/* The CUDA engine where calls of the runtime fail: each call in turn, by itself, over opening,
- * recording, training, evaluating and closing. Nothing may crash, hang, be lost or stay behind: what
- * fails is told with exit code 4, or the run goes on and gives the same weights.
+/* The CUDA engine where calls of the runtime fail: each call in turn, over opening, timing,
+ * recording, training, evaluating and closing (fault_run.h), the general way and by the first
+ * block's own kernels.
  */
 #include <criterion/criterion.h>
 #include <signal.h> // SIGABRT
-#include <stdio.h>  // printf
-#include <stdlib.h> // free
+#include <stdio.h>  // popen
+#include <stdlib.h> // getenv
 #include <string.h> // memcmp
 
 #include "cuda/runtime/cuda_graph.h"
 #include "cuda/runtime/device.h" // nl_cuda_check
-#include "normlab/backend.h"
-#include "normlab/rng.h" // nl_epoch_order
-#include "support/config_text.h"
-#include "support/idx_set.h"
+#include "fault_run.h"
+#include "normlab/verify.h"
 
-/* With one image a batch there are enough steps to time both ways of a step. */
-enum { IMAGES = 130, SHOWN = 4 };
+static const char general_net[] = "  norm: layer\n"
+                                  "  layers:\n"
+                                  "    - {conv: 2, kernel: 5, norm: true, relu: true}\n"
+                                  "    - {pool: max, size: 5, dropout: true}\n"
+                                  "    - {conv: 3, kernel: 1}\n"
+                                  "    - {pool: average}\n";
 
-static const char tiny_net[] = "data: {batch: 1, rotate: 7}\n"
-                               "model:\n"
-                               "  norm: layer\n"
-                               "  layers:\n"
-                               "    - {conv: 2, kernel: 5, norm: true, relu: true}\n"
-                               "    - {pool: max, size: 24, dropout: true}\n"
-                               "    - {conv: 10, kernel: 1}\n"
-                               "    - {pool: average}\n";
-
-typedef struct run {
-    nl_config config;
-    nl_model model;
-    nl_dataset data;
-    uint32_t order[IMAGES];
-    nl_rotation rotations[IMAGES];
-    nl_engine_spec spec;
-} run;
-
-static void make_split(nl_split *split, uint32_t count) {
-    split->count = count;
-    split->images = nl_alloc(count, IDX_PIXELS, "images");
-    split->labels = nl_alloc(count, 1, "labels");
-    for (uint32_t i = 0; i < count; i++) {
-        idx_set_draw(split->images + i * IDX_PIXELS, i);
-        split->labels[i] = (uint8_t)(i % 10);
-    }
+static fault_run *open_general(const char *name) {
+    return fault_run_open(name, general_net, NL_FIRST_GENERAL, false);
 }
 
-static run *make_run(bool autotune) {
-    run *r = nl_alloc(1, sizeof *r, "run");
-    nl_error err = {0};
-    cr_assert(!config_text_load(&r->config, tiny_net, &err), "%s: %s", err.where, err.what);
-    cr_assert(nl_config_check(&r->config, &err) == NL_OK, "%s", err.what);
-    cr_assert(nl_model_build(&r->model, &r->config, 1, &err) == NL_OK, "%s", err.what);
-    make_split(&r->data.train, autotune ? IMAGES : SHOWN);
-    make_split(&r->data.test, 2);
-    nl_epoch_order(r->order, r->data.train.count, 1, 0, true);
-    for (uint32_t i = 0; i < r->data.train.count; i++)
-        r->rotations[i] = nl_rotation_make(nl_rotation_degrees(1, 0, i, 7), r->model.picture.shape);
-    r->spec = (nl_engine_spec){.config = &r->config,
-                               .model = &r->model,
-                               .data = &r->data,
-                               .seed = 1,
-                               .threads = 1,
-                               .autotune = autotune};
-    return r;
+static fault_run *open_first(const char *name, const char *norm, int kernel, nl_first_block way,
+                             bool autotune) {
+    char text[256];
+    snprintf(text, sizeof text,
+             "  norm: %s\n"
+             "  layers:\n"
+             "    - {conv: 4, kernel: %d, norm: true, relu: true}\n"
+             "    - {conv: 3, kernel: 1}\n"
+             "    - {pool: average}\n",
+             norm, kernel);
+    return fault_run_open(name, text, way, autotune);
 }
 
-static void free_run(run *r) {
-    free(r->data.train.images);
-    free(r->data.train.labels);
-    free(r->data.test.images);
-    free(r->data.test.labels);
-    free(r);
-}
-
-/* A few steps, an evaluation and what they leave; the error code of the first that fails. */
-static int train(const run *r, nl_state *state, nl_error *err) {
-    const nl_backend *b = &nl_backend_cuda;
-    const nl_epoch epoch = {0, 0.01, r->order, r->rotations};
-    const nl_eval_pass pass = {.split = &r->data.test, .images = r->data.test.count};
-    nl_step_record records[SHOWN];
-    nl_eval_result result;
-    nl_engine *engine;
-    int code = b->open(&engine, &r->spec, err);
-    if (code) return code;
-    code = b->set_state(engine, state, err);
-    if (!code) code = b->begin_epoch(engine, &epoch, err);
-    if (!code) code = b->enqueue(engine, 0, SHOWN, err);
-    if (!code) code = b->collect(engine, 0, SHOWN, records, err);
-    if (!code) code = b->evaluate(engine, &pass, &result, err);
-    if (!code) code = b->get_state(engine, state, err);
-    b->close(engine);
-    return code;
-}
-
-typedef struct tally {
-    long calls, told, went_on;
-} tally;
-
-/* The n-th call of `name` fails, for all n of which (n - 1) % stride is 0, until there is none. */
-static tally fail_each(const run *r, const char *name, long stride) {
-    const size_t size = (size_t)r->model.params_size * sizeof(float);
-    nl_state good = nl_state_alloc(&r->model, sizeof(float));
-    nl_error err = {0};
-    tally t = {0};
-    nl_model_init(&r->model, good.params, good.buffers, 1);
-    simt_fail_at(name, 0, cudaSuccess);
-    cr_assert(train(r, &good, &err) == NL_OK, "%s: %s", err.where, err.what);
-    t.calls = simt_calls();
-    for (long n = 1; n <= t.calls; n += stride) {
-        nl_state state = nl_state_alloc(&r->model, sizeof(float));
-        nl_model_init(&r->model, state.params, state.buffers, 1);
-        err = (nl_error){0};
-        simt_fail_at(name, n, cudaErrorUnknown);
-        const int code = train(r, &state, &err);
-        simt_fail_at(NULL, 0, cudaSuccess);
-        cr_assert_eq(simt_alive(), 0, "%s, call %ld: %d things stay behind (%s)", name, n,
-                     simt_alive(), err.what);
-        if (code) {
-            t.told++;
-            cr_assert(code == NL_EDEVICE && err.what[0], "%s, call %ld: exit %d: %s", name, n, code,
-                      err.what);
-        } else {
-            t.went_on++;
-            cr_assert(memcmp(state.params, good.params, size) == 0, "%s, call %ld: other weights",
-                      name, n);
-        }
-        nl_state_free(&state);
-    }
-    nl_state_free(&good);
-    return t;
-}
-
-static const char *const functions[] = {"cudaGetDeviceCount",
-                                        "cudaGetDeviceProperties",
-                                        "cudaSetDevice",
-                                        "cudaMalloc",
-                                        "cudaMallocHost",
-                                        "cudaMemset",
-                                        "cudaMemsetAsync",
-                                        "cudaMemcpyAsync",
-                                        "cudaStreamCreateWithFlags",
-                                        "cudaStreamSynchronize",
-                                        "cudaStreamWaitEvent",
-                                        "cudaEventCreate",
-                                        "cudaEventRecord",
-                                        "cudaEventSynchronize",
-                                        "cudaStreamBeginCapture",
-                                        "cudaStreamEndCapture",
-                                        "cudaGraphInstantiate",
-                                        "cudaGraphLaunch",
-                                        "cudaGetLastError",
-                                        "cudaFree",
-                                        "cudaFreeHost",
-                                        "cudaStreamDestroy",
-                                        "cudaEventDestroy",
-                                        "cudaGraphDestroy",
-                                        "cudaGraphExecDestroy"};
-
-/* Of those alone that time and record, where both ways are timed: they take the time. */
-static void fail_all(bool autotune, long stride) {
-    run *r = make_run(autotune);
-    tally all = {0};
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        const bool times = strstr(functions[i], "Event") || strstr(functions[i], "Graph") ||
-                           strstr(functions[i], "Capture");
-        if (autotune && !times) continue;
-        const tally t = fail_each(r, functions[i], stride);
-        cr_expect(t.calls > 0, "%s is never called", functions[i]);
-        all = (tally){all.calls + t.calls, all.told + t.told, all.went_on + t.went_on};
-    }
-    printf("simt: %ld calls of the runtime%s: failed in turn, %ld were told, after %ld the run "
-           "went on\n",
-           all.calls, autotune ? " with timing" : "", all.told, all.went_on);
-    fflush(stdout);
-    free_run(r);
+static fault_run *open_timed(void) {
+    return open_first("first block, both ways timed without work", "layer", 3, NL_FIRST_ANY, true);
 }
 
 /* ---- the branch of the filter gradients ----
@@ -182,22 +46,20 @@ static void fail_all(bool autotune, long stride) {
  * Of 1 step the waits of its branch: a recording that fails there is made again without it. */
 
 static void without_branch(const char *name, long call) {
-    run *r = make_run(false);
-    nl_state state[2];
+    fault_run *r = open_general(name);
+    void *good = nl_alloc(1, r->procedure.size, "weights");
     nl_error err = {0};
     for (int i = 0; i < 2; i++) {
-        state[i] = nl_state_alloc(&r->model, sizeof(float));
-        nl_model_init(&r->model, state[i].params, state[i].buffers, 1);
         simt_fail_at(name, i * call, cudaErrorUnknown);
-        cr_assert(train(r, &state[i], &err) == NL_OK, "%s: %s", err.where, err.what);
+        cr_assert(fault_run_train(&r->procedure, &err) == NL_OK, "%s: %s", err.where, err.what);
         cr_assert(simt_calls() >= call, "%ld calls of %s", simt_calls(), name);
+        if (i == 0) memcpy(good, r->procedure.result, r->procedure.size);
     }
     simt_fail_at(NULL, 0, cudaSuccess);
-    cr_expect(memcmp(state[0].params, state[1].params,
-                     (size_t)r->model.params_size * sizeof(float)) == 0);
+    cr_expect(memcmp(r->procedure.result, good, r->procedure.size) == 0);
     cr_expect_eq(simt_alive(), 0);
-    for (int i = 0; i < 2; i++) nl_state_free(&state[i]);
-    free_run(r);
+    free(good);
+    fault_run_close(r);
 }
 
 Test(runtime_faults, a_step_that_cannot_be_recorded_with_a_branch_does_without) {
@@ -232,11 +94,145 @@ Test(runtime_faults, a_graph_whose_memory_was_freed_is_reported, .signal = SIGAB
 
 /* ---- all calls ---- */
 
-Test(runtime_faults, every_call_of_a_run) {
-    fail_all(false, 1);
+static void fail_run(fault_run *r) {
+    fault_each(&r->procedure, 1);
+    fault_run_close(r);
 }
 
-Test(runtime_faults, calls_of_a_run_that_times_both_ways) {
-    const char *stride = getenv("NL_FAULT_STRIDE");
-    fail_all(true, stride ? atol(stride) : 400);
+Test(runtime_faults, a_run_the_general_way) {
+    fail_run(open_general("the general way"));
+}
+
+Test(runtime_faults, a_run_by_the_first_blocks_kernels) {
+    fail_run(open_first("first block, batch norm", "batch", 3, NL_FIRST_OWN, false));
+    fail_run(open_first("first block, instance norm", "instance", 5, NL_FIRST_OWN, false));
+}
+
+/* Of calls that repeat each other; NL_FAULT_STRIDE=1 makes all of them fail. */
+static long stride(long usual) {
+    const char *given = getenv("NL_FAULT_STRIDE");
+    return given ? atol(given) : usual;
+}
+
+/* Without the kernels' work, and so the losses that would allow the own way: what fails in timing it
+ * is never told. */
+Test(runtime_faults, each_call_of_a_run_that_times_both_ways) {
+    simt_idle(1);
+    fault_run *r = open_timed();
+    fault_each(&r->procedure, stride(13));
+    cr_expect_eq(r->procedure.told[FAULT_OWN_WAY], 0);
+    cr_expect(r->procedure.fell_back > 0, "no way ever failed by itself");
+    fault_run_close(r);
+}
+
+Test(runtime_faults, a_device_that_breaks_at_any_call) {
+    simt_idle(1);
+    fault_run *r = open_timed();
+    r->procedure.breaks = true;
+    fault_each(&r->procedure, stride(53));
+    for (int phase = 0; phase < FAULT_EVALUATING; phase++)
+        cr_expect_eq(r->procedure.went_on[phase], 0, "%s", r->procedure.phases[phase]);
+    fault_run_close(r);
+}
+
+/* What each way gives without a fault; where one that is timed fails, the other is taken. */
+Test(runtime_faults, a_run_that_times_both_ways) {
+    fault_run *r = open_first("first block, both ways timed", "layer", 3, NL_FIRST_ANY, true),
+              *by[2];
+    nl_error err = {0};
+    simt_fail_at(NULL, 0, cudaSuccess);
+    for (int way = 0; way < 2; way++) {
+        by[way] = open_first("", "layer", 3, way ? NL_FIRST_OWN : NL_FIRST_GENERAL, true);
+        cr_assert(fault_run_train(&by[way]->procedure, &err) == NL_OK, "%s", err.what);
+        r->procedure.good[way] = by[way]->procedure.result;
+    }
+    fault_each(&r->procedure, stride(401));
+    cr_expect(r->procedure.fell_back > 0, "no way ever failed by itself");
+    for (int way = 0; way < 2; way++) fault_run_close(by[way]);
+    fault_run_close(r);
+}
+
+/* ---- verify ---- */
+
+static int verify(fault_procedure *p, nl_error *err) {
+    enum { OPEN, BLOCK, CLOSE };
+    nl_verify_case c = {
+        .op = NL_V_BLOCK, .n = 2, .c = 2, .h = 4, .w = 4, .pool = 2, .dropout = 0.5};
+    c.norm = nl_norm_find(NL_NORM_BATCH);
+    nl_verify_gpu *gpu;
+    int code = nl_verify_gpu_open(&gpu, 0, err);
+    if (code) return code;
+    fault_phase_ends(p, OPEN);
+    nl_verify_block(&c, (nl_verify_spread){0, 1, 1});
+    nl_verify_results r = nl_verify_results_make(&c);
+    code = nl_verify_cuda(r.out, &c, gpu, err);
+    fault_phase_ends(p, BLOCK);
+    nl_verify_gpu_close(gpu);
+    fault_phase_ends(p, CLOSE);
+    memcpy(p->result, r.out[NL_OUT_BLOCK_DZ], p->size);
+    nl_verify_results_free(&r);
+    nl_verify_case_free(&c);
+    return code;
+}
+
+static fault_procedure verify_procedure(void) {
+    static double dz[64];
+    return (fault_procedure){.name = "verify",
+                             .phases = {"opening", "a block", "closing"},
+                             .go = verify,
+                             .size = sizeof dz,
+                             .result = dz};
+}
+
+Test(runtime_faults, verify) {
+    fault_procedure p = verify_procedure();
+    fault_each(&p, 1);
+}
+
+/* ---- that none is forgotten ---- */
+
+/* Those of the executor's runtime that simt_fail_at knows, of what was called since then. */
+static void note_called(char *names, size_t size) {
+    for (long n = 1; n <= simt_calls(); n++) {
+        char line[64];
+        snprintf(line, sizeof line, "%s\n", simt_called(n));
+        if (!strstr(names, line)) strncat(names, line, size - strlen(names) - 1);
+    }
+}
+
+static void run_out_of_memory(void) {
+    nl_error err = {0};
+    void *memory;
+    simt_memory(1 << 10);
+    cr_assert(nl_device_alloc(&memory, 1 << 20, "memory", &err) == NL_EDEVICE);
+    simt_fail_at("cudaMemGetInfo", 1, cudaErrorUnknown);
+    cr_assert(nl_device_alloc(&memory, 1 << 20, "memory", &err) == NL_EDEVICE);
+    cr_assert(strstr(err.what, "out of GPU memory") && simt_calls() == 1, "%s", err.what);
+    cr_assert(cudaGetLastError() == cudaSuccess);
+}
+
+/* Every function of the runtime that the sources call is among the calls that failed in the tests
+ * above; but one that cannot. */
+Test(runtime_faults, all_that_the_sources_call_may_fail) {
+    static const char list[] = "grep -ohrE '\\bcuda[A-Z][A-Za-z0-9]*\\(' '" NL_SOURCE_DIR
+                               "/src/host' '" NL_SOURCE_DIR "/src/kernels' | tr -d '(' | sort -u";
+    static char names[4096] = "\ncudaGetErrorString\n";
+    char name[64];
+    int count = 0;
+    nl_error err = {0};
+    fault_procedure p = verify_procedure();
+    fault_run *r = open_timed();
+    simt_idle(1);
+    simt_fail_at(NULL, 0, cudaSuccess);
+    cr_assert(fault_run_train(&r->procedure, &err) == NL_OK && verify(&p, &err) == NL_OK, "%s",
+              err.what);
+    note_called(names, sizeof names);
+    simt_fail_at(NULL, 0, cudaSuccess);
+    run_out_of_memory();
+    note_called(names, sizeof names);
+    FILE *sources = popen(list, "r");
+    for (; sources && fgets(name, sizeof name, sources); count++)
+        cr_expect(strstr(names, name), "no call of %s ever failed", name);
+    cr_expect(sources && pclose(sources) == 0 && count > 25, "%d functions", count);
+    fault_run_close(r);
 }

@@ -89,6 +89,7 @@ static void engine_close(nl_engine *e) {
     }
     if (e->arrived) cudaFreeHost(e->arrived);
     nl_cuda_net_close(&e->net);
+    (void)cudaGetLastError(); /* what fails here has nobody to be told to, the next engine least */
     free(e);
 }
 

@@ -48,12 +48,17 @@ static void launched(arena *a, int status, const char *what) {
     if (!a->code) a->code = nl_cuda_check((cudaError_t)status, what, a->err);
 }
 
-/* Waits, and widens what the device holds into out. */
+/* Waits for what the device holds; does nothing after a failure. */
+static void fetch(arena *a, void *host, const void *device, size_t size) {
+    if (a->code) return;
+    launched(a, (int)cudaStreamSynchronize(a->stream), "verify");
+    launched(a, (int)cudaMemcpy(host, device, size, cudaMemcpyDeviceToHost), "verify");
+}
+
+/* Widens what the device holds into out. */
 static void give(arena *a, double *out, const float *device, int64_t count) {
     float *host = nl_alloc((size_t)count, sizeof *host, "verify");
-    launched(a, (int)cudaStreamSynchronize(a->stream), "verify");
-    launched(a, (int)cudaMemcpy(host, device, (size_t)count * sizeof *host, cudaMemcpyDeviceToHost),
-             "verify");
+    fetch(a, host, device, (size_t)count * sizeof *host);
     for (int64_t i = 0; i < count && !a->code; i++) out[i] = (double)host[i];
     free(host);
 }
@@ -134,8 +139,7 @@ static void run_conv(arena *a, double *const out[], const nl_verify_case *c, nl_
 
 static nl_k_record read_record(arena *a, const nl_k_record *device) {
     nl_k_record record = {0};
-    launched(a, (int)cudaStreamSynchronize(a->stream), "verify");
-    launched(a, (int)cudaMemcpy(&record, device, sizeof record, cudaMemcpyDeviceToHost), "verify");
+    fetch(a, &record, device, sizeof record);
     return record;
 }
 

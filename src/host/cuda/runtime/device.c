@@ -33,10 +33,11 @@ static int explain(cudaError_t status, const nl_device *d, nl_error *err) {
 
 int nl_device_open(nl_device *device, int index, nl_error *err) {
     *device = (nl_device){.index = index};
-    (void)cudaRuntimeGetVersion(&device->runtime);
-    (void)cudaDriverGetVersion(&device->driver);
+    cudaError_t status = cudaRuntimeGetVersion(&device->runtime);
+    if (status == cudaSuccess) status = cudaDriverGetVersion(&device->driver);
+    if (status != cudaSuccess) return nl_cuda_check(status, "versions of CUDA", err);
     int count = 0;
-    cudaError_t status = cudaGetDeviceCount(&count);
+    status = cudaGetDeviceCount(&count);
     if (status == cudaSuccess && count < 1) status = cudaErrorNoDevice;
     if (status != cudaSuccess) return explain(status, device, err);
     if (index < 0 || index >= count) {
@@ -71,9 +72,9 @@ int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err
     if (*memory) cudaFree(*memory);
     *memory = NULL;
     if (status != cudaErrorMemoryAllocation) return nl_cuda_check(status, what, err);
-    (void)cudaGetLastError(); /* running out of memory does not break the device */
     size_t available = 0, total = 0;
     (void)cudaMemGetInfo(&available, &total);
+    (void)cudaGetLastError(); /* running out of memory does not break the device */
     nl_fail(err, NL_EDEVICE, what,
             "out of GPU memory: %.1f MiB wanted, %.1f MiB of %.1f MiB are free",
             (double)wanted / 1048576, (double)available / 1048576, (double)total / 1048576);
@@ -82,6 +83,7 @@ int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err
 
 int nl_cuda_check(cudaError_t status, const char *what, nl_error *err) {
     if (status == cudaSuccess) return NL_OK;
+    (void)cudaGetLastError(); /* the next launch would take it for its own */
     if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion) {
         nl_fail(err, NL_EDEVICE, "cuda", "%s: this program holds no code that this GPU can run: %s",
                 what, cudaGetErrorString(status));

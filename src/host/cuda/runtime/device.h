@@ -26,5 +26,6 @@ int nl_device_open(nl_device *device, int index, nl_error *err);
 /* Device memory, zeroed. `what` names the thing in the error, which tells wanted and free bytes. */
 int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err);
 
-/* 0 for cudaSuccess; else fails with the runtime's text. `what`: what was being done. */
+/* 0 for cudaSuccess; else fails with the runtime's text, and nobody else will be told: the runtime
+ * forgets the error, unless it stays. `what`: what was being done. */
 int nl_cuda_check(cudaError_t status, const char *what, nl_error *err);
