@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "$0")/setup.sh"
 bundle=$top/bundle
-most=$((64 * 1024 * 1024))
+most=$((48 * 1024 * 1024))
 
 case ${1:-} in
 -h | --help) sed -n '2,5s/^# //p' "$0" && exit ;;
@@ -30,10 +30,18 @@ built=$top/build/release
   die 4 "bundle: the program was built without CUDA" "install the CUDA toolkit and cuDNN's headers"
 
 rm -rf "$bundle"
-mkdir -p "$bundle/bench" "$bundle/data" "$bundle/lib" "$bundle/tests"
+mkdir -p "$bundle/bench" "$bundle/bin" "$bundle/data" "$bundle/lib" "$bundle/tests"
 cp "$built/normlab" "$bundle/"
-cp "$built"/gpu_tests/test_* "$bundle/tests/"
-find "$built/bench" -maxdepth 1 -type f -perm -u+x -exec cp {} "$bundle/bench/" \;
+# One program holds all tests; each suite is called by the name of its file.
+cp "$built/tests/gpu_tests" "$bundle/bin/"
+# shellcheck disable=SC2016 # what the script expands
+for source in "$top"/tests/kernels/test_*.c "$top"/tests/gpu/test_*.c; do
+  name=$(basename "$source" .c)
+  printf '#!/usr/bin/env bash\nexec "$(dirname "$0")/../bin/gpu_tests" --filter "%s/*" "$@"\n' \
+    "${name#test_}" >"$bundle/tests/$name"
+  chmod +x "$bundle/tests/$name"
+done
+cp "$built"/bench/bench_{gpu,launch,machine,norm,step} "$bundle/bench/"
 cp -r "$top/configs" "$top/tests/gpu.sh" "$bundle/"
 for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
   if [ -s "$data/$name-ubyte.gz" ]; then
@@ -45,12 +53,12 @@ done
 
 # Every library but the C library's own and the compiler's, which any machine has: an older copy of
 # those in front of the machine's would break what the machine brings.
-for file in "$bundle/normlab" "$bundle"/tests/* "$bundle"/bench/*; do
+for file in "$bundle/normlab" "$bundle"/bin/* "$bundle"/bench/*; do
   ldd "$file" | awk '$2 == "=>" && $3 ~ /^\// {print $3}'
 done | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libstdc\+\+|libgcc_s|libcuda)\.so' |
   while read -r library; do cp -L "$library" "$bundle/lib/"; done
-strip --strip-debug "$bundle/normlab" "$bundle"/tests/test_* "$bundle"/bench/*
+strip "$bundle/normlab" "$bundle"/bin/* "$bundle"/bench/*
 
 commit=$(git -C "$top" rev-parse HEAD 2>/dev/null || echo unknown)
 [ -z "$(git -C "$top" status --porcelain --untracked-files=no 2>/dev/null)" ] || commit+=-modified

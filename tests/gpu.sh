@@ -245,7 +245,7 @@ results() {
   clocks=$(clocks)
   printf '{\n "date": "%s",\n "gpu": "%s",\n "driver": "%s",\n "device": "%s",\n' \
     "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(text "$(gpu_of name)")" "$(text "$(gpu_of driver_version)")" \
-    "$(text "$(sed -n 's/.*"device": *"\([^"]*\)".*/\1/p' "$run_json" | head -n 1)")"
+    "$(text "$(sed -n 's/.*"description": *"\([^"]*\)".*/\1/p' "$run_json" | head -n 1)")"
   printf ' "build": %s%s,\n "clocks": {%s},\n "failed": %d\n}\n' "$(cat "$bundle/bundle.json")" "$members" \
     "${clocks%, }" "$failed"
 }

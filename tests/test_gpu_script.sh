@@ -23,7 +23,8 @@ prepare() {
       --limit-batches) limit=$2 ;; esac; shift; done
     [ "$device" = cuda ] && [ "$FAULT" = gpu ] && { echo "normlab: cuda: no driver" >&2; exit 4; }
     unit=$out/$config/seed-1; mkdir -p "$unit"
-    echo "  \"device\": \"a stand-in\"," >"$unit/run.json"
+    printf "  \"device\": {\n    \"backend\": \"cuda\",\n    \"description\": \"a stand-in\"\n  },\n" \
+      >"$unit/run.json"
     shift=0; [ "$device" = cuda ] && [ "$FAULT" = loss ] && shift=1
     for ((i = 0; i < limit; i++)); do
       echo "{\"event\":\"step\",\"epoch\":0,\"step\":$i,\"loss\":2.${shift}${i}1,\"penalty\":0}"; done >"$unit/metrics.jsonl"
