@@ -45,6 +45,8 @@ cluster mpirun           openmpi-bin - - -
 cluster parallel         parallel . . .
 lint valgrind            valgrind . . .
 lint cppcheck            cppcheck . . .
+lint clang-tidy          clang-tidy clang clang-tools-extra clang-tools
+lint gcovr               gcovr . . .
 TABLE
 }
 

@@ -158,6 +158,7 @@ if [ -n "$all" ]; then
   threads
   check valgrind "$top/tests/test_valgrind.sh" "$top/build/release/normlab"
   check cppcheck "$top/scripts/lint.sh" cppcheck
+  check clang-tidy "$top/scripts/lint.sh" clang-tidy
 fi
 [ ${#gpu[@]} -eq 0 ] || echo "not run without a GPU: ${#gpu[@]} tests: ${gpu[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"

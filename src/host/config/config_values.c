@@ -185,7 +185,7 @@ static int parse_set(unsigned *at, const nl_key *key, const char *path, const nl
     for (int i = 0; key->words[i]; i++) all |= 1u << i;
     if (!value->items && !strcmp(value->text, "all")) found = all;
     if (!found && (!value->items || value->n_items < 1)) return wrong_list(err, key, path, value);
-    for (int i = 0; i < value->n_items; i++) {
+    for (int i = 0; value->items && i < value->n_items; i++) {
         const nl_scalar *item = &value->items[i];
         const int word = find_word(key->words, item->text);
         if (word < 0) return wrong(err, key, path, item, "not one of its values");

@@ -40,6 +40,7 @@ static nl_k_shape block_shape(const nl_layer *conv, const nl_layer *pool, int ba
         s.groups = conv->groups;
         s.relu = conv->relu;
     } else {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a block has one of the two */
         s.c = pool->in_c;
         s.h = pool->in_h;
         s.w = pool->in_w;

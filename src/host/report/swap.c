@@ -88,9 +88,9 @@ static char *read_list(const char *dir) {
 /* What reports made before they kept a list. */
 static bool begins_as_ours(const char *name) {
     static const char *const ours[] = {
-        NL_REPORT_PAGE,      NL_REPORT_FINDINGS, NL_REPORT_RESULTS,    NL_REPORT_WORKBOOK,
-        NL_REPORT_GRID,      "validation_",      "train_against_test", "accuracy_by_seed",
-        NL_REPORT_PLOTS "/", "layer_statistics"};
+        NL_REPORT_PAGE,        NL_REPORT_FINDINGS, NL_REPORT_RESULTS,    NL_REPORT_WORKBOOK,
+        NL_REPORT_GRID,        "validation_",      "train_against_test", "accuracy_by_seed",
+        (NL_REPORT_PLOTS "/"), "layer_statistics"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strncmp(name, ours[i], strlen(ours[i])) == 0) return true;
     return false;
@@ -212,7 +212,7 @@ static int exchange(const nl_swap *swap, bool *had) {
     int failure = *had || errno == ENOENT ? 0 : errno;
     if (!failure && rename(swap->fresh, swap->place) != 0) {
         failure = errno;
-        if (*had) rename(old, swap->place);
+        if (*had) (void)rename(old, swap->place); /* or it stays where it is, whole */
     }
     if (!failure && *had && rename(old, swap->fresh) != 0) failure = errno;
     free(old);

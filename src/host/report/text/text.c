@@ -17,7 +17,7 @@ size_t nl_other_character(FILE *out, const char *text) {
     const size_t bytes = nl_character(&printable, text);
     if (printable && bytes == 1) return 0;
     if (printable)
-        fwrite(text, 1, bytes, out);
+        (void)fwrite(text, 1, bytes, out);
     else
         fputs(strchr("\t\n\r", *text) ? " " : "\xef\xbf\xbd", out);
     return bytes;
