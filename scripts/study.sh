@@ -92,12 +92,14 @@ train() {
   done
 }
 
-# report PART: from what is kept alone
+# report PART: from what is kept alone; README's pictures go into docs/
 report() {
   local made=$work/report-$1/report
+  local -A pictures=([main]=validation_accuracy [fair]=effects [small_batch]=error_by_batch)
   "$program" report "$kept/$1" --out "${made%/report}"
   cp "$made/findings.md" "$kept/$1/"
-  [ "$1" != main ] || cp "$made/results.json" "$made/validation_accuracy.png" "$top/docs/"
+  [ "$1" != main ] || cp "$made/results.json" "$top/docs/"
+  cp "$made/${pictures[$1]}.png" "$top/docs/"
 }
 
 bits=$(grep -oE '"[0-9a-f]{64}"' "$top/tests/test_same_bits.c" | sha256sum | cut -c 1-16)

@@ -34,11 +34,11 @@ passes() { # PRESET TEST...
   shift
   for name in "$@"; do
     if [ -e "$copy/tests/$name.sh" ]; then
-      (cd "$copy" && timeout 300 bash "tests/$name.sh" "$copy/build/$preset/normlab") >"$copy/test.log" 2>&1 || return 1
+      (cd "$copy" && timeout 900 bash "tests/$name.sh" "$copy/build/$preset/normlab") >"$copy/test.log" 2>&1 || return 1
       continue
     fi
     program=$(find "$copy/build/$preset" -name "$name" -type f -perm -u+x | head -n 1)
-    (cd "$copy" && timeout 300 "$program") >"$copy/test.log" 2>&1 || return 1
+    (cd "$copy" && timeout 900 "$program") >"$copy/test.log" 2>&1 || return 1
   done
 }
 
