@@ -81,18 +81,22 @@ void stops_expect_same_end(const toy *t, const char *whole, const char *parts, i
     free(found);
 }
 
+/* Where the saved state says that the run goes on. */
+static void expect_place(const toy *t, const char *out, int epoch, int step) {
+    char place[80];
+    size_t size;
+    snprintf(place, sizeof place, "\\\"epoch\\\":%d,\\\"step\\\":%d,", epoch, step);
+    char *state = toy_read(t, out, "state.safetensors", &size);
+    cr_assert(state && size > 8, "no state before epoch %d, step %d", epoch, step);
+    cr_assert(strstr(state + 8, place), "no %s in %.2000s", place, state + 8);
+    free(state);
+}
+
 /* The state after `done` whole steps is that of the last multiple of `every`, or of the last epoch. */
 static void expect_saved_place(const toy *t, const char *out, int done, int steps, int every) {
     const int due = done / every * every, whole = done / steps * steps;
     const int saved = due > whole ? due : whole;
-    char place[80];
-    size_t size;
-    snprintf(place, sizeof place, "\\\"epoch\\\":%d,\\\"step\\\":%d,", saved / steps,
-             saved % steps);
-    char *state = toy_read(t, out, "state.safetensors", &size);
-    cr_assert(state && size > 8);
-    cr_assert(strstr(state + 8, place), "after %d steps: no %s in %.2000s", done, place, state + 8);
-    free(state);
+    expect_place(t, out, saved / steps, saved % steps);
 }
 
 /* --- a run of many steps -------------------------------------------------------------------- */
@@ -109,6 +113,7 @@ void stops_after_each_step(toy *t, const nl_backend *backend, int steps) {
         t->study.backend = &stopping;
         t->study.options.resume = false;
         stops_train(t, parts, NL_ESIGINT);
+        expect_place(t, parts, (step - 1) / steps, (step - 1) % steps + 1);
         t->study.backend = backend;
         t->study.options.resume = true;
         stops_train(t, parts, NL_OK);

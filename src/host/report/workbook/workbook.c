@@ -178,7 +178,8 @@ int nl_worksheet(const char *path, nl_error *err) {
                        errno ? strerror(errno) : lxw_strerror(failed));
     else
         code = put(path, temporary, err);
-    unlink(temporary);
+    if (unlink(temporary) != 0)
+        nl_warn(temporary, "this temporary file cannot be removed: %s", strerror(errno));
     free(temporary);
     return code;
 }
