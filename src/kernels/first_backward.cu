@@ -27,16 +27,13 @@ struct BackwardRoom {
 };
 
 __device__ inline BackwardRoom backward_room(float *shared, const First &f) {
-    const int slots = kOutputs * kFirstThreads, filter1 = round_up(f.c * f.taps, 4);
-    const int units = f.rows * (f.quads + f.singles);
-    BackwardRoom r;
-    r.pixels = shared;
-    r.filter2 = r.pixels + round_up(f.channels * f.staged * f.pitch, 4);
-    r.dz = r.filter2 + f.op * f.cp;
-    r.slots = r.dz + dz_floats(f.op, f.rows * f.quads, f.rows * f.singles);
-    r.alive = reinterpret_cast<uint32_t *>(r.slots + (slots > filter1 ? slots : filter1));
-    r.units = reinterpret_cast<FirstUnit *>(r.alive + units * kWarp);
-    return r;
+    const BackwardPlaces at = backward_places(f);
+    return {shared,
+            shared + at.filter2,
+            shared + at.dz,
+            shared + at.slots,
+            reinterpret_cast<uint32_t *>(shared + at.alive),
+            reinterpret_cast<FirstUnit *>(shared + at.units)};
 }
 
 __device__ inline void stage_filter2(const BackwardRoom &r, const First &f) {
@@ -252,7 +249,7 @@ struct LaunchFirstBackward {
     void *stream;
 
     template <int K, int CI, int CH> int run() const {
-        const size_t shared = backward_shared(f);
+        const size_t shared = bytes_of(backward_places(f).end);
         const int status = allow_shared(first_backward<K, CI, CH>, shared);
         if (status) return status;
         NL_LAUNCH((first_backward<K, CI, CH>), blocks_of(f), kFirstThreads, shared, stream, f);

@@ -17,12 +17,9 @@ struct ForwardRoom {
 };
 
 __device__ inline ForwardRoom forward_room(float *shared, const First &f) {
-    ForwardRoom r;
-    r.pixels = shared;
-    r.filter2 = r.pixels + round_up(f.channels * f.staged * f.pitch, 4);
-    r.tiles = r.filter2 + f.op * f.cp;
-    r.units = reinterpret_cast<FirstUnit *>(r.tiles + kFirstWarps * f.cp * kPitch);
-    return r;
+    const ForwardPlaces at = forward_places(f);
+    return {shared, shared + at.filter2, shared + at.tiles,
+            reinterpret_cast<FirstUnit *>(shared + at.units)};
 }
 
 __device__ inline void stage_filter2(const ForwardRoom &r, const First &f) {
@@ -163,7 +160,7 @@ struct LaunchFirstForward {
     void *stream;
 
     template <int K, int CI, int CH> int run() const {
-        const size_t shared = forward_shared(f);
+        const size_t shared = bytes_of(forward_places(f).end);
         const int status = allow_shared(first_forward<K, CI, CH>, shared);
         if (status) return status;
         NL_LAUNCH((first_forward<K, CI, CH>), blocks_of(f), kFirstThreads, shared, stream, f);

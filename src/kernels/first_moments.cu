@@ -149,7 +149,7 @@ struct LaunchMoments {
     void *stream;
 
     template <int K, int CI, int CH> int run() const {
-        const size_t shared = moments_shared(f);
+        const size_t shared = bytes_of(moments_places(f).end);
         const int status = allow_shared(first_moments<K, CI>, shared);
         if (status) return status;
         NL_LAUNCH((first_moments<K, CI>), static_cast<unsigned>(f.n), kFirstThreads, shared, stream,
@@ -163,10 +163,10 @@ struct LaunchMoments {
 size_t nl_k_first_shared(const nl_k_first *first) {
     if (!is_made_for(*first)) return 0;
     const First f = make_first(first);
-    size_t most = moments_shared(f);
-    for (const size_t bytes : {forward_shared(f), backward_shared(f)})
-        most = bytes > most ? bytes : most;
-    return most + kFixedShared;
+    int most = moments_places(f).end;
+    for (const int floats : {forward_places(f).end, backward_places(f).end})
+        most = floats > most ? floats : most;
+    return bytes_of(most) + kFixedShared;
 }
 
 size_t nl_k_first_keep(const nl_k_first *first) {

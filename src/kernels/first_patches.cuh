@@ -10,7 +10,7 @@
 
 namespace {
 
-/* What a block holds in shared memory; see moments_shared. */
+/* What a block holds in shared memory; see moments_places. */
 struct MomentsRoom {
     double *m, *ubar, *mean, *m2, *form, *at_ubar; /* (taps, taps), (taps), channels ... */
     float *pixels, *lagged, *row_sums, *filter;
@@ -18,16 +18,15 @@ struct MomentsRoom {
 };
 
 __device__ inline MomentsRoom moments_room(double *shared, const First &f) {
-    const int taps = f.taps, most = kMostPerLane * kWarp, kk = f.k * f.k;
-    const int lags = f.channels * f.k + f.channels * (f.channels - 1) / 2 * (2 * f.k - 1);
+    const MomentsPlaces at = moments_places(f);
+    constexpr int most = kMostPerLane * kWarp, doubles = sizeof(double) / sizeof(float);
+    float *const floats = reinterpret_cast<float *>(shared);
     MomentsRoom r;
-    r.rows = f.h + 2 * f.pad, r.columns = (f.w + 2 * f.pad) | 1; // odd: no two rows share a bank
-    r.m = shared, r.ubar = r.m + taps * taps, r.mean = r.ubar + taps, r.m2 = r.mean + most;
-    r.form = r.m2 + most, r.at_ubar = r.form + 2 * most;
-    r.pixels = reinterpret_cast<float *>(r.at_ubar + 2 * most);
-    r.lagged = r.pixels + f.channels * r.rows * r.columns;
-    r.row_sums = r.lagged + lags * r.rows * kk;
-    r.filter = r.row_sums + f.channels * r.rows * f.k;
+    r.rows = at.rows, r.columns = at.columns;
+    r.m = shared, r.ubar = shared + at.ubar / doubles, r.mean = shared + at.mean / doubles;
+    r.m2 = r.mean + most, r.form = r.m2 + most, r.at_ubar = r.form + 2 * most;
+    r.pixels = floats + at.pixels, r.lagged = floats + at.lagged;
+    r.row_sums = floats + at.row_sums, r.filter = floats + at.filter;
     return r;
 }
 

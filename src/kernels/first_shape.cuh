@@ -89,27 +89,52 @@ inline size_t lay_out(FirstKeep &k, const First &f, void *memory) {
     return p.size;
 }
 
-/* Of the moments: their sums in double, the image, what rows sum to, filter1. */
-inline size_t moments_shared(const First &f) {
-    const int rows = f.h + 2 * f.pad, columns = (f.w + 2 * f.pad) | 1, kk = f.k * f.k;
-    const int lags = f.channels * f.k + f.channels * (f.channels - 1) / 2 * (2 * f.k - 1);
-    const int floats = f.channels * rows * columns + lags * rows * kk + f.channels * rows * f.k;
-    return sizeof(double) * (f.taps * f.taps + f.taps + 6 * kMostPerLane * kWarp) +
-           sizeof(float) * (floats + f.c * f.taps);
-}
+// --- where things lie in a block's shared memory: floats from its beginning, `end` is its size ---
 
-inline size_t pixel_floats(const First &f) {
-    return static_cast<size_t>(round_up(f.channels * f.staged * f.pitch, 4));
+__host__ __device__ inline int pixel_floats(const First &f) {
+    return round_up(f.channels * f.staged * f.pitch, 4);
 }
-inline int most_units(const First &f) {
+__host__ __device__ inline int most_units(const First &f) {
     return f.rows * (f.quads + f.singles);
 }
+constexpr int kUnitFloats = sizeof(FirstUnit) / sizeof(float);
+inline size_t bytes_of(int floats) {
+    return sizeof(float) * static_cast<size_t>(floats);
+}
 
-/* Of the way forward: pixels, filter2, a tile for each warp (and filter1 before), units. */
-inline size_t forward_shared(const First &f) {
-    return sizeof(float) * (pixel_floats(f) + static_cast<size_t>(f.op * f.cp) +
-                            static_cast<size_t>(kFirstWarps * f.cp * kPitch)) +
-           sizeof(FirstUnit) * static_cast<size_t>(most_units(f));
+/* Of the moments. In double, from 0: S (taps, taps), ubar (taps), and of each channel mean, m2, two
+ * parts of the form and two of w . ubar. Then pixels, sums of the lags' rows, what rows sum to,
+ * filter1. */
+struct MomentsPlaces {
+    int rows, columns; /* of the pixels */
+    int ubar, mean, pixels, lagged, row_sums, filter, end;
+};
+__host__ __device__ inline MomentsPlaces moments_places(const First &f) {
+    const int kk = f.k * f.k, doubles = sizeof(double) / sizeof(float);
+    const int lags = f.channels * f.k + f.channels * (f.channels - 1) / 2 * (2 * f.k - 1);
+    MomentsPlaces p;
+    p.rows = f.h + 2 * f.pad, p.columns = (f.w + 2 * f.pad) | 1; // odd: no two rows share a bank
+    p.ubar = doubles * f.taps * f.taps;
+    p.mean = p.ubar + doubles * f.taps;
+    p.pixels = p.mean + doubles * 6 * kMostPerLane * kWarp;
+    p.lagged = p.pixels + f.channels * p.rows * p.columns;
+    p.row_sums = p.lagged + lags * p.rows * kk;
+    p.filter = p.row_sums + f.channels * p.rows * f.k;
+    p.end = p.filter + f.c * f.taps;
+    return p;
+}
+
+/* Of the way forward: pixels from 0, filter2, a tile for each warp (and filter1 before), units. */
+struct ForwardPlaces {
+    int filter2, tiles, units, end;
+};
+__host__ __device__ inline ForwardPlaces forward_places(const First &f) {
+    ForwardPlaces p;
+    p.filter2 = pixel_floats(f);
+    p.tiles = p.filter2 + f.op * f.cp;
+    p.units = p.tiles + kFirstWarps * f.cp * kPitch;
+    p.end = p.units + kUnitFloats * most_units(f);
+    return p;
 }
 
 /* dz2 in shared memory is cut into units, (op, 4) or (op) floats each; what is left free between two
@@ -117,18 +142,22 @@ inline size_t forward_shared(const First &f) {
 __host__ __device__ inline int dz_pitch(int op, int positions) {
     return positions == 4 ? 4 * op + 4 : op + 1;
 }
-__host__ __device__ inline int dz_floats(int op, int quads, int singles) {
-    return round_up(quads * dz_pitch(op, 4) + singles * dz_pitch(op, 1), 4);
-}
 
-/* Of the way back: pixels, filter2, dz2, the masks, the warps' sums (and filter1 before), units. */
-inline size_t backward_shared(const First &f) {
-    const int dz = dz_floats(f.op, f.rows * f.quads, f.rows * f.singles);
-    const int slots = kOutputs * kFirstThreads > f.c * f.taps ? kOutputs * kFirstThreads
-                                                              : round_up(f.c * f.taps, 4);
-    return sizeof(float) * (pixel_floats(f) + static_cast<size_t>(f.op * f.cp + dz + slots) +
-                            static_cast<size_t>(most_units(f) * kWarp)) +
-           sizeof(FirstUnit) * static_cast<size_t>(most_units(f));
+/* Of the way back: pixels from 0, filter2, dz2, the warps' sums (and filter1 before), masks, units. */
+struct BackwardPlaces {
+    int filter2, dz, slots, alive, units, end;
+};
+__host__ __device__ inline BackwardPlaces backward_places(const First &f) {
+    const int dz = f.rows * (f.quads * dz_pitch(f.op, 4) + f.singles * dz_pitch(f.op, 1));
+    const int slots = kOutputs * kFirstThreads, filter1 = round_up(f.c * f.taps, 4);
+    BackwardPlaces p;
+    p.filter2 = pixel_floats(f);
+    p.dz = p.filter2 + f.op * f.cp;
+    p.slots = p.dz + round_up(dz, 4);
+    p.alive = p.slots + (slots > filter1 ? slots : filter1);
+    p.units = p.alive + most_units(f) * kWarp;
+    p.end = p.units + kUnitFloats * most_units(f);
+    return p;
 }
 
 inline bool is_made_for(const nl_k_first &f) {
@@ -149,7 +178,7 @@ inline First make_first(const nl_k_first *first) {
     f.pitch = round_up(f.ow + f.k - 1, 4);
     const auto cut = [&f](int rows) { f.rows = rows, f.staged = rows + f.k - 1; };
     int rows = kMostUnits / (f.quads + f.singles);
-    for (cut(rows < f.oh ? rows : f.oh); f.rows > 1 && backward_shared(f) > kKnownTo;)
+    for (cut(rows < f.oh ? rows : f.oh); f.rows > 1 && bytes_of(backward_places(f).end) > kKnownTo;)
         cut(f.rows - 1);
     f.parts = ceil_div(f.oh, f.rows);
     cut(ceil_div(f.oh, f.parts));

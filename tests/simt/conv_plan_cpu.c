@@ -6,6 +6,8 @@
 #include <stdlib.h> // free
 #include <string.h> // memcmp, memcpy
 
+#include <jansson.h> // json_pack
+
 #include "cuda/conv/conv_plan.h"
 #include "cuda/runtime/device.h" // nl_cuda_check
 #include "simt_bytes.h"          // simt_bytes_moved
@@ -110,11 +112,9 @@ int nl_convs_run(nl_convs *c, int index, int lane, float *out, const float *a, c
     return NL_OK;
 }
 
-char *nl_convs_json(const nl_convs *c) {
+json_t *nl_convs_json(const nl_convs *c) {
     (void)c;
-    char *text = nl_alloc(1, 32, "plan");
-    snprintf(text, 32, "{\"plans\": {}}");
-    return text;
+    return json_pack("{s:{}}", "plans");
 }
 
 const char *nl_convs_versions(const nl_convs *c) {

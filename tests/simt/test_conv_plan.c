@@ -46,7 +46,9 @@ static int plan(nl_convs *convs, const char *const *tags, int n, nl_error *err) 
 }
 
 static bool chose(const nl_convs *convs, const char *tag) {
-    char *text = nl_convs_json(convs);
+    json_t *plan = nl_convs_json(convs);
+    char *text = json_dumps(plan, 0);
+    json_decref(plan);
     const bool found = strstr(text, tag) != NULL;
     free(text);
     return found;

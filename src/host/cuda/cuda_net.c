@@ -146,9 +146,8 @@ static void measure_shared(const nl_cuda_net *net, size_t *scratch, int *counter
         if (nl_k_counters(s) > *counters) *counters = nl_k_counters(s);
         if (count > *largest) *largest = count;
     }
-    nl_k_first first;
-    if (!net->own_first || !nl_cuda_first_shape(&first, net->model, net->batch)) return;
-    if (nl_k_first_counters(&first) > *counters) *counters = nl_k_first_counters(&first);
+    if (!net->own_first) return;
+    if (nl_k_first_counters(&net->first) > *counters) *counters = nl_k_first_counters(&net->first);
 }
 
 /* What all launches of one stream share. */
@@ -212,13 +211,18 @@ static int make_streams(nl_cuda_net *net, nl_error *err) {
     return nl_cuda_check(status, "stream", err);
 }
 
-int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_first, nl_error *err) {
+int nl_cuda_batch(const nl_engine_spec *spec) {
+    const uint32_t images = spec->data->train.count;
+    const int wanted = spec->config->data.batch;
+    return (uint32_t)wanted > images ? (int)images : wanted;
+}
+
+int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, const nl_k_first *own_first,
+                     nl_error *err) {
     const nl_config *config = spec->config;
-    const uint32_t images = spec->data->train.count; /* no batch is larger */
-    const bool whole = (uint32_t)config->data.batch > images;
-    *net = (nl_cuda_net){.model = spec->model,
-                         .batch = whole ? (int)images : config->data.batch,
-                         .own_first = own_first};
+    *net = (nl_cuda_net){
+        .model = spec->model, .batch = nl_cuda_batch(spec), .own_first = own_first != NULL};
+    if (own_first) net->first = *own_first;
     net->rule = (nl_k_sgd){.momentum = (float)config->train.momentum,
                            .weight_decay = (float)config->train.weight_decay,
                            .l1 = config->train.l1,

@@ -66,9 +66,13 @@ typedef struct nl_cuda_net {
 int nl_cuda_net_alloc(void **memory, nl_cuda_net *net, int64_t count, size_t size, const char *what,
                       nl_error *err);
 
+/* Images of a full batch: no more than there are to train with. */
+int nl_cuda_batch(const nl_engine_spec *spec);
+
 /* Streams, blocks and memory; the caller opens net->convs afterwards. On failure close it too.
- * own_first: see first_way.h, which knows whether it can be. */
-int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, bool own_first, nl_error *err);
+ * own_first: the first block's shape for its own kernels (first_way.h), or NULL. */
+int nl_cuda_net_open(nl_cuda_net *net, const nl_engine_spec *spec, const nl_k_first *own_first,
+                     nl_error *err);
 void nl_cuda_net_close(nl_cuda_net *net);
 
 /* The plans of a batch size; without `train` only those of the forward direction. A single image

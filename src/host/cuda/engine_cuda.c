@@ -61,8 +61,8 @@ static int open_memory(nl_engine *e, nl_error *err) {
 }
 
 static int open_plans(nl_engine *e, nl_error *err) {
-    char key[320];
-    snprintf(key, sizeof key, "%s sm_%d%d", e->device.name, e->device.major, e->device.minor);
+    char key[NL_DEVICE_KEY];
+    nl_device_key(key, &e->device);
     const nl_convs_options options = {.streams = {e->net.stream, e->net.branch},
                                       .tf32 = e->spec.config->train.math == NL_MATH_TF32,
                                       .autotune = e->spec.autotune,
@@ -101,7 +101,7 @@ static int open_way(nl_engine **out, const nl_engine_spec *spec, const nl_first_
     nl_pixel_table table;
     nl_pixel_table_make(&table, &spec->model->picture);
     int code = nl_device_open(&e->device, spec->device, err);
-    if (!code) code = nl_cuda_net_open(&e->net, spec, way->own, err);
+    if (!code) code = nl_cuda_net_open(&e->net, spec, way->own ? &way->first : NULL, err);
     if (!code) code = nl_cuda_upload(e, e->net.table, &table, sizeof table, "pixel table", err);
     e->net.fork = true;
     if (!code) code = open_memory(e, err);
@@ -178,10 +178,11 @@ static int first_loss(double *loss, nl_engine *e, nl_error *err) {
 }
 
 /* See nl_first_trial; 0 seconds where an epoch has too few steps to time. */
-static int try_way(double *seconds, double *loss, const nl_engine_spec *spec, bool own,
+static int try_way(double *seconds, double *loss, const nl_engine_spec *spec, const nl_k_first *own,
                    nl_error *err) {
-    const nl_first_way way = {.own = own, .why = "trial"};
+    nl_first_way way = {.own = own != NULL, .why = "trial"};
     nl_engine *e;
+    if (own) way.first = *own;
     int code = open_way(&e, spec, &way, err);
     if (code) return code;
     *seconds = e->step_seconds;
@@ -212,13 +213,11 @@ static void engine_describe(const nl_engine *e, char *text, size_t size) {
 }
 
 static char *engine_plan(const nl_engine *e) {
-    char *convs = nl_convs_json(e->net.convs);
-    json_t *root = json_loads(convs, 0, NULL);
+    json_t *root = nl_convs_json(e->net.convs);
     NL_NEED(root);
     json_object_set_new(root, "first_block", nl_first_way_json(&e->way));
     char *text = json_dumps(root, JSON_SORT_KEYS);
     json_decref(root);
-    free(convs);
     return text;
 }
 

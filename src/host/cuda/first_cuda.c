@@ -44,8 +44,7 @@ static float *at(float *arena, const nl_cuda_net *net, int tensor) {
 
 int nl_cuda_first_open(nl_cuda_net *net, nl_error *err) {
     nl_k_first *f = &net->first;
-    const bool there = nl_cuda_first_shape(f, net->model, net->batch);
-    NL_ASSERT(there && net->n_blocks > 1);
+    NL_ASSERT(net->n_blocks > 1 && f->stage.shape.n == net->batch);
     const int64_t bytes = (int64_t)nl_k_first_keep(f);
     const int code = nl_cuda_net_alloc(&f->keep, net, bytes, 1, "what the first block keeps", err);
     if (code) return code;

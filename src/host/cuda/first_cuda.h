@@ -13,7 +13,7 @@ bool nl_cuda_first_shape(nl_k_first *first, const nl_model *model, int n);
 /* Whether a block of threads may have the shared memory that it takes on this device. */
 int nl_cuda_first_fits(bool *fits, const nl_k_first *first, int device, nl_error *err);
 
-/* Fills net->first, whose memory is the net's; after the blocks. */
+/* Gives net->first, whose shape is there, its memory, which is the net's; after the blocks. */
 int nl_cuda_first_open(nl_cuda_net *net, nl_error *err);
 
 /* What the launchers want in one step, of a stage of block 0. */

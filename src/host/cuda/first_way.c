@@ -66,14 +66,14 @@ static void describe(char *text, size_t size, const nl_k_first *f, const nl_conf
 /* ---- timing ---------------------------------------------------------------------------------- */
 
 /* Both ways, each in an engine of its own. A way that fails is not taken. */
-static int time_both(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
-                     nl_error *err) {
+static int time_both(nl_first_way *way, const nl_engine_spec *spec, const nl_k_first *first,
+                     nl_first_trial *trial, nl_error *err) {
     double loss[2] = {0, 0};
     *way = (nl_first_way){.why = "timed"};
-    int code = trial(&way->seconds[0], &loss[0], spec, false, err);
+    int code = trial(&way->seconds[0], &loss[0], spec, NULL, err);
     if (code) return code;
     nl_error failure = {0};
-    if (trial(&way->seconds[1], &loss[1], spec, true, &failure)) {
+    if (trial(&way->seconds[1], &loss[1], spec, first, &failure)) {
         nl_warn(NL_FIRST_BLOCK, "%s: %s; the general way is taken", failure.where, failure.what);
         *way = (nl_first_way){.why = "own kernels failed"};
         return NL_OK;
@@ -98,12 +98,13 @@ static bool find_cached(nl_first_way *way, const char *device, const char *probl
 }
 
 /* One process at a time: the next one finds what this one has stored. */
-static int time_once(nl_first_way *way, const nl_engine_spec *spec, const char *device,
-                     const char *problem, nl_first_trial *trial, nl_error *err) {
+static int time_once(nl_first_way *way, const nl_engine_spec *spec, const nl_k_first *first,
+                     const char *device, const char *problem, nl_first_trial *trial,
+                     nl_error *err) {
     const int lock = nl_plan_cache_lock();
     int code = NL_OK;
     if (!find_cached(way, device, problem)) {
-        code = time_both(way, spec, trial, err);
+        code = time_both(way, spec, first, trial, err);
         if (!code) {
             json_t *fresh = json_pack("{s:s}", problem, words[way->own]);
             nl_plan_cache_store(device, fresh);
@@ -120,11 +121,8 @@ static int time_once(nl_first_way *way, const nl_engine_spec *spec, const char *
 static int find_obstacle(const char **obstacle, nl_k_first *first, const nl_engine_spec *spec,
                          nl_error *err) {
     bool fits = false;
-    const uint32_t images = spec->data->train.count;
-    const bool whole = (uint32_t)spec->config->data.batch > images;
     *obstacle = "network";
-    if (!nl_cuda_first_shape(first, spec->model, whole ? (int)images : spec->config->data.batch))
-        return NL_OK;
+    if (!nl_cuda_first_shape(first, spec->model, nl_cuda_batch(spec))) return NL_OK;
     *obstacle = "math";
     if (spec->config->train.math != NL_MATH_FP32) return NL_OK;
     *obstacle = "device";
@@ -136,17 +134,19 @@ static int find_obstacle(const char **obstacle, nl_k_first *first, const nl_engi
 static int choose(nl_first_way *way, const nl_engine_spec *spec, const nl_k_first *first,
                   nl_first_trial *trial, nl_error *err) {
     nl_device d;
-    char device[384], library[64], problem[256];
+    char device[NL_DEVICE_KEY + 72], library[64], problem[256], key[NL_DEVICE_KEY];
     int code = nl_device_open(&d, spec->device, err);
     if (!code) code = nl_convs_library(library, sizeof library, err);
     if (code) return code;
-    snprintf(device, sizeof device, "%s sm_%d%d, %s", d.name, d.major, d.minor, library);
+    nl_device_key(key, &d);
+    snprintf(device, sizeof device, "%s, %s", key, library);
     describe(problem, sizeof problem, first, spec->config);
     if (find_cached(way, device, problem)) return NL_OK;
     *way = (nl_first_way){.why = "not timed here"};
     const bool enough =
         spec->data->train.count / (uint32_t)first->stage.shape.n >= NL_CONV_TIME_CALLS;
-    return spec->autotune && enough ? time_once(way, spec, device, problem, trial, err) : NL_OK;
+    return spec->autotune && enough ? time_once(way, spec, first, device, problem, trial, err)
+                                    : NL_OK;
 }
 
 /* Of a run that was started before. */
@@ -165,14 +165,8 @@ static int resume(nl_first_way *way, const char *plan, int forced, const char *o
     return nl_hint(err, "resume it where it was started");
 }
 
-int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
-                        nl_error *err) {
-    nl_k_first first;
-    const char *obstacle;
-    int forced;
-    int code = read_variable(&forced, err);
-    if (!code) code = find_obstacle(&obstacle, &first, spec, err);
-    if (code) return code;
+static int decide(nl_first_way *way, const nl_engine_spec *spec, int forced, const char *obstacle,
+                  const nl_k_first *first, nl_first_trial *trial, nl_error *err) {
     if (spec->plan) return resume(way, spec->plan, forced, obstacle, err);
     const char *by = VARIABLE;
     if (spec->first_block != NL_FIRST_ANY)
@@ -187,5 +181,17 @@ int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_
     if (obstacle) return NL_OK;
     *way = (nl_first_way){.own = forced > 0, .why = forced >= 0 ? by : "--no-autotune"};
     if (forced >= 0 || !(spec->autotune || spec->cached)) return NL_OK;
-    return choose(way, spec, &first, trial, err);
+    return choose(way, spec, first, trial, err);
+}
+
+int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
+                        nl_error *err) {
+    nl_k_first first;
+    const char *obstacle;
+    int forced;
+    int code = read_variable(&forced, err);
+    if (!code) code = find_obstacle(&obstacle, &first, spec, err);
+    if (!code) code = decide(way, spec, forced, obstacle, &first, trial, err);
+    if (!code) way->first = first;
+    return code;
 }

@@ -10,20 +10,22 @@
 #pragma once
 
 #include "normlab/backend.h" // nl_engine_spec
+#include "normlab/kernels.h" // nl_k_first
 
 struct json_t;
 
 typedef struct nl_first_way {
     bool own;
+    nl_k_first first;  /* where own: its shape */
     const char *why;   /* what said so */
     double seconds[2]; /* of a step the general way and by own kernels; 0: not timed */
     double apart;      /* relative distance of the losses where they do not agree, else 0 */
 } nl_first_way;
 
 /* One way tried in an engine that is opened and closed for it: seconds of a step, and the first batch's
- * loss. */
-typedef int nl_first_trial(double *seconds, double *loss, const nl_engine_spec *spec, bool own,
-                           nl_error *err);
+ * loss. own: the shape for the own kernels; NULL: the general way. */
+typedef int nl_first_trial(double *seconds, double *loss, const nl_engine_spec *spec,
+                           const nl_k_first *own, nl_error *err);
 
 /* Errors: NL_EUSAGE for a NORMLAB_FIRST_BLOCK that is neither, or not the resumed run's;
  * NL_EDEVICE. */

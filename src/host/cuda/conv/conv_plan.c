@@ -84,11 +84,8 @@ const char *nl_convs_versions(const nl_convs *c) {
     return c->versions;
 }
 
-char *nl_convs_json(const nl_convs *c) {
-    json_t *root = json_pack("{s:s,s:O}", "device", c->key, "plans", c->chosen);
-    char *text = json_dumps(root, JSON_SORT_KEYS);
-    json_decref(root);
-    return text;
+json_t *nl_convs_json(const nl_convs *c) {
+    return json_pack("{s:s,s:O}", "device", c->key, "plans", c->chosen);
 }
 
 /* ---- planning and running -------------------------------------------------------------------- */

@@ -57,8 +57,9 @@ int nl_convs_plan(int *index, nl_convs *convs, nl_conv_problem problem, const ch
 int nl_convs_run(nl_convs *convs, int index, int lane, float *out, const float *a, const float *b,
                  nl_error *err);
 
-/* The choices, as JSON text for run.json and for nl_convs_options.plan; the caller frees. */
-char *nl_convs_json(const nl_convs *convs);
+/* The choices, for run.json and, as text, for nl_convs_options.plan; the caller's to release. */
+struct json_t;
+struct json_t *nl_convs_json(const nl_convs *convs);
 
 /* Versions of the libraries in use, one line. */
 const char *nl_convs_versions(const nl_convs *convs);

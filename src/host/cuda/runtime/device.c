@@ -61,6 +61,10 @@ int nl_device_open(nl_device *device, int index, nl_error *err) {
     return NL_OK;
 }
 
+void nl_device_key(char key[NL_DEVICE_KEY], const nl_device *d) {
+    snprintf(key, NL_DEVICE_KEY, "%s sm_%d%d", d->name, d->major, d->minor);
+}
+
 int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err) {
     const size_t wanted = bytes ? bytes : 1;
     *memory = NULL;

@@ -23,6 +23,10 @@ typedef struct nl_device {
  */
 int nl_device_open(nl_device *device, int index, nl_error *err);
 
+/* What is measured on a device holds for all of this name. */
+enum { NL_DEVICE_KEY = 288 };
+void nl_device_key(char key[NL_DEVICE_KEY], const nl_device *device);
+
 /* Device memory, zeroed. `what` names the thing in the error, which tells wanted and free bytes. */
 int nl_device_alloc(void **memory, size_t bytes, const char *what, nl_error *err);
 
