@@ -16,8 +16,8 @@
  *
  * where each step behind the convolution may be missing. The convolution adds no bias: what stands
  * behind it is a stage, and one launcher does it all, forward or backward. Only z and the moments
- * of each set are kept for the way back, which computes the normalised value, the ReLU's mask, the
- * pool's choice and the dropout's mask again. The gradients of bias, gamma and beta are written by
+ * of each set are kept for the way back, and which values the dropout keeps; the way back computes
+ * the normalised value, the ReLU's mask and the pool's choice again. The gradients of bias, gamma and beta are written by
  * the same launch that makes dz.
  *
  * Of the tensors a launcher of a stage asks for no more than this: without a norm z once each way,
@@ -91,6 +91,8 @@ typedef struct nl_k_dropout {
     uint32_t layer;          /* ordinal of the dropout, from 1 */
     uint32_t threshold;      /* nl_dropout_threshold(p) */
     float scale;             /* nl_dropout_scale(p) */
+    uint8_t *kept;           /* nl_k_kept_size bytes, on the device: which values are kept, from
+                                forward for backward; four of an image in a byte */
 } nl_k_dropout;
 
 /* Of a tensor: the kernels count in int, some of them several times what there is. */
@@ -99,6 +101,7 @@ enum { NL_K_MOST_VALUES = INT32_MAX / 4 };
 /* For any launcher with this shape, or with a smaller n. */
 size_t nl_k_scratch_size(const nl_k_shape *s); /* bytes */
 int nl_k_counters(const nl_k_shape *s);        /* uint32_t entries */
+size_t nl_k_kept_size(const nl_k_shape *s);    /* bytes of drop.kept */
 
 /* --- input --- */
 

@@ -40,22 +40,21 @@ __device__ UnitBack<V> load_back(const Stage &t, const Affines<S> &affines, Plan
 
 constexpr int kBackUnits = 2; // of a thread, loaded at a time
 
-/* g of one window's winner. */
-__device__ inline float window_gradient(const Stage &t, const Winner &best, float factor,
+/* g of the winner of element j's window. */
+__device__ inline float window_gradient(const Stage &t, const Winner &best, const Quad &q, int j,
                                         float dy) {
-    return masked(t, best.y, dropped(factor, dy));
+    return masked(t, best.y, dropped(t, q, j, dy));
 }
 
 template <int K, int V, int N>
 __device__ void window_sums(Sums<float, N> &s, const Stage &t, const Affine &a, Plane plane,
                             int unit) {
-    const Quad q = quad_of(t, plane, unit);
+    const Quad q = quad_of<Mask::left>(t, plane, unit);
     for_windows<K, V>(t, a, t.z + plane.at * t.hw, t.dy + plane.at * t.outputs, q,
                       [&](const auto &w, int element, int) {
                           for (int j = 0; j < kAbreast<V>; j++) {
                               const Winner best = winner_of(a, w, j);
-                              const float g =
-                                  window_gradient(t, best, q.factor[element + j], w.dy.v[j]);
+                              const float g = window_gradient(t, best, q, element + j, w.dy.v[j]);
                               s.v[0] += g;
                               s.v[1] += g * best.d;
                               if constexpr (N == 3) s.v[2] += window_total(a, w, j);
@@ -112,14 +111,13 @@ __device__ float unit_dz(const Stage &t, Slope s, const UnitBack<V> &u) {
 
 template <int K, int V, bool NORM>
 __device__ float window_dz(const Stage &t, const Affine &a, Slope s, Plane plane, int unit) {
-    const Quad q = quad_of(t, plane, unit);
+    const Quad q = quad_of<Mask::left>(t, plane, unit);
     float *out = t.dz + plane.at * t.hw, sum = 0;
     for_windows<K, V>(t, a, t.z + plane.at * t.hw, t.dy + plane.at * t.outputs, q,
                       [&](auto &w, int element, int) {
                           for (int j = 0; j < kAbreast<V>; j++) {
                               const Winner best = winner_of(a, w, j);
-                              const float g =
-                                  window_gradient(t, best, q.factor[element + j], w.dy.v[j]);
+                              const float g = window_gradient(t, best, q, element + j, w.dy.v[j]);
                               sum += g;
                               w.replace(out, a, j, [&](int at, float d) {
                                   return slope<NORM>(a, s, d, at == best.at ? g : 0.0f);

@@ -43,14 +43,14 @@ __device__ nl_k_moments set_moments(const Forward &f, const Stage &t, int set) {
 
 template <int K, int V>
 __device__ void forward_windows(const Stage &t, const Affine &a, Plane plane, int unit) {
-    const Quad q = quad_of(t, plane, unit);
+    const Quad q = quad_of<Mask::drawn>(t, plane, unit);
     float *out = t.y + plane.at * t.outputs;
     for_windows<K, V>(t, a, t.z + plane.at * t.hw, nullptr, q,
                       [&](const auto &w, int element, int output) {
                           Pack<kAbreast<V>> y;
                           for (int j = 0; j < kAbreast<V>; j++) {
                               const float largest = rectified(t, winner_of(a, w, j).y);
-                              y.v[j] = dropped(q.factor[element + j], largest);
+                              y.v[j] = dropped(t, q, element + j, largest);
                           }
                           store(out + output, y);
                       });

@@ -102,8 +102,9 @@ int nl_k_norm_batch_eval(const nl_k_stage *s, void *stream) {
     NL_ASSERT(s->running_mean && s->running_var);
     if (too_large(&s->shape)) return cudaErrorInvalidValue;
     const int v = forward_width(s);
-    Stage t = make_stage(s, Sets::channels, v);
-    t.drop.slots = nullptr;
+    nl_k_stage bare = *s;
+    bare.drop.slots = nullptr;
+    const Stage t = make_stage(&bare, Sets::channels, v);
     return by_shape(s, v, LaunchForward<Sets::channels>{t, Source::running, stream});
 }
 

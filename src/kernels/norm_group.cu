@@ -149,6 +149,10 @@ size_t nl_k_scratch_size(const nl_k_shape *s) {
     return parts > sums ? parts : sums;
 }
 
+size_t nl_k_kept_size(const nl_k_shape *s) {
+    return static_cast<size_t>(s->n) * static_cast<size_t>(quads_of(*s));
+}
+
 int nl_k_counters(const nl_k_shape *s) {
     return s->c;
 }

@@ -37,6 +37,7 @@ struct Stage : nl_k_stage {
     int hw;                     /* of a plane */
     int pw, outputs;            /* of the pool: width and size of an output plane */
     int units, edge, rows;      /* of a plane; values, rows that no window or one covers */
+    int quads;                  /* of an image: fours of outputs, the last may be fewer */
     int sets, planes, row_step; /* of a set; from one plane of a set to its next */
     int skip;                   /* values from the end of a row to the next one */
     float floor;                /* of y: the ReLU's 0; without it NaN, which bounds nothing */
@@ -83,22 +84,31 @@ inline void set_divisors(Stage &t, int v) {
     t.by_strip = by(t.shape.w - t.pw * t.shape.pool);
 }
 
+/* Fours of the outputs of an image. */
+inline int quads_of(const nl_k_shape &s) {
+    const int pool = s.pool > 0 ? s.pool : 1;
+    return ceil_div(s.c * (s.h / pool) * (s.w / pool), 4);
+}
+
 inline Stage make_stage(const nl_k_stage *stage, Sets sets, int v) {
     const nl_k_shape &s = stage->shape;
     NL_ASSERT(s.n > 0 && !too_large(&s));
-    NL_ASSERT(s.pool >= 0 && s.pool <= s.h && s.pool <= s.w && (!stage->drop.slots || s.pool > 0));
+    NL_ASSERT(s.pool >= 0 && s.pool <= s.h && s.pool <= s.w);
+    NL_ASSERT(!stage->drop.slots || (s.pool > 0 && stage->drop.kept));
     Stage t = {};
     static_cast<nl_k_stage &>(t) = *stage;
     t.hw = s.h * s.w;
     t.outputs = t.hw;
     t.units = t.hw / v;
     t.floor = s.relu ? 0.0f : NAN;
+    if (!t.drop.slots) t.drop.scale = 1;
     if (s.pool > 0) {
         t.pw = s.w / s.pool, t.outputs = s.h / s.pool * t.pw;
         t.units = t.outputs % 4 == 0 ? t.outputs / 4 : t.outputs / 4 + 2;
         t.rows = s.h / s.pool * s.pool;
         t.edge = t.hw - t.outputs * s.pool * s.pool;
     }
+    t.quads = quads_of(s);
     set_sets(t, sets);
     t.skip = (t.row_step - 1) * t.hw;
     set_divisors(t, v);

@@ -1,5 +1,6 @@
 /* Windows of the max pool, with the dropout behind it. Forward and backward find a window's winner
- * and its dropout the same way, from z and the generator alone.
+ * the same way, from z alone. Forward draws the dropout and leaves it to backward, a quarter of a byte
+ * a value: drawing it again would cost more.
  */
 #pragma once
 
@@ -10,27 +11,38 @@ namespace {
 
 /* A unit: four outputs of one image, of which those in [0, outputs) lie in this plane. */
 struct Quad {
-    int output;      /* of element 0, within the plane; negative where the unit begins in the plane
-                   before */
-    float factor[4]; /* of the dropout: 0, or scale; 1 without it */
+    int output;    // of element 0, within the plane; negative where it begins in the plane before
+    unsigned kept; // bit j: the dropout keeps element j
 };
 
-__device__ inline Quad quad_of(const Stage &t, Plane plane, int unit) {
+enum class Mask {
+    drawn, // forward: by the generator, and left for the way back
+    left   // backward
+};
+
+template <Mask M> __device__ Quad quad_of(const Stage &t, Plane plane, int unit) {
     const unsigned begin = static_cast<unsigned>(plane.channel * t.outputs);
     const int quad = static_cast<int>(begin / 4) + unit;
-    Quad q = {quad * 4 - static_cast<int>(begin), {1, 1, 1, 1}};
+    Quad q = {quad * 4 - static_cast<int>(begin), 0xf};
     if (!t.drop.slots) return q;
+    uint8_t *const kept = t.drop.kept + plane.image * t.quads;
+    if constexpr (M == Mask::left) {
+        q.kept = __ldg(kept + min(quad, t.quads - 1)); // the last unit may have none of its own
+        return q;
+    }
     const nl_philox words = nl_dropout_words(
         __ldg(&t.drop.state->seed), __ldg(&t.drop.state->epoch), __ldg(t.drop.slots + plane.image),
         t.drop.layer, static_cast<uint32_t>(quad));
+    q.kept = 0;
 #pragma unroll
-    for (int j = 0; j < 4; j++) q.factor[j] = words.v[j] >= t.drop.threshold ? t.drop.scale : 0.0f;
+    for (int j = 0; j < 4; j++) q.kept |= words.v[j] >= t.drop.threshold ? 1u << j : 0u;
+    if (q.output >= 0 && q.output < t.outputs) kept[quad] = static_cast<uint8_t>(q.kept);
     return q;
 }
 
-/* A dropped value is 0 even where it was NaN. */
-__device__ inline float dropped(float factor, float v) {
-    return factor == 0 ? 0.0f : v * factor;
+/* What the dropout makes of element j: a dropped value is 0 even where it was NaN. */
+__device__ inline float dropped(const Stage &t, const Quad &q, int j, float v) {
+    return q.kept >> j & 1 ? v * t.drop.scale : 0.0f;
 }
 
 /* Windows that stand side by side in V values of a row. */

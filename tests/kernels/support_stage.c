@@ -38,6 +38,7 @@ typedef struct device {
     nl_k_moments *saved;
     uint32_t *slots;
     nl_k_state *state;
+    uint8_t *kept;
     void *scratch;
     uint32_t *counters;
 } device;
@@ -50,6 +51,7 @@ static device device_make(const nl_verify_case *v, const stage_case *c) {
     device d = {.saved = device_copy(NULL, pairs, sizeof(nl_k_moments), 0),
                 .slots = device_copy(slots, v->n, sizeof *slots, 0),
                 .state = device_copy(&state, 1, sizeof state, 0),
+                .kept = device_copy(NULL, (int64_t)nl_k_kept_size(&c->s), 1, 0),
                 .scratch = scratch_make(nl_k_scratch_size(&c->s)),
                 .counters = counters_make(nl_k_counters(&c->s))};
     free(slots);
@@ -67,7 +69,7 @@ static device device_make(const nl_verify_case *v, const stage_case *c) {
 static void device_drop(device *d, const stage_case *c) {
     for (int i = 0; i < NL_V_INPUTS; i++) device_free(d->in[i]);
     for (int i = 0; i < NL_V_OUTPUTS; i++) device_free(d->out[i]);
-    void *all[] = {d->saved, d->slots, d->state, d->scratch};
+    void *all[] = {d->saved, d->slots, d->state, d->kept, d->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) device_free(all[i]);
     counters_free(d->counters, nl_k_counters(&c->s));
 }
@@ -77,7 +79,7 @@ static nl_k_stage stage_make(const nl_verify_case *v, const stage_case *c, const
                         .centres = !v->norm || v->norm->centres,
                         .eps = 1.0F / NL_V_EPS_INVERSE,
                         .drop = {c->drop > 0 ? d->slots : NULL, d->state, NL_V_LAYER,
-                                 nl_dropout_threshold(c->drop), nl_dropout_scale(c->drop)},
+                                 nl_dropout_threshold(c->drop), nl_dropout_scale(c->drop), d->kept},
                         .z = d->in[NL_IN_BLOCK_Z],
                         .bias = d->in[NL_IN_BLOCK_BIAS],
                         .gamma = d->in[NL_IN_BLOCK_GAMMA],
@@ -97,6 +99,14 @@ static nl_k_stage stage_make(const nl_verify_case *v, const stage_case *c, const
                         .counters = d->counters};
 }
 
+/* Evaluation leaves no mask. */
+static void check_unwritten(const uint8_t *kept, int64_t size) {
+    uint8_t *host = nl_alloc((size_t)size, 1, "mask");
+    device_read(host, kept, size, 1);
+    for (int64_t i = 0; i < size; i++) cr_assert(host[i] == 0xff, "mask[%lld]", (long long)i);
+    free(host);
+}
+
 /* Runs forward and backward under every schedule: the same bits each time. */
 static void run_kernels(nl_verify_results *got, const nl_verify_case *v, const stage_case *c,
                         const char *name) {
@@ -111,6 +121,7 @@ static void run_kernels(nl_verify_results *got, const nl_verify_case *v, const s
         cr_assert(v->eval || l->backward(&k, NULL) == 0);
         for (int i = 0; i < NL_V_OUTPUTS; i++)
             if (d.out[i]) same_bits(host[i], d.out[i], v->out_count[i], sizeof(float), s, name);
+        if (v->eval) check_unwritten(d.kept, (int64_t)nl_k_kept_size(&c->s));
         device_drop(&d, c);
     }
     for (int i = 0; i < NL_V_OUTPUTS; i++) {

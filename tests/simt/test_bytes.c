@@ -40,7 +40,8 @@ static stage_memory stage_make(nl_k_shape s) {
                                   .state = own(&m, &state, sizeof state),
                                   .layer = 1,
                                   .threshold = nl_dropout_threshold(0.25),
-                                  .scale = nl_dropout_scale(0.25)};
+                                  .scale = nl_dropout_scale(0.25),
+                                  .kept = own(&m, NULL, (int64_t)nl_k_kept_size(&s))};
     }
     m.k.z = ones(&m, m.in / 4);
     m.k.dy = ones(&m, m.out / 4);
@@ -116,6 +117,8 @@ static void check_stage(nl_norm norm, nl_k_shape s) {
     check(what, m.k.z, SIMT_READ, in, passes, row ? in / 2 : 0,
           launches); /* the part's first value */
     check(what, m.k.y, SIMT_WRITTEN, out, 1, 0, 1);
+    const int64_t kept = (int64_t)nl_k_kept_size(&s);
+    if (s.pool) check(what, m.k.drop.kept, SIMT_WRITTEN, kept, 1, 0, 1);
     check_rest(what, forward, in * (int64_t)launches + out);
 
     simt_bytes_watch(true);
@@ -126,6 +129,7 @@ static void check_stage(nl_norm norm, nl_k_shape s) {
     check(what, m.k.z, SIMT_READ, in, passes, 0, launches);
     check(what, m.k.dy, SIMT_READ, out, passes, 0, launches);
     check(what, m.k.dz, SIMT_WRITTEN, in, 1, 0, 1);
+    if (s.pool) check(what, m.k.drop.kept, SIMT_READ, kept, passes, 0, launches);
     check_rest(what, backward, (in + out) * (int64_t)launches + in);
     stage_drop(&m);
 }

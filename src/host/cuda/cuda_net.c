@@ -84,6 +84,8 @@ static int alloc_block(nl_cuda_net *net, nl_cuda_block *b, const float *in, nl_e
         code = alloc_tensor(&b->stage.y, net, label, "normalised output", s->c, s->h / pool,
                             s->w / pool, err);
     }
+    if (!code && b->pool && b->pool->dropout)
+        ALLOC(b->stage.drop.kept, (int64_t)nl_k_kept_size(s), "mask of the dropout");
     if (code || !b->conv || !b->conv->norm) return code;
     ALLOC(b->stage.saved, nl_norm_sets(b->conv, net->batch), "moments");
     return NL_OK;
@@ -94,12 +96,13 @@ static float *tensor_in(float *arena, const nl_cuda_net *net, int tensor) {
     return tensor < 0 ? NULL : arena + net->model->tensors[tensor].offset;
 }
 
-static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_layer *pool, double p) {
-    if (!pool || !pool->dropout || p == 0) return (nl_k_dropout){0};
+static nl_k_dropout dropout_of(const nl_cuda_net *net, const nl_cuda_block *b, double p) {
+    if (!b->pool || !b->pool->dropout || p == 0) return (nl_k_dropout){0};
     return (nl_k_dropout){.slots = net->slots,
-                          .layer = (uint32_t)pool->dropout,
+                          .layer = (uint32_t)b->pool->dropout,
                           .threshold = nl_dropout_threshold(p),
-                          .scale = nl_dropout_scale(p)};
+                          .scale = nl_dropout_scale(p),
+                          .kept = b->stage.drop.kept};
 }
 
 /* What the launchers want of a block, once all memory is there. */
@@ -109,7 +112,7 @@ static void fill_stage(nl_cuda_net *net, int index, const nl_config *config) {
     const nl_layer *l = b->conv;
     nl_k_stage *s = &b->stage;
     s->eps = (float)config->model.eps;
-    s->drop = dropout_of(net, b->pool, config->model.dropout);
+    s->drop = dropout_of(net, b, config->model.dropout);
     s->z = l ? b->z : b->in;
     s->dy = next && !next->conv ? next->stage.dz : net->dy;
     s->scratch = net->scratch;

@@ -109,6 +109,7 @@ static void run_block(arena *a, double *const out[], const nl_verify_case *c) {
     s.saved = take(a, (size_t)c->n * (size_t)c->c * sizeof *s.saved, NULL);
     s.scratch = take(a, nl_k_scratch_size(&s.shape), NULL);
     s.counters = take(a, (size_t)nl_k_counters(&s.shape) * sizeof *s.counters, NULL);
+    if (s.drop.slots) s.drop.kept = take(a, nl_k_kept_size(&s.shape), NULL);
     const nl_launchers *l = nl_launchers_of(c->norm);
     if (!a->code) launched(a, (c->eval ? l->evaluate : l->forward)(&s, a->stream), "forward");
     if (!a->code && !c->eval) launched(a, l->backward(&s, a->stream), "backward");
