@@ -191,10 +191,16 @@ Test(report_folder, a_large_study_shows_a_dozen_in_detail) {
     cr_expect_lt(strlen(page), 3000000u);
     cr_expect_eq(count(page, "id=\"confusion"), 12);
     cr_expect_eq(count(page, "Ten images misclassified by"), 12);
-    cr_expect(strstr(page, "Of 100 variants the first 12 have pictures of their own"));
+    cr_expect(strstr(page, "Of 100 variants the 12 best in test accuracy have pictures of their "
+                           "own"));
     cr_expect(strstr(page, "<code>normlab report --all</code> makes all."));
-    cr_expect(there("misclassified_v0.png") && there("misclassified_v11.png"));
-    cr_expect_not(there("misclassified_v12.png"));
+    cr_expect(there("misclassified_v88.png") && there("misclassified_v99.png"));
+    cr_expect_not(there("misclassified_v87.png") || there("misclassified_v0.png"));
+    expect_in(out, "plots/verdicts.gp", "; the 12 best of 100 in accuracy", true);
+    expect_in(out, "plots/verdicts.gp", "'v88' at", true);
+    expect_in(out, "plots/verdicts.gp", "'v87' at", false);
+    expect_in(out, "plots/train_against_test.gp", "set label 3 'v88'", true);
+    expect_in(out, "findings.md", "The verdicts of the 12 variants best in test accuracy", true);
     cr_expect(strstr(page, "<a href=\"validation_loss.svg\">") && there("validation_loss.svg"));
     expect_in(out, "plots/accuracy_by_seed.gp", "% 12 == 11",
               true); /* read once a style, not a row */

@@ -1,6 +1,7 @@
 /* Figures of each variant over its seeds. */
 #include "figures.h"
 
+#include <float.h>  // DBL_MAX
 #include <math.h>   // NAN
 #include <stdlib.h> // free
 
@@ -135,20 +136,39 @@ static void make_row(nl_row *row, const nl_variant *variant) {
 
 /* ---- the whole ---- */
 
+/* Whether row a is better than row b. Figures that are not known are worse than any. */
+static bool is_better(const nl_figures *s, int a, int b) {
+    const nl_row *x = &s->rows[a], *y = &s->rows[b];
+    const double accuracy = fmax(x->accuracy.mean, -1) - fmax(y->accuracy.mean, -1);
+    const double loss = fmin(x->loss.mean, DBL_MAX) - fmin(y->loss.mean, DBL_MAX);
+    return accuracy != 0 ? accuracy > 0 : loss != 0 ? loss < 0 : a < b;
+}
+
+int nl_figures_best(int *rows, int most, const nl_figures *figures) {
+    int n = 0;
+    for (int i = 0; i < figures->n_rows && n < most; i++) {
+        int better = 0;
+        for (int k = 0; k < figures->n_rows; k++) better += is_better(figures, k, i);
+        if (better < most) rows[n++] = i;
+    }
+    return n;
+}
+
 void nl_figures_make(nl_figures *figures, const nl_folder *study, const nl_margins *margins,
                      bool all) {
     const int n = study->n_variants;
-    *figures = (nl_figures){.margins = margins ? *margins : NL_MARGINS,
-                            .n_rows = n,
-                            .n_shown = all || n < NL_MOST_SHOWN ? n : NL_MOST_SHOWN};
+    *figures = (nl_figures){.margins = margins ? *margins : NL_MARGINS, .n_rows = n};
     figures->rows = nl_alloc((size_t)n, sizeof *figures->rows, "figures");
     for (int i = 0; i < n; i++) make_row(&figures->rows[i], &study->variants[i]);
+    figures->shown = nl_alloc((size_t)n, sizeof *figures->shown, "figures");
+    figures->n_shown = nl_figures_best(figures->shown, all ? n : NL_MOST_SHOWN, figures);
     nl_pairs_make(figures);
     nl_factors_make(figures);
 }
 
 void nl_figures_free(nl_figures *figures) {
     free(figures->rows);
+    free(figures->shown);
     free(figures->pairs);
     nl_factors_free(&figures->factors);
     *figures = (nl_figures){0};

@@ -56,7 +56,8 @@ typedef struct nl_pair {
 typedef struct nl_figures {
     nl_row *rows; /* as the study's variants */
     int n_rows;
-    int n_shown; /* the first rows: those that have pictures of their own */
+    int *shown; /* the rows that have pictures of their own: nl_figures_best */
+    int n_shown;
     nl_pair *pairs;
     int n_pairs;
     nl_margins margins;
@@ -83,6 +84,10 @@ void nl_figures_free(nl_figures *figures);
 /* The difference a - b and its interval over seeds and images (nl_stats_two_way), from predictions
  * and their losses; NaN where a run of a common seed has none. Costs a pass over all of them. */
 nl_two_way nl_pair_over_images(const nl_figures *figures, const nl_pair *pair, nl_metric metric);
+
+/* The rows of the variants that are best in test accuracy (of equal ones: in loss), at most so many,
+ * in the study's order; returns their number. */
+int nl_figures_best(int *rows /* (most) */, int most, const nl_figures *figures);
 
 /* The pair of rows a < b. */
 const nl_pair *nl_pair_of(const nl_figures *figures, int a, int b);

@@ -37,7 +37,7 @@ static void lines(FILE *out, const nl_variant *variant, int i, bool progress) {
 
 static void panel(FILE *out, const nl_figures *figures, const nl_scale *scale, int i, int columns,
                   int height, bool progress) {
-    const int row = i / columns, column = i % columns;
+    const int row = i / columns, column = i % columns, of = figures->shown[i];
     const double left = 0.075, right = 0.985, gap = columns > 3 ? 0.032 : 0.02;
     const double w = (right - left + gap) / columns;
     const double top = height - head_height - row * panel_height;
@@ -52,9 +52,9 @@ static void panel(FILE *out, const nl_figures *figures, const nl_scale *scale, i
     else
         fputs("set xlabel 'epochs trained' offset 0,0.5 textcolor rgb '" NL_INK "'\n", out);
     fputs("set label 3 ", out);
-    nl_gnuplot_quote(out, figures->rows[i].variant->label.text);
-    fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[i % NL_COLOURS]);
-    lines(out, figures->rows[i].variant, i, progress);
+    nl_gnuplot_quote(out, figures->rows[of].variant->label.text);
+    fprintf(out, " at graph 0, graph 1.07 tc rgb '%s'\n", nl_text_colours[of % NL_COLOURS]);
+    lines(out, figures->rows[of].variant, of, progress);
     if (i == 0) fputs("unset label 1\nunset label 2\n", out);
 }
 

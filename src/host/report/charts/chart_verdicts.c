@@ -4,7 +4,7 @@
 #include "charts.h"
 
 #include <math.h>   // fabs
-#include <stdlib.h> // free
+#include <string.h> // strlen
 
 #include "gnuplot.h"
 
@@ -12,16 +12,17 @@ enum { least_width = 920, cell_height = 52, head_height = 78, foot_height = 44 }
 
 /* The variants stand in rows and columns; all in pixels. */
 typedef struct layout {
-    int n;       /* variants */
-    bool turned; /* the labels of the columns lie aslant */
+    int rows[NL_MOST_SHOWN], n; /* the variants */
+    bool turned;                /* the labels of the columns lie aslant */
     double left, top, cell, width, height;
 } layout;
 
 static layout lay_out(const nl_figures *figures) {
-    layout l = {.n = figures->n_rows < NL_MOST_SHOWN ? figures->n_rows : NL_MOST_SHOWN};
+    layout l;
+    l.n = nl_figures_best(l.rows, NL_MOST_SHOWN, figures);
     double label = 0;
     for (int i = 0; i < l.n; i++)
-        label = fmax(label, nl_gnuplot_width(figures->rows[i].variant->label.text));
+        label = fmax(label, nl_gnuplot_width(figures->rows[l.rows[i]].variant->label.text));
     l.left = label + 30;
     l.cell = fmin(fmax((least_width - l.left - 20) / l.n, 76), 190);
     l.turned = label > l.cell - 8;
@@ -53,18 +54,19 @@ static void write_text(FILE *out, int row, int column, double down, const char *
     fprintf(out, " at %.1f, %.2f center tc rgb '%s'\n", column + 0.5, -row - down, colour);
 }
 
-static void write_cell(FILE *out, const nl_pair *p, nl_metric metric) {
+/* The pair of the variants at places i < k. */
+static void write_cell(FILE *out, const nl_pair *p, int i, int k, nl_metric metric) {
     const bool turned = metric == NL_METRIC_LOSS; /* below the diagonal b is the row */
-    const int row = turned ? p->b : p->a, column = turned ? p->a : p->b;
+    const int row = turned ? k : i, column = turned ? i : k;
     const nl_comparison *c = &p->by[metric];
     const int best = winner(p, metric);
     const double figure = turned ? -1000 * c->paired.mean : c->paired.mean;
     const double difference = fabs(figure) < 0.0005 ? 0 : figure; /* not -0.000 */
-    const char *verdict = best == row                  ? "◀"
-                          : best == column             ? "▲"
-                          : c->verdict == NL_EQUAL     ? "="
-                          : p->compared && c->paired.n ? "open"
-                                                       : "–";
+    const char *verdict = best == (turned ? p->b : p->a) ? "◀"
+                          : best >= 0                    ? "▲"
+                          : c->verdict == NL_EQUAL       ? "="
+                          : p->compared && c->paired.n   ? "open"
+                                                         : "–";
     if (best >= 0) write_fill(out, row, column, nl_colours[best % NL_COLOURS], 0.3);
     if (c->verdict == NL_EQUAL) write_fill(out, row, column, NL_SOFT, 0.14);
     write_text(out, row, column, 0.32, verdict,
@@ -81,8 +83,8 @@ static void write_cell(FILE *out, const nl_pair *p, nl_metric metric) {
 
 static void write_labels(FILE *out, const nl_figures *figures, const layout *l) {
     for (int i = 0; i < l->n; i++) {
-        const char *text = figures->rows[i].variant->label.text;
-        const char *colour = nl_text_colours[i % NL_COLOURS];
+        const char *text = figures->rows[l->rows[i]].variant->label.text;
+        const char *colour = nl_text_colours[l->rows[i] % NL_COLOURS];
         fputs("set label ", out);
         nl_gnuplot_quote(out, text);
         fprintf(out, " at %.4f, %.1f right tc rgb '%s'\nset label ", -10 / l->cell, -i - 0.5,
@@ -100,10 +102,11 @@ static void write_labels(FILE *out, const nl_figures *figures, const layout *l) 
 }
 
 static void write_script(FILE *out, const nl_figures *figures, const layout *l) {
-    char subtitle[200];
-    snprintf(subtitle, sizeof subtitle,
-             "above the diagonal: test accuracy, points; below it: test loss, thousandths%s",
-             l->n < figures->n_rows ? "; the first 12 variants" : "");
+    char subtitle[200] =
+        "above the diagonal: test accuracy, points; below it: test loss, thousandths";
+    if (l->n < figures->n_rows)
+        snprintf(subtitle + strlen(subtitle), sizeof subtitle - strlen(subtitle),
+                 "; the %d best of %d in accuracy", l->n, figures->n_rows);
     nl_gnuplot_title(out, (int)l->height, "Every pair", subtitle);
     fprintf(
         out,
@@ -117,10 +120,10 @@ static void write_script(FILE *out, const nl_figures *figures, const layout *l) 
             foot_height / l->height);
     fprintf(out, "set xrange [0:%d]\nset yrange [%d:0]\nunset tics\nunset border\n", l->n, -l->n);
     write_labels(out, figures, l);
-    for (int a = 0; a < l->n; a++)
-        for (int b = a + 1; b < l->n; b++)
+    for (int i = 0; i < l->n; i++)
+        for (int k = i + 1; k < l->n; k++)
             for (int m = 0; m < NL_METRICS; m++)
-                write_cell(out, nl_pair_of(figures, a, b), (nl_metric)m);
+                write_cell(out, nl_pair_of(figures, l->rows[i], l->rows[k]), i, k, (nl_metric)m);
     fputs("plot NaN\n", out);
 }
 

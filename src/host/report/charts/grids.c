@@ -236,7 +236,8 @@ void nl_grids_draw(const nl_figures *figures, const char *dir) {
     nl_dataset data = {0};
     bool loaded = false, tried = false;
     for (int i = 0; i < figures->n_shown; i++) {
-        const nl_variant *variant = figures->rows[i].variant;
+        const nl_row *row = &figures->rows[figures->shown[i]];
+        const nl_variant *variant = row->variant;
         const nl_seed_run *run = nl_grid_run(variant);
         if (!run) continue;
         if (!tried) loaded = load_images(&data, run);
@@ -244,7 +245,7 @@ void nl_grids_draw(const nl_figures *figures, const char *dir) {
         /* Images come in rising order: the last has the largest number. */
         if (!loaded) continue;
         if (run->guesses[run->n_guesses - 1].image < data.test.count)
-            draw(figures, &figures->rows[i], run, &data, dir);
+            draw(figures, row, run, &data, dir);
         else
             nl_warn(variant->name, "predictions of images that the data set does not have");
     }

@@ -114,12 +114,13 @@ static void grids(const page *p) {
     int shown = 0;
     if (p->figures->n_shown < p->figures->n_rows)
         fprintf(p->out,
-                "<p class=\"note\">Of %d variants the first %d have pictures of their own, here, "
+                "<p class=\"note\">Of %d variants the %d best in test accuracy have pictures of "
+                "their own, here, "
                 "under confusion and in train against test; <code>normlab report --all</code> "
                 "makes all.</p>\n",
                 p->figures->n_rows, p->figures->n_shown);
     for (int i = 0; i < p->figures->n_shown; i++) {
-        const nl_variant *variant = &p->folder->variants[i];
+        const nl_variant *variant = &p->folder->variants[p->figures->shown[i]];
         char *path = nl_grid_path(variant, p->dir, ".png"), label[400];
         snprintf(label, sizeof label, "Ten images misclassified by %s", variant->name);
         fputs("<figure class=\"grid\">", p->out);
@@ -136,8 +137,10 @@ static void grids(const page *p) {
         "darker, the more common the mistake.</p>\n<div class=\"matrices\">\n",
         p->out);
     bool any = false;
-    for (int i = 0; i < p->figures->n_shown; i++)
-        any |= nl_page_confusion(p->out, &p->folder->variants[i], i);
+    for (int i = 0; i < p->figures->n_shown; i++) {
+        const int row = p->figures->shown[i];
+        any |= nl_page_confusion(p->out, &p->folder->variants[row], row);
+    }
     fputs("</div>\n", p->out);
     if (!any) fputs("<p class=\"note\">None: that takes a finished run.</p>\n", p->out);
 }

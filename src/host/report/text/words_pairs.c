@@ -225,9 +225,13 @@ void nl_findings_pairs(nl_lines *words, const nl_figures *s) {
             if (isnan(s->pairs[i].by[0].holm)) open_pair(words, s, &s->pairs[i]);
     }
     settled(words, s, NL_METRIC_LOSS);
-    if (s->family > 0)
-        nl_lines_add(words, "The verdicts%s in one picture: " NL_REPORT_VERDICTS ".png.",
-                     s->n_rows > NL_MOST_SHOWN ? " of the first 12 variants" : "");
+    if (s->family > 0 && s->n_rows > NL_MOST_SHOWN)
+        nl_lines_add(words,
+                     "The verdicts of the %d variants best in test accuracy in one "
+                     "picture: " NL_REPORT_VERDICTS ".png.",
+                     NL_MOST_SHOWN);
+    else if (s->family > 0)
+        nl_lines_add(words, "The verdicts in one picture: " NL_REPORT_VERDICTS ".png.");
     if (loss.verdicts[NL_OPEN] > 0)
         nl_lines_add(words, "In test loss %d of %d comparisons are open.", loss.verdicts[NL_OPEN],
                      loss.tested);
