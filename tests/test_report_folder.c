@@ -202,6 +202,8 @@ Test(report_folder, a_large_study_shows_a_dozen_in_detail) {
     expect_in(out, "plots/train_against_test.gp", "set label 3 'v88'", true);
     expect_in(out, "findings.md", "The verdicts of the 12 variants best in test accuracy", true);
     cr_expect(strstr(page, "<a href=\"validation_loss.svg\">") && there("validation_loss.svg"));
+    expect_in(out, "plots/validation_loss.gp", "progress.dat", false);
+    expect_in(out, "plots/train_against_test.gp", "progress.dat", true);
     expect_in(out, "plots/accuracy_by_seed.gp", "% 12 == 11",
               true); /* read once a style, not a row */
     expect_in(out, "plots/accuracy_by_seed.gp", "$1 == 12", false);

@@ -131,9 +131,14 @@ static void most_seeds(const nl_figures *figures, int *low, int *high) {
     }
 }
 
-/* Of more variants than colours, bands would only hide one another. */
+/* Of more variants than colours, bands and training would only hide one another. */
 static bool has_bands(const nl_figures *figures) {
     return figures->n_rows <= NL_COLOURS;
+}
+
+/* But where there is one epoch, training is all that there is to see of it. */
+static bool shows_training(const nl_figures *figures) {
+    return has_bands(figures) || nl_epochs_last(figures) == 1;
 }
 
 static void write_title(FILE *out, const nl_figures *figures, bool accuracy, bool progress,
@@ -189,7 +194,8 @@ static void write_lines(FILE *out, const nl_figures *figures, bool accuracy, boo
 void nl_chart_curves(const nl_figures *figures, const char *dir, const char *name, bool accuracy,
                      bool progress) {
     enum { width = 920, height = 540 };
-    const nl_scale scale = nl_scale_of(figures, accuracy, false);
+    progress = progress && shows_training(figures);
+    const nl_scale scale = nl_scale_of(figures, accuracy, false, progress);
     nl_end *ends = nl_alloc((size_t)figures->n_rows, sizeof *ends, "labels");
     const int n = find_ends(ends, figures, &scale);
     int longest = 0;

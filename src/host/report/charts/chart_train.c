@@ -67,7 +67,7 @@ static bool has_bands(const nl_figures *figures) {
 void nl_chart_train(const nl_figures *figures, const char *dir, const char *name, bool progress) {
     const int n = figures->n_shown, columns = n < 4 ? n : n == 4 ? 2 : n <= 9 ? 3 : 4;
     const int height = head_height + foot_height + panel_height * ((n + columns - 1) / columns);
-    const nl_scale scale = nl_scale_of(figures, false, true);
+    const nl_scale scale = nl_scale_of(figures, false, true, progress);
     char subtitle[200];
     snprintf(subtitle, sizeof subtitle,
              "mean cross-entropy of an image, logarithmic; %s: train (rotated, with dropout), "

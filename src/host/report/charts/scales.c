@@ -48,7 +48,7 @@ static void stretch_by_progress(nl_scale *scale, const nl_figures *figures, int 
     }
 }
 
-nl_scale nl_scale_of(const nl_figures *figures, bool accuracy, bool train) {
+nl_scale nl_scale_of(const nl_figures *figures, bool accuracy, bool train, bool progress) {
     nl_scale scale = {accuracy, INFINITY, -INFINITY};
     int epochs = 0;
     for (int i = 0; i < figures->n_rows; i++) {
@@ -61,7 +61,7 @@ nl_scale nl_scale_of(const nl_figures *figures, bool accuracy, bool train) {
         free(bands);
         if (n > epochs) epochs = n;
     }
-    stretch_by_progress(&scale, figures, epochs);
+    if (progress) stretch_by_progress(&scale, figures, epochs);
     if (!(scale.low <= scale.high)) scale.low = scale.high = forward(accuracy, accuracy ? 90 : 1);
     const double room = fmax(0.05 * (scale.high - scale.low), 0.03);
     scale.low -= room;
@@ -150,8 +150,7 @@ void nl_scale_write(FILE *out, const nl_scale *scale, int pixels, bool labels) {
     fputs(")\n", out);
 }
 
-void nl_epochs_write(FILE *out, const nl_figures *figures, int columns, bool from_zero) {
-    static const double steps[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+int nl_epochs_last(const nl_figures *figures) {
     int last = 1;
     for (int i = 0; i < figures->n_rows; i++) {
         int n;
@@ -159,6 +158,12 @@ void nl_epochs_write(FILE *out, const nl_figures *figures, int columns, bool fro
         if (n > 0 && bands[n - 1].epoch > last) last = bands[n - 1].epoch;
         free(bands);
     }
+    return last;
+}
+
+void nl_epochs_write(FILE *out, const nl_figures *figures, int columns, bool from_zero) {
+    static const double steps[] = {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+    const int last = nl_epochs_last(figures);
     const int most = columns > 2 ? 5 : columns > 1 ? 10 : 12; /* labels that fit */
     size_t step = from_zero ? 0 : 3;
     while (last / steps[step] > most && step + 1 < sizeof steps / sizeof *steps) step++;
