@@ -5,7 +5,8 @@
 # --all also fetches MNIST, CUDA's compiler and libraries (1 GB, for the kernels and cuDNN's plans;
 # no GPU is needed), PyTorch and clang-format 14, installs clang with libFuzzer, LibreOffice,
 # Chromium, Slurm, Open MPI and GNU parallel, and runs the fuzzers for a few seconds each, then
-# ThreadSanitizer, valgrind and cppcheck. What needs them is skipped elsewhere, and named.
+# ThreadSanitizer, valgrind, cppcheck, clang-tidy, and the share of the lines that run (gcovr). What
+# needs them is skipped elsewhere, and named.
 # Ends with one line: N passed, N failed, N skipped; tests that want a GPU are counted apart, by
 # name, where there is none. Exits 1 if something failed or nothing ran.
 set -euo pipefail
@@ -16,7 +17,7 @@ all='' passed=0 failed=0 skipped=0 gpu=() under=()
 for arg in "$@"; do
   case $arg in
   --all) all=1 ;;
-  -h | --help) sed -n '2,11s/^# //p' "$0" && exit ;;
+  -h | --help) sed -n '2,12s/^# //p' "$0" && exit ;;
   *) die 2 "test.sh: unknown argument $arg" "scripts/test.sh [--all]" ;;
   esac
 done
@@ -159,6 +160,7 @@ if [ -n "$all" ]; then
   check valgrind "$top/tests/test_valgrind.sh" "$top/build/release/normlab"
   check cppcheck "$top/scripts/lint.sh" cppcheck
   check clang-tidy "$top/scripts/lint.sh" clang-tidy
+  check coverage "$top/scripts/coverage.sh" --check
 fi
 [ ${#gpu[@]} -eq 0 ] || echo "not run without a GPU: ${#gpu[@]} tests: ${gpu[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -115,22 +115,81 @@ Test(charts, points_leave_no_white_gaps) {
     free(script);
 }
 
-/* gnuplot as a full disk leaves it: exit 0, and half a picture. */
-Test(charts, half_a_picture_is_none) {
+/* ---- gnuplot as it should not be ---- */
+
+/* This script is gnuplot from here on. */
+static void play_gnuplot(const char *script, mode_t mode) {
     char bin[300], program[400], path[2000];
-    size_t size;
-    add_run("bn", true);
     snprintf(bin, sizeof bin, "%s/bin", dir);
     mkdir(bin, 0777);
-    write_text(bin, "gnuplot",
-               "#!/bin/sh\n"
-               "n=${2#plots/}; n=${n%.gp}\n"
-               "printf '\\211PNG and no end of it, though long' >\"$n.png\"\n"
-               "printf '<svg viewBox=\"0 0 9 9\"><path d=\"M 0 0\"/> and so on' >\"$n.svg\"\n");
+    write_text(bin, "gnuplot", script);
     snprintf(program, sizeof program, "%s/gnuplot", bin);
-    cr_assert_eq(chmod(program, 0755), 0);
-    snprintf(path, sizeof path, "%s:%s", bin, getenv("PATH"));
+    cr_assert_eq(chmod(program, mode), 0);
+    snprintf(path, sizeof path, "%s:%s", bin, mode & 0111 ? getenv("PATH") : "");
     setenv("PATH", path, 1);
+}
+
+/* A report is made; what was said on standard error, the caller frees. */
+static char *said_of_report(void) {
+    char path[300], reason[NL_REASON];
+    size_t size;
+    snprintf(path, sizeof path, "%s/said", dir);
+    const int kept = dup(STDERR_FILENO);
+    cr_assert(kept >= 0 && freopen(path, "w", stderr));
+    make_report();
+    fflush(stderr);
+    cr_assert(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    char *text = nl_regular_read(path, &size, reason);
+    cr_assert(text, "%s", reason);
+    return text;
+}
+
+/* It is said, and the report is whole but for its pictures. */
+static void expect_no_pictures(const char *warning) {
+    size_t size;
+    char *said = said_of_report(), *page = content("index.html", &size);
+    cr_expect(strstr(said, warning), "%s", said);
+    cr_assert(page);
+    cr_expect(strstr(page, "not drawn yet"));
+    cr_expect_null(content("validation_loss.png", &size));
+    char *findings = content("findings.md", &size);
+    cr_expect(findings);
+    free(findings);
+    free(page);
+    free(said);
+}
+
+Test(charts, a_gnuplot_that_fails_is_said) {
+    add_run("bn", true);
+    play_gnuplot("#!/bin/sh\nexit 1\n", 0755);
+    expect_no_pictures(
+        "normlab: gnuplot: warning: it failed on plots/validation_loss.gp of the report");
+}
+
+Test(charts, a_gnuplot_that_dies_is_said) {
+    add_run("bn", true);
+    play_gnuplot("#!/bin/sh\nkill -SEGV $$\n", 0755);
+    expect_no_pictures(
+        "normlab: gnuplot: warning: it failed on plots/validation_loss.gp of the report");
+}
+
+Test(charts, a_gnuplot_that_cannot_be_run_is_said) {
+    add_run("bn", true);
+    play_gnuplot("#!/bin/sh\n", 0644);
+    expect_no_pictures(
+        "normlab: gnuplot: warning: cannot start it (it cannot be run): no pictures");
+}
+
+/* As a full disk leaves it: exit 0, and half a picture. */
+Test(charts, half_a_picture_is_none) {
+    size_t size;
+    add_run("bn", true);
+    play_gnuplot("#!/bin/sh\n"
+                 "n=${2#plots/}; n=${n%.gp}\n"
+                 "printf '\\211PNG and no end of it, though long' >\"$n.png\"\n"
+                 "printf '<svg viewBox=\"0 0 9 9\"><path d=\"M 0 0\"/> and so on' >\"$n.svg\"\n",
+                 0755);
     make_report();
     cr_expect_null(content("validation_loss.png", &size));
     cr_expect_null(content("validation_loss.svg", &size));

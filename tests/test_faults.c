@@ -133,6 +133,25 @@ Test(faults, options) {
     REFUSE("no such split", NL_EUSAGE, "--split", "eval", "x", "--split", "dev");
 }
 
+/* Of commands that take run folders, and of `train` with one that is there already. */
+Test(faults, options_of_run_folders) {
+    static const char *const commands[] = {"plan", "report"};
+    for (int i = 0; i < 2; i++) {
+        REFUSE("no folder", NL_EUSAGE, "needs a run folder", commands[i]);
+        REFUSE("a margin of none", NL_EUSAGE, "--margin", commands[i], top, "--margin", "0");
+        REFUSE("no number", NL_EUSAGE, "--margin", commands[i], top, "--margin", "nan");
+        REFUSE("a margin below", NL_EUSAGE, "--loss-margin", commands[i], top, "--loss-margin=-1");
+    }
+    REFUSE("less than a coin", NL_EUSAGE, "--power", "plan", top, "--power", "0.4");
+    REFUSE("certainty", NL_EUSAGE, "--power", "plan", top, "--power", "1");
+    REFUSE("no power", NL_EUSAGE, "--power", "plan", top, "--power", "0.8x");
+    REFUSE("joins nothing", NL_EUSAGE, "--out", "train", GN, "--join");
+    REFUSE("resumes nothing", NL_EUSAGE, "--out", "train", GN, "--resume");
+    REFUSE_TRAIN("joins what it overwrites", NL_EUSAGE, "--join", GN, "--join", "--overwrite");
+    REFUSE_TRAIN("resumes what it overwrites", NL_EUSAGE, "--resume", GN, "--resume",
+                 "--overwrite");
+}
+
 /* One value a channel in batch norm's training, here in the last batch of a network of one pixel:
  * refused before anything runs. */
 Test(faults, one_value_a_channel) {

@@ -465,6 +465,30 @@ test_what_is_missing_is_a_skip() {
   says "skipped: all of it compiled by clang"
 }
 
+# coverage CODE HOST KERNELS [FILE...]: what becomes of so many of 10 lines in two files, others being there too
+coverage() {
+  local code=$1 file
+  mkdir -p top/src/{host,kernels} top/tests
+  for file in host/a.c kernels/b.cu "${@:4}"; do touch "top/src/$file"; done
+  printf 'filename,line_total,line_covered\nsrc/host/a.c,10,%s\nsrc/kernels/b.cu,10,%s\n' "$2" "$3" >table.csv
+  printf '# why\nsrc/host/gpu.c  wants a GPU\n' >top/tests/uncovered.txt
+  expect "$code" python3 "$repo/tests/support/coverage.py" "$PWD/top" table.csv
+}
+
+test_coverage_has_a_floor() {
+  coverage 0 9 10 host/gpu.c
+  says '| **all of src/host** | 1 | 10 | 9 | 90.0 |'
+  coverage 1 8 10
+  says 'failed: src/host: 80.0 % of the lines ran'
+  coverage 1 10 8
+  says 'failed: src/kernels: 80.0 % of the lines ran'
+  coverage 1 10 10 host/new.c
+  says 'failed: src/host/new.c is not measured'
+  rm top/src/host/{gpu,new}.c
+  coverage 1 10 10
+  says 'failed: src/host/gpu.c is measured, or gone'
+}
+
 test_no_test_is_a_failure() {
   set +e
   CODE=0 PROGRAMS="" check_tests 2 3 0 || return 1
