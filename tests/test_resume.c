@@ -123,6 +123,18 @@ Test(resume, lost_results_are_made_again) {
     expect_untouched(3, "safetensors: ");
 }
 
+/* With steps that change nothing the first epoch stays the best one. */
+Test(resume, lost_weights_of_an_earlier_epoch_are_lost) {
+    expect_code(TRAIN("--epochs", "2", "--set", "train.lr=1e-30"), 0, NULL);
+    IN_UNIT("mv best.safetensors '%s/best'", toy_cli.dir);
+    for (int i = 0; i < 2; i++) {
+        expect_code(TRAIN("--resume", "--set", "train.lr=1e-30"), 0,
+                    "of a finished run it is gone: the weights of that epoch are lost");
+        IN_UNIT("test ! -e best.safetensors");
+        expect_status("finished");
+    }
+}
+
 #ifdef NL_FAIL_AT
 /* What is left of it can be repaired the next time, also where no state tells of it any more. */
 Test(resume, a_finished_run_whose_repair_fails_stays_finished) {

@@ -170,6 +170,16 @@ Test(train_faults, a_loss_that_is_not_finite) {
     cr_expect(unit_has(toy_cli.out, "init.safetensors"));
 }
 
+/* Its only step has a finite loss, and breaks the weights. */
+Test(train_faults, a_test_loss_that_is_not_finite) {
+    expect_code(TRAIN("--set", "train.lr=1e30", "--set", "model.norm=none", "--limit-batches", "1",
+                      "--epochs", "1"),
+                5, "the test loss after epoch 0 is not finite: the weights are lost");
+    expect_status("failed");
+    cr_expect(unit_has(toy_cli.out, "init.safetensors"));
+    cr_expect(!unit_has(toy_cli.out, "last.safetensors"), "broken weights were saved");
+}
+
 Test(train_faults, the_last_good_checkpoint_is_kept) {
     char good[256];
     expect_code(TRAIN("--epochs", "1", "--set", "model.norm=none", "--out", toy_path(good, "good")),
