@@ -23,7 +23,7 @@
  * Of the tensors a launcher of a stage asks for no more than this: without a norm z once each way,
  * and dy once; with one z and dy twice, in two launches, or, where a set has at most 16384 values, in
  * one whose second time finds them in a register or the cache. y and dz are written once. All else
- * is small: values of channels, sets and planes.
+ * is small: values of channels, sets and planes, and the mask of the dropout.
  *
  * scratch and counters: launches on one stream share them; a parallel branch of a graph needs its
  * own. `scratch` holds nl_k_scratch_size bytes (the largest of all shapes used with it) and need
