@@ -35,16 +35,19 @@ void *device_copy(const void *host, int64_t count, size_t size, int shift) {
     while (slot < MOST_BUFFERS && buffers[slot].buffer) slot++;
     cr_assert(slot < MOST_BUFFERS);
     const size_t before = (size_t)shift * size, bytes = (size_t)count * size;
+    const size_t all = before + bytes ? before + bytes : 1; /* of 0 bytes a runtime gives NULL */
     char *memory;
-    ok(cudaMalloc((void **)&memory, before + bytes), "cudaMalloc");
-    ok(cudaMemset(memory, 0xff, before + bytes), "cudaMemset");
-    if (host) ok(cudaMemcpy(memory + before, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy");
+    ok(cudaMalloc((void **)&memory, all), "cudaMalloc");
+    ok(cudaMemset(memory, 0xff, all), "cudaMemset");
+    if (host && bytes)
+        ok(cudaMemcpy(memory + before, host, bytes, cudaMemcpyHostToDevice), "cudaMemcpy");
     buffers[slot].memory = memory;
     buffers[slot].buffer = memory + before;
     return memory + before;
 }
 
 void device_read(void *host, const void *device, int64_t count, size_t size) {
+    if (count == 0) return;
     ok(cudaMemcpy(host, device, (size_t)count * size, cudaMemcpyDeviceToHost), "cudaMemcpy");
 }
 

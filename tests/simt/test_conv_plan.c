@@ -8,6 +8,7 @@
 #include <jansson.h> // the cache file
 
 #include "cuda/conv/conv_plan.h"
+#include "cuda/conv/conv_tune.h" // nl_conv_time
 #include "cuda/conv/plan_cache.h"
 #include "played_cudnn.h"
 #include "support/idx_set.h" // temp_dir_make
@@ -65,6 +66,30 @@ static void end(void) {
 }
 
 TestSuite(conv_plan, .init = begin, .fini = end);
+
+static int called;
+
+static void call(void *argument) {
+    *(int *)argument += 1;
+}
+
+static int queue_call(void *stream, nl_error *err) {
+    (void)err;
+    simt_submit(stream, call, &called);
+    return NL_OK;
+}
+
+/* A device that waits for each launch would be measured with its idleness. */
+Test(conv_plan, what_is_timed_is_queued_before_anybody_waits) {
+    double seconds = -1;
+    nl_error err = {0};
+    const cudaStream_t stream = make_stream();
+    simt_fail_at("cudaEventSynchronize", 0, cudaSuccess);
+    cr_assert(nl_conv_time(&seconds, queue_call, stream, stream, &err) == NL_OK, "%s", err.what);
+    cr_expect_eq(simt_calls(), 1);
+    cr_expect(called == NL_CONV_TIME_CALLS && seconds >= 0);
+    simt_fail_at(NULL, 0, cudaSuccess);
+}
 
 Test(conv_plan, workspaces_grow_as_often_as_it_takes) {
     enum { GROWTHS = 24 };
