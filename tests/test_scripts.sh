@@ -465,14 +465,14 @@ test_what_is_missing_is_a_skip() {
   says "skipped: all of it compiled by clang"
 }
 
-# coverage CODE HOST KERNELS [FILE...]: what becomes of so many of 10 lines in two files, others being there too
+# coverage CODE HOST KERNELS [FILE...]: so many of 10 lines in two files ran; these files are there too
 coverage() {
   local code=$1 file
   mkdir -p top/src/{host,kernels} top/tests
   for file in host/a.c kernels/b.cu "${@:4}"; do touch "top/src/$file"; done
   printf 'filename,line_total,line_covered\nsrc/host/a.c,10,%s\nsrc/kernels/b.cu,10,%s\n' "$2" "$3" >table.csv
   printf '# why\nsrc/host/gpu.c  wants a GPU\n' >top/tests/uncovered.txt
-  expect "$code" python3 "$repo/tests/support/coverage.py" "$PWD/top" table.csv
+  expect "$code" /usr/bin/python3 "$source_dir/tests/support/coverage.py" "$PWD/top" table.csv
 }
 
 test_coverage_has_a_floor() {
