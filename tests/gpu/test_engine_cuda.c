@@ -21,7 +21,7 @@ static void compare_records(const char *name, const nl_step_record *got,
     double worst = 0;
     for (int i = 0; i < STEPS; i++) {
         const double relative = fabs(got[i].loss - want[i].loss) / want[i].loss;
-        const double bound = i == 0 ? 1e-5 : 3e-2;
+        const double bound = i == 0 ? 1e-5 : 3e-2; /* why: support/memory_run.c */
         cr_assert(relative <= bound, "%s, step %d: loss %.9g, the CPU has %.9g", name, i,
                   got[i].loss, want[i].loss);
         cr_assert(fabs(got[i].penalty - want[i].penalty) <= 1e-4 * want[i].penalty,

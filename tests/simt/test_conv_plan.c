@@ -1,9 +1,10 @@
 /* How a run comes to its convolution plans, with a cuDNN that is played (played_cudnn.h). */
 #include <criterion/criterion.h>
-#include <stdio.h>  // snprintf
-#include <stdlib.h> // setenv, free
-#include <string.h> // strstr
-#include <unistd.h> // unlink
+#include <stdio.h>    // snprintf
+#include <stdlib.h>   // setenv, free
+#include <string.h>   // strstr
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // unlink
 
 #include <jansson.h> // the cache file
 
@@ -264,6 +265,52 @@ static int plan_one(bool autotune, char chosen[NL_TAG], nl_error *err) {
     snprintf(chosen, NL_TAG, "%s", chose(convs, "good 16") ? "good 16" : "good 32");
     nl_convs_close(convs);
     return code;
+}
+
+/* ---- the lock of the cache ---- */
+
+/* Takes and leaves the lock, with standard error in a file. held: the parent's own, or -1. */
+static pid_t start_waiting(const char *errors, int held) {
+    fflush(stderr);
+    const pid_t child = fork();
+    if (child != 0) return child;
+    if (!freopen(errors, "w", stderr) || setvbuf(stderr, NULL, _IONBF, 0)) _exit(2);
+    nl_plan_cache_unlock(held); /* the copy, or it would stay locked */
+    const int lock = nl_plan_cache_lock();
+    nl_plan_cache_unlock(lock);
+    fflush(stderr);
+    _exit(lock >= 0 ? 0 : 1);
+}
+
+static char *said(const char *errors) {
+    static char text[1024];
+    FILE *file = fopen(errors, "r");
+    const size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[size] = '\0';
+    if (file) fclose(file);
+    return text;
+}
+
+static void expect_end(pid_t child) {
+    int status;
+    cr_assert(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), 0);
+}
+
+/* The other process is held until it has told that it waits. */
+Test(conv_plan, who_waits_for_the_cache_is_told, .timeout = 60) {
+    char errors[512];
+    snprintf(errors, sizeof errors, "%s/errors", cache_dir);
+    const int lock = nl_plan_cache_lock();
+    cr_assert(lock >= 0);
+    const pid_t child = start_waiting(errors, lock);
+    while (!strchr(said(errors), '\n')) usleep(10000);
+    nl_plan_cache_unlock(lock);
+    expect_end(child);
+    const char *text = said(errors), *line = strstr(text, "conv-plans.json.lock: warning: held by");
+    cr_assert(line && strchr(line, '\n')[1] == '\0', "%s", text);
+    expect_end(start_waiting(errors, -1));
+    cr_assert_str_empty(said(errors));
 }
 
 /* A candidate during whose trial something fails drops out, and the other is taken; where nothing is

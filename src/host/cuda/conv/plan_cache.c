@@ -8,6 +8,7 @@
 #include <stdlib.h>   // free
 #include <string.h>   // strlen
 #include <sys/file.h> // flock
+#include <time.h>     // nanosleep
 #include <unistd.h>   // close
 
 #include <jansson.h> // JSON
@@ -43,6 +44,26 @@ int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *p
     return known;
 }
 
+static int lock_now(int lock, int how) {
+    int status;
+    do status = flock(lock, LOCK_EX | how);
+    while (status != 0 && errno == EINTR);
+    return status;
+}
+
+/* Who waits for longer than a second is told what for. */
+static int wait_for(int lock, const char *path) {
+    enum { TURNS = 20 };
+    const struct timespec turn = {.tv_nsec = 1000000000 / TURNS};
+    for (int i = 0; i < TURNS; i++) {
+        if (lock_now(lock, LOCK_NB) == 0) return 0;
+        if (errno != EWOULDBLOCK) return -1;
+        nanosleep(&turn, NULL);
+    }
+    nl_warn(path, "held by another process that times this device; waiting for it");
+    return lock_now(lock, 0);
+}
+
 /* Waits for the lock file of that ending; -1: there is none to be had. */
 static int lock_file(const char *ending) {
     char dir[PATH_MAX], path[PATH_MAX + 16];
@@ -52,10 +73,7 @@ static int lock_file(const char *ending) {
     strcat(path, ending);
     const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lock < 0) return -1;
-    int status;
-    do status = flock(lock, LOCK_EX);
-    while (status != 0 && errno == EINTR);
-    if (status == 0) return lock;
+    if (wait_for(lock, path) == 0) return lock;
     close(lock);
     return -1;
 }

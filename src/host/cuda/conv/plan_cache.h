@@ -11,7 +11,7 @@
 int nl_plan_cache_find(char *tag, size_t size, const char *device, const char *problem);
 
 /* Waits until no other process (or thread) holds the lock, conv-plans.json.lock beside the file, and
- * holds it: around a choice that all who want it shall make once. Where there is no cache, or no
+ * holds it: around a choice that all who want it shall make once. After a second a warning tells of it. Where there is no cache, or no
  * lock on its file system, -1: then each makes its own. */
 int nl_plan_cache_lock(void);
 void nl_plan_cache_unlock(int lock);
