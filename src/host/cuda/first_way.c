@@ -186,7 +186,7 @@ static int decide(nl_first_way *way, const nl_engine_spec *spec, int forced, con
 
 int nl_first_way_choose(nl_first_way *way, const nl_engine_spec *spec, nl_first_trial *trial,
                         nl_error *err) {
-    nl_k_first first;
+    nl_k_first first = {0};
     const char *obstacle;
     int forced;
     int code = read_variable(&forced, err);
