@@ -95,11 +95,13 @@ def train(out, *options):
             "--no-report", "--out", out, *options]
 
 
-def run(argv, seconds=60, **variables):
-    """The exit code; what it said is in said.out and said.err."""
+def run(argv, seconds=60, room=resource.RLIM_INFINITY, **variables):
+    """The exit code; what it said is in said.out and said.err. room: of its addresses, bytes."""
     with open("said.out", "wb") as out, open("said.err", "wb") as err:
         return subprocess.run([program, *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                              env=dict(environment, **variables), timeout=seconds).returncode
+                              env=dict(environment, **variables), timeout=seconds,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room))
+                              ).returncode
 
 
 def done(argv):
@@ -384,8 +386,27 @@ def every_kind_is_met():
     assert not [kind for kind in KINDS if kind != "memory" and not met.get(kind)], met
 
 
+def a_workbook_in_little_room():
+    """libxlsxwriter's own allocations, which no call above makes fail: of address space there is
+    what the program starts with, and a little more, and more. It refuses, or writes all of it."""
+    least, enough, codes = 0, 1 << 30, []
+    while enough - least > 1 << 16:
+        middle = (least + enough) // 2
+        least, enough = (least, middle) if run(["--version"], room=middle) == 0 else (middle, enough)
+    for room in range(enough, enough + (24 << 20), 1 << 17):
+        write("book.xlsx", b"old")
+        code = run(["worksheet", "book.xlsx"], room=room)
+        said = read("said.err").decode(errors="replace")
+        assert code in (0, 1), (room - enough, code, said)
+        assert code == 0 or re.match("normlab: .*: out of memory", said), (room - enough, said)
+        assert read("book.xlsx") == (COMMANDS["worksheet"].content if code == 0 else b"old"), room
+        codes.append(code)
+    assert codes == sorted(codes, reverse=True) and {0, 1} == set(codes), codes
+
+
 if not words:
     tap.test(every_kind_is_met)
+    tap.test(a_workbook_in_little_room)
 os.chdir("/")
 shutil.rmtree(top)
 tap.end()
