@@ -7,18 +7,10 @@ tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
 # shellcheck source=tests/support/tap.sh
 source "$source_dir/tests/support/tap.sh"
+# shellcheck source=tests/support/mirror.sh
+source "$source_dir/tests/support/mirror.sh"
 four=({train,t10k}-{images-idx3,labels-idx1}-ubyte)
 batches=(data_batch_{1..5}.bin test_batch.bin)
-
-# published SET FILE...: lines of data-sets.txt for these of the mirror
-published() {
-  local set=$1 name
-  shift
-  for name in "$@"; do
-    printf '%s %s %s %s\n' "$set" "$(stat -c %s "$tmp/mirror/$name")" \
-      "$(sha256sum <"$tmp/mirror/$name" | cut -d' ' -f1)" "$name"
-  done
-}
 
 make_archives() {
   local folder=$tmp/unpacked name split

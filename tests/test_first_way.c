@@ -3,12 +3,11 @@
 #include <criterion/criterion.h>
 #include <stdio.h> // snprintf
 
-#include "cpu/fast/isa.h"       // nl_isa_choose
 #include "cpu/fast/net_fast.h"  // nl_program_step
 #include "normlab/random_net.h" // nl_random_net_check
 #include "support/config_text.h"
 #include "support/memory_run.h"
-#include "support/isa.h" // TEST_IN_EACH_SET
+#include "support/isa.h" // test_isa_engine
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -21,19 +20,9 @@ static int steps_of(const nl_engine *e, nl_op op, int layer) {
     return count;
 }
 
-static nl_engine open_engine(memory_run *r) {
-    nl_engine e;
-    const nl_engine_spec spec = {
-        .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = 1};
-    const nl_simd *simd;
-    cr_assert_eq(nl_isa_choose(&simd, NULL), NL_OK);
-    nl_net_fast_init(&e, &spec, simd);
-    return e;
-}
-
 /* The program runs the first two layers as one operation each way, or by themselves. */
 static void check_way(memory_run *r, const char *what, bool fused) {
-    nl_engine e = open_engine(r);
+    nl_engine e = test_isa_engine(&r->config, &r->model, &r->data);
     const int norm = r->model.layers[0].norm != NULL;
     cr_assert_eq(nl_first_fits(&r->model), fused, "%s", what);
     cr_assert_eq(steps_of(&e, NL_OP_MOMENTS, 0), fused ? norm : 0, "%s", what);

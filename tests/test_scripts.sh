@@ -8,6 +8,8 @@ tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
 # shellcheck source=tests/support/tap.sh
 source "$source_dir/tests/support/tap.sh"
+# shellcheck source=tests/support/mirror.sh
+source "$source_dir/tests/support/mirror.sh"
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte
   t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 
@@ -16,16 +18,6 @@ names=(train-images-idx3-ubyte train-labels-idx1-ubyte
 stand_in() {
   printf '#!/usr/bin/env bash\n%s\n' "$2" >"$1"
   chmod +x "$1"
-}
-
-# published SET FILE...: lines of data-sets.txt for these of the mirror
-published() {
-  local set=$1 name
-  shift
-  for name in "$@"; do
-    printf '%s %s %s %s\n' "$set" "$(stat -c %s "$tmp/mirror/$name")" \
-      "$(sha256sum <"$tmp/mirror/$name" | cut -d' ' -f1)" "$name"
-  done
 }
 
 prepare() {

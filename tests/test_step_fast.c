@@ -9,7 +9,6 @@
 #include <unistd.h>              // getpid
 
 #include "../src/host/verify/step_truth.h" // nl_truth_check
-#include "cpu/fast/isa.h"                  // nl_isa_choose
 #include "cpu/fast/net_fast.h"             // nl_program_fast_check
 #include "normlab/backend.h"               // nl_backend_cpu
 #include "normlab/rng.h"                   // nl_epoch_order
@@ -311,16 +310,6 @@ TEST_IN_EACH_SET(step_fast, channels_in_tiles_of_all_widths)
 
 /* ---- Lifetimes ---- */
 
-static nl_engine open_fast(run *r) {
-    nl_engine e;
-    const nl_engine_spec spec = {
-        .config = &r->config, .model = &r->model, .data = &r->data, .seed = 3, .threads = 1};
-    const nl_simd *simd;
-    cr_assert_eq(nl_isa_choose(&simd, NULL), NL_OK);
-    nl_net_fast_init(&e, &spec, simd);
-    return e;
-}
-
 /* The index of the first step of the training program that does `op`. */
 static int step_of(const nl_engine *e, nl_op op) {
     int i = 0;
@@ -332,7 +321,7 @@ static int step_of(const nl_engine *e, nl_op op) {
 static nl_engine open_bn(void) {
     static run r;
     fill(&r, CONFIG("bn"), SETS("data.batch=4"));
-    return open_fast(&r);
+    return test_isa_engine(&r.config, &r.model, &r.data);
 }
 
 Test(lifetimes, what_lies_with_a_thread_is_lost_at_a_cut, .signal = SIGABRT) {
@@ -350,7 +339,7 @@ Test(lifetimes, the_first_layers_output_is_kept_where_nothing_is_cut, .signal = 
     cr_assert(bn.input.kept);
     cr_assert_eq(bn.train[step_of(&bn, NL_OP_FIRST)].writes, NL_HERE(NL_Z));
     fill(&r, CONFIG("gn"), SETS("data.batch=4"));
-    nl_engine e = open_fast(&r);
+    nl_engine e = test_isa_engine(&r.config, &r.model, &r.data);
     nl_program_fast_check(&e);
     cr_assert(!e.layers[0].places[NL_Y].kept && !e.input.kept);
     e.train[step_of(&e, NL_OP_FIRST)].writes &= ~NL_BELOW(NL_Y);

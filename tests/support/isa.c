@@ -15,3 +15,13 @@ const nl_simd *test_isa(const char *name) {
     cr_assert_str_eq(simd->name, name);
     return simd;
 }
+
+nl_engine test_isa_engine(const nl_config *config, const nl_model *model, const nl_dataset *data) {
+    nl_engine e;
+    const nl_engine_spec spec = {
+        .config = config, .model = model, .data = data, .seed = 3, .threads = 1};
+    const nl_simd *simd;
+    cr_assert_eq(nl_isa_choose(&simd, NULL), NL_OK);
+    nl_net_fast_init(&e, &spec, simd);
+    return e;
+}

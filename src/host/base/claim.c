@@ -252,30 +252,6 @@ bool nl_claim_is_lost(const nl_claim *claim) {
     return failure == ENOENT || (!failure && strcmp(who.id, claim->id) != 0);
 }
 
-/* Whether a claim of this id is in the chain: not, if somebody removed it by hand. */
-static bool is_in_chain(const char *folder, const char *id) {
-    char path[NL_CLAIM_PATH];
-    nl_claim_owner who;
-    nl_claim_path(path, folder, NULL);
-    while (nl_claim_read(&who, path) == 0) {
-        if (strcmp(who.id, id) == 0) return true;
-        nl_claim_path(path, folder, who.id);
-    }
-    return false;
-}
-
-/* Removes the chain up to the claim of this id. */
-static void remove_chain(const char *folder, const char *id) {
-    char path[NL_CLAIM_PATH];
-    nl_claim_owner who;
-    nl_claim_path(path, folder, NULL);
-    for (bool more = true; more && nl_claim_read(&who, path) == 0;) {
-        unlink(path);
-        more = strcmp(who.id, id) != 0;
-        nl_claim_path(path, folder, who.id);
-    }
-}
-
 void nl_claim_release(nl_claim *claim, const char *folder) {
     if (!claim->held) return;
     struct nl_heart *heart = claim->heart;
@@ -286,8 +262,8 @@ void nl_claim_release(nl_claim *claim, const char *folder) {
         nl_process_self(&heir.process);
         const int failure = nl_claim_make(heart->heir, folder, &heir);
         /* On a full disk no heir can make one either. */
-        if (failure != EEXIST && is_in_chain(folder, claim->id))
-            remove_chain(folder, failure ? claim->id : heir.id);
+        if (failure != EEXIST && nl_claim_in_chain(folder, claim->id))
+            nl_claim_remove_chain(folder, failure ? claim->id : heir.id);
         else if (!failure)
             unlink(heart->heir);
     }

@@ -90,3 +90,25 @@ void nl_claim_beat(const char *path, const char *id, uint64_t beat) {
     if (end > length) (void)!pwrite(file, number, (size_t)length, end - length);
     close(file);
 }
+
+bool nl_claim_in_chain(const char *folder, const char *id) {
+    char path[NL_CLAIM_PATH];
+    nl_claim_owner who;
+    nl_claim_path(path, folder, NULL);
+    while (nl_claim_read(&who, path) == 0) {
+        if (strcmp(who.id, id) == 0) return true;
+        nl_claim_path(path, folder, who.id);
+    }
+    return false;
+}
+
+void nl_claim_remove_chain(const char *folder, const char *id) {
+    char path[NL_CLAIM_PATH];
+    nl_claim_owner who;
+    nl_claim_path(path, folder, NULL);
+    for (bool more = true; more && nl_claim_read(&who, path) == 0;) {
+        unlink(path);
+        more = strcmp(who.id, id) != 0;
+        nl_claim_path(path, folder, who.id);
+    }
+}

@@ -30,3 +30,9 @@ int nl_claim_make(const char *path, const char *folder, const nl_claim_owner *me
 /* Writes the owner's newest heartbeat into its claim, if that is still its own. A failure shows in
  * an heir's eyes only, and the next beat may succeed. */
 void nl_claim_beat(const char *path, const char *id, uint64_t beat);
+
+/* Whether a claim of this id is in the folder's chain: not, if somebody removed it by hand. */
+bool nl_claim_in_chain(const char *folder, const char *id);
+
+/* Removes the chain up to the claim of this id. */
+void nl_claim_remove_chain(const char *folder, const char *id);
