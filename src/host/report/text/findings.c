@@ -5,9 +5,6 @@
 
 #include "normlab/checkpoint.h" // nl_file_write
 
-const nl_metric_words nl_metric_words_of[NL_METRICS] = {
-    [NL_METRIC_ACCURACY] = {"accuracy", " points", 3}, [NL_METRIC_LOSS] = {"loss", "", 5}};
-
 void nl_findings_make(nl_findings *findings, const nl_figures *figures) {
     *findings = (nl_findings){.mistakes = nl_original_mistakes};
     nl_findings_tables(findings, figures);
