@@ -62,11 +62,43 @@ static void without_branch(const char *name, long call) {
     fault_run_close(r);
 }
 
+/* Or a branch that is never recorded, for what is wrong with it, would pass for one. */
+Test(runtime_faults, without_a_fault_every_recording_is_taken) {
+    fault_run *r = open_general("no fault");
+    nl_error err = {0};
+    int begun = 0, taken = 0, joined = 0;
+    simt_fail_at(NULL, 0, cudaSuccess);
+    cr_assert(fault_run_train(&r->procedure, &err) == NL_OK, "%s: %s", err.where, err.what);
+    for (long n = 1; n <= simt_calls(); n++) {
+        begun += strcmp(simt_called(n), "cudaStreamBeginCapture") == 0;
+        taken += strcmp(simt_called(n), "cudaGraphInstantiate") == 0;
+        joined += strcmp(simt_called(n), "cudaStreamWaitEvent") == 0;
+    }
+    cr_expect(begun > 0 && taken == begun, "%d of %d recordings", taken, begun);
+    cr_expect_gt(joined, begun, "the branch is in use");
+    fault_run_close(r);
+}
+
 Test(runtime_faults, a_step_that_cannot_be_recorded_with_a_branch_does_without) {
     enum { WARM_UP = 3 }; /* a step of two convolutions waits three times */
     without_branch("cudaStreamWaitEvent", WARM_UP + 1);
     without_branch("cudaGraphInstantiate", 1);
     without_branch("cudaStreamEndCapture", 1);
+}
+
+/* ---- errors that were told ---- */
+
+/* A launch asks for the newest error of any call: after a fall back it must not be given one of
+ * before. An error that stays is given again. */
+Test(runtime_faults, an_error_that_was_told_is_not_the_next_launchs) {
+    cudaEvent_t event;
+    nl_error err = {0};
+    simt_fail_at("cudaEventCreate", 1, cudaErrorUnknown);
+    cr_assert(nl_cuda_check(cudaEventCreate(&event), "event", &err) == NL_EDEVICE);
+    cr_expect(cudaGetLastError() == cudaSuccess);
+    simt_break_at(1, cudaErrorIllegalAddress);
+    cr_assert(nl_cuda_check(cudaEventCreate(&event), "event", &err) == NL_EDEVICE);
+    cr_expect(cudaGetLastError() == cudaErrorIllegalAddress);
 }
 
 /* ---- memory that a graph refers to ---- */
