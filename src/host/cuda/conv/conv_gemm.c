@@ -17,6 +17,15 @@
 #include "cuda/runtime/device.h" // nl_device_alloc
 #include "normlab/error.h"       // nl_warn
 
+/* The major version whose headers these are goes first: another may round differently. */
+#if CUBLAS_VER_MAJOR == 12
+#define NAMES(library)                                                                             \
+    { library ".so.12", library ".so.13", NULL }
+#else
+#define NAMES(library)                                                                             \
+    { library ".so.13", library ".so.12", NULL }
+#endif
+
 enum { WORKSPACE = 32 << 20 }; /* what cuBLAS advises for Hopper */
 
 typedef struct functions {
@@ -50,8 +59,8 @@ static int load(functions *f, char path[NL_DYNLIB_PATH], nl_error *err) {
         SYMBOL(sgemm, cublasSgemm_v2),
         SYMBOL(batched, cublasSgemmStridedBatched),
     };
-    static const char *const light[] = {"libcublasLt.so.13", "libcublasLt.so.12", NULL};
-    static const char *const names[] = {"libcublas.so.13", "libcublas.so.12", NULL};
+    static const char *const light[] = NAMES("libcublasLt");
+    static const char *const names[] = NAMES("libcublas");
     (void)nl_dynlib_open(light, path); /* cuBLAS needs it; a wheel may keep it apart */
     void *library = nl_dynlib_open(names, path);
     if (!library) return nl_dynlib_not_found("libcublas", path, err);
