@@ -24,6 +24,7 @@ static void fail_one(fault_procedure *p, long n, const char *function, int phase
     else
         simt_fail_at(NULL, n, cudaErrorUnknown);
     const int code = p->go(p, &err);
+    if (p->phase_of) phase = p->phase_of(n, phase);
     simt_fail_at(NULL, 0, cudaSuccess);
     cr_assert_eq(simt_alive(), 0, "%s: %s, call %ld: %d things stay behind (%s)", p->name, function,
                  n, simt_alive(), err.what);

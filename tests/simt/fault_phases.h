@@ -17,6 +17,9 @@ struct fault_procedure {
     const char *phases[FAULT_PHASES_MOST]; /* up to NULL */
     /* Goes through all phases, calls fault_phase_ends and fills result. */
     int (*go)(fault_procedure *p, nl_error *err);
+    /* NULL, or the phase of the n-th call, from the calls up to it: where their number varies with
+     * what was timed. usual: the phase of that call without a fault. */
+    int (*phase_of)(long n, int usual);
     void *context;
     bool breaks;    /* all calls after one that fails do too */
     size_t size;    /* bytes of result */
