@@ -7,6 +7,9 @@ set -uo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
+# shellcheck source=tests/support/tap.sh
+source "$source_dir/tests/support/tap.sh"
+results_to "$tap"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 real=$(bash "$source_dir/cmake/find-cuda.sh")
@@ -237,6 +240,6 @@ failed=0
       tail -n 20 "$tmp/said" | sed 's/^/# /'
     fi
   done
-} >"$tap"
+} >&3
 [ "$failed" -eq 0 ] || { [ "$tap" = /dev/stdout ] || grep -A 20 '^not ok' "$tap"; }
 exit "$failed"

@@ -6,6 +6,9 @@ set -uo pipefail
 gpu=$(cd "$(dirname "$0")" && pwd)/gpu.sh
 tap=/dev/stdout
 [ $# -eq 0 ] || tap=${1#--tap=}
+# shellcheck source=tests/support/tap.sh
+source "$(dirname "$0")/support/tap.sh"
+results_to "$tap"
 
 stand_in() { printf '#!/usr/bin/env bash\n%s\n' "$2" >"$1" && chmod +x "$1"; }
 
@@ -120,6 +123,6 @@ failed=0
     fi
     rm -rf "$tmp"
   done
-} >"$tap"
+} >&3
 [ "$failed" -eq 0 ] || { [ "$tap" = /dev/stdout ] || grep -A 20 '^not ok' "$tap"; }
 exit "$failed"

@@ -7,7 +7,9 @@ build=$1 tap=/dev/stdout
 case ${2-} in --tap=*) tap=${2#--tap=} ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-exec 3>"$tap"
+# shellcheck source=tests/support/tap.sh
+source "$top/tests/support/tap.sh"
+results_to "$tap"
 number=0 failed=0
 
 check() { # check HOST OBJECTS...

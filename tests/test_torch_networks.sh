@@ -11,7 +11,10 @@ first=1 count=20
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-echo "1..$count" >"$tap"
+# shellcheck source=tests/support/tap.sh
+source "$here/support/tap.sh"
+results_to "$tap"
+echo "1..$count" >&3
 missing=''
 python=$("$here/support/torch_python.sh") || missing=$python
 seeds=$("$writer" "$folder" "$first" "$count") || exit 1
@@ -21,12 +24,12 @@ number=0
 for seed in $seeds; do
   number=$((number + 1)) name="torch_networks::random_$seed"
   if [ -n "$missing" ]; then
-    echo "ok $number - $name # SKIP $missing" >>"$tap"
+    echo "ok $number - $name # SKIP $missing" >&3
   elif "$python" "$here/golden/torch_steps.py" --steps 5 "$folder/data" "$program" \
     "$folder/random-$seed.yaml"; then
-    echo "ok $number - $name" >>"$tap"
+    echo "ok $number - $name" >&3
   else
-    echo "not ok $number - $name" >>"$tap"
+    echo "not ok $number - $name" >&3
     cat "$folder/random-$seed.yaml"
     failed=1
   fi

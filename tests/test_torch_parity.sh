@@ -10,7 +10,10 @@ tap=/dev/stdout
 data=${NORMLAB_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/normlab/mnist}
 configs=(bn_l1 ln gn)
 
-echo "1..${#configs[@]}" >"$tap"
+# shellcheck source=tests/support/tap.sh
+source "$here/support/tap.sh"
+results_to "$tap"
+echo "1..${#configs[@]}" >&3
 missing=''
 [ -e "$data/train-images-idx3-ubyte" ] || [ -e "$data/train-images-idx3-ubyte.gz" ] ||
   missing="no MNIST in $data"
@@ -20,12 +23,12 @@ number=0 failed=0
 for config in "${configs[@]}"; do
   number=$((number + 1)) name="torch_parity::$config"
   if [ -n "$missing" ]; then
-    echo "ok $number - $name # SKIP $missing" >>"$tap"
+    echo "ok $number - $name # SKIP $missing" >&3
   elif "$python" "$here/golden/torch_steps.py" "$data" "$program" \
     "$here/../configs/$config.yaml"; then
-    echo "ok $number - $name" >>"$tap"
+    echo "ok $number - $name" >&3
   else
-    echo "not ok $number - $name" >>"$tap"
+    echo "not ok $number - $name" >&3
     failed=1
   fi
 done

@@ -21,18 +21,25 @@ says() {
   [[ $(tr -s '\n ' ' ' <<<"$said") == *"$(tr -s ' ' <<<"$1")"* ]] || fail "does not say '$1': $said"
 }
 
+# results_to FILE: what is written to descriptor 3 goes there. /dev/stdout is not opened anew, which
+# would empty a log that it is.
+results_to() {
+  if [ "$1" = /dev/stdout ]; then exec 3>&1; else exec 3>"$1"; fi
+}
+
 # run_cases FILE RUN CASE...: RUN with each case, in order; FILE takes the results;
 # what a case that failed said last is printed.
 run_cases() {
-  local tap=$1 run=$2 case output number=0 failures=0
+  local run=$2 case output number=0 failures=0
+  results_to "$1"
   shift 2
-  printf '1..%d\n' $# >"$tap"
+  printf '1..%d\n' $# >&3
   for case; do
     number=$((number + 1))
-    if output=$("$run" "$case" 2>&1); then
-      printf 'ok %d - %s\n' "$number" "$case" >>"$tap"
+    if output=$("$run" "$case" 2>&1 3>&-); then
+      printf 'ok %d - %s\n' "$number" "$case" >&3
     else
-      printf 'not ok %d - %s\n' "$number" "$case" >>"$tap"
+      printf 'not ok %d - %s\n' "$number" "$case" >&3
       printf '%s:\n%s\n' "$case" "$(tail -n 20 <<<"$output")"
       failures=$((failures + 1))
     fi
@@ -43,12 +50,14 @@ run_cases() {
 # run_tests NAME FILE: all of them; FILE takes the results. prepare, if there is such a function, is
 # called before each. One that ends with 77 is skipped; its last line tells why.
 run_tests() {
-  local suite=$1 tap=$2 name output rc failures=0 tests
+  local suite=$1 name output rc failures=0 tests
+  results_to "$2"
   mapfile -t tests < <(declare -F | sed -n 's/^declare -f test_\(.*\)/\1/p')
-  printf '1..%d\n' "${#tests[@]}" >"$tap"
+  printf '1..%d\n' "${#tests[@]}" >&3
   for name in "${tests[@]}"; do
     tmp=$(mktemp -d)
     output=$(
+      exec 3>&-
       cd "$tmp" || exit 1
       ! declare -F prepare >/dev/null || prepare
       set -e
@@ -57,11 +66,11 @@ run_tests() {
     rc=$?
     rm -rf "$tmp"
     if [ "$rc" -eq 0 ]; then
-      printf 'ok - %s::%s\n' "$suite" "$name" >>"$tap"
+      printf 'ok - %s::%s\n' "$suite" "$name" >&3
     elif [ "$rc" -eq 77 ]; then
-      printf 'ok - %s::%s # SKIP %s\n' "$suite" "$name" "${output##*$'\n'}" >>"$tap"
+      printf 'ok - %s::%s # SKIP %s\n' "$suite" "$name" "${output##*$'\n'}" >&3
     else
-      printf 'not ok - %s::%s\n' "$suite" "$name" >>"$tap"
+      printf 'not ok - %s::%s\n' "$suite" "$name" >&3
       printf '%s: %s\n' "$name" "$output"
       failures=$((failures + 1))
     fi
