@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The README's table and verdicts of the study, from docs/results.json and docs/study/main.
+"""The README's tables of the study: of docs/results.json and docs/study/main, and of
+docs/study/small_batch.
 
     study_table.py             rewrites the text between the markers
     study_table.py --check     exits 1 where README and study differ
 
-The markers are <!-- study:begin --> and <!-- study:end -->, each on a line of its own.
+The markers are <!-- study:begin --> and <!-- study:end -->, and the same of small_batch, each on a
+line of its own.
 """
 import json
 import os
@@ -13,7 +15,6 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(TOP, "README.md")
 STUDY = os.path.join(TOP, "docs", "study")
-BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 NAMES = {"bn_l1": "batch norm + L1", "ln": "layer norm", "gn": "group norm", "bn": "batch norm"}
 PUBLISHED = {"bn_l1": "99.23, 99.25", "ln": "99.34, 99.17", "gn": "99.17, 99.32", "bn": "99.40"}
 
@@ -44,7 +45,7 @@ def told(pair):
     return f"{text}, **{NAMES[pair[pair['verdict']]]}** is better"
 
 
-def section():
+def study():
     found = json.loads(read(TOP, "docs", "results.json"))
     rows = results(read(STUDY, "main", "findings.md"))
     lines = ["| variant | seeds | test % | 95 % interval | best and worst seed | test loss | "
@@ -66,10 +67,29 @@ def section():
     return "\n".join(lines)
 
 
+def small_batch():
+    rows = results(read(STUDY, "small_batch", "findings.md"))
+    batches = sorted({int(name[len("batch"):].split("_")[0]) for name in rows})
+    (seeds,) = {row["seeds"] for row in rows.values()}
+    lines = [f"| test error in %, mean of {seeds} seeds | " +
+             " | ".join(f"batch {batch}" for batch in batches) + " |",
+             "| --- |" + " ---: |" * len(batches)]
+    for norm in ("bn", "ln", "gn"):
+        errors = (100 - float(rows[f"batch{batch}_{norm}"]["test %"]) for batch in batches)
+        lines.append(f"| {NAMES[norm]} | " + " | ".join(f"{error:.2f}" for error in errors) + " |")
+    return "\n".join(lines)
+
+
+def between(text, name, section):
+    """The text with the section in place of what stands between the markers of that name."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}\n{section}\n{end}{rest.split(end, 1)[1]}"
+
+
 def main():
     text = read(README)
-    before, rest = text.split(BEGIN, 1)
-    wanted = f"{before}{BEGIN}\n{section()}\n{END}{rest.split(END, 1)[1]}"
+    wanted = between(between(text, "study", study()), "small_batch", small_batch())
     if wanted == text:
         return 0
     if "--check" in sys.argv[1:]:
